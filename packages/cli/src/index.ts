@@ -1,1 +1,3 @@
-export const version = "0.1.0"
+export * as Cli from "./Cli.ts"
+export * as ExitCode from "./ExitCode.ts"
+export * as Signals from "./Signals.ts"

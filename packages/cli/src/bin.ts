@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+/**
+ * The `caprock` program: the root command with its subcommands, on Node.
+ *
+ * @since 0.1.0
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as Cli from "./Cli.ts"
+import { run } from "./commands/run.ts"
+import * as ExitCode from "./ExitCode.ts"
+import * as Signals from "./Signals.ts"
+
+// One line per subcommand.
+const commands = [
+  run
+] as const
+
+Cli.root.pipe(
+  Command.withSubcommands(commands),
+  Command.run({ version: Cli.version }),
+  Effect.provide(NodeServices.layer),
+  (program) => Signals.runMain(program, ExitCode.teardown)
+)
