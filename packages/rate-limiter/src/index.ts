@@ -1,2 +1,5 @@
 export * as Cost from "./Cost.ts"
+export * as Ledger from "./Ledger.ts"
 export * as Meter from "./Meter.ts"
+export * as RateLimiter from "./RateLimiter.ts"
+export * as RateLimiterError from "./RateLimiterError.ts"

@@ -1,0 +1,318 @@
+/**
+ * The books of one pool: what has been charged inside its rolling windows, and when it leaves them. Plain arithmetic on
+ * times that the caller passes in (milliseconds of one monotonic clock); it neither reads a clock nor waits.
+ *
+ * **Details**
+ *
+ * A charge is *booked* when it is admitted and *sent* when the request is on its way. From the latest moment at which
+ * the server may have counted it, it stays for the length of the window and a *guard* on top. Until it is sent it
+ * never leaves, because the server may count it at any time after now. A refund shrinks a charge in place; what is
+ * owed beyond what was booked is a charge of its own, from when it is learned.
+ *
+ * **Gotchas**
+ *
+ * Times must not run backwards between calls. Amounts are whole numbers in practice; fractions are added as they are.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import { MinHeap } from "./internal/minHeap.ts"
+import type { Meter, Unit } from "./Meter.ts"
+
+/**
+ * One charge in the books. The ledger owns it; others only hold it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Charge {
+  /** Requests that it holds now. */
+  readonly requests: number
+  /** Tokens that it holds now. */
+  readonly tokens: number
+  /** Latest time at which the server may have counted it; `Infinity` until it is sent. */
+  readonly stamp: number
+}
+
+/**
+ * How full a meter is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Level {
+  readonly unit: Unit
+  readonly limit: number
+  readonly windowMillis: number
+  /** What is charged inside the window now; above `limit` only by debt. */
+  readonly used: number
+}
+
+interface MutableCharge extends Charge {
+  requests: number
+  tokens: number
+  stamp: number
+  /** Bit i is set while the charge counts in window i. */
+  counted: number
+}
+
+interface RollingWindow {
+  readonly bit: number
+  readonly millis: number
+  readonly requestLimit: number
+  readonly tokenLimit: number
+  requests: number
+  tokens: number
+  /** Sent charges by the time at which they leave, less the guard. A charge whose stamp moved is found again on top. */
+  readonly leaving: MinHeap<MutableCharge>
+}
+
+/**
+ * The books of one pool. See the module for what it keeps.
+ *
+ * **Details**
+ *
+ * With n charges in the window: `book`, `shrink` and `fits` cost O(1), `send` and the leaving of a charge O(log n),
+ * `nextFit` O(k log n) for the k charges that must leave first. Times any number of windows of different length,
+ * which is one or two.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Ledger {
+  private readonly windows: ReadonlyArray<RollingWindow>
+  private guard: number
+
+  constructor(meters: ReadonlyArray<Meter>, guardMillis: number) {
+    const byMillis = new Map<number, Array<Meter>>()
+    for (const meter of meters) {
+      const millis = Duration.toMillis(meter.window)
+      byMillis.set(millis, [...(byMillis.get(millis) ?? []), meter])
+    }
+    const limit = (meters: ReadonlyArray<Meter>, unit: Unit) =>
+      Math.min(...meters.filter((meter) => meter.unit === unit).map((meter) => meter.limit))
+    this.windows = Array.from(byMillis, ([millis, meters], index) => ({
+      bit: 1 << index,
+      millis,
+      requestLimit: limit(meters, "requests"),
+      tokenLimit: limit(meters, "tokens"),
+      requests: 0,
+      tokens: 0,
+      leaving: new MinHeap<MutableCharge>()
+    }))
+    this.guard = guardMillis
+  }
+
+  /** Milliseconds that a charge stays beyond its window. */
+  get guardMillis(): number {
+    return this.guard
+  }
+
+  /** Keeps every charge, those in the books too, this much longer than its window from now on. */
+  setGuard(millis: number): void {
+    this.guard = millis
+  }
+
+  /** The smallest limit of a unit, over all windows; `Infinity` where there is none. */
+  limitOf(unit: Unit): number {
+    let smallest = Infinity
+    for (const window of this.windows) {
+      smallest = Math.min(smallest, unit === "requests" ? window.requestLimit : window.tokenLimit)
+    }
+    return smallest
+  }
+
+  /** Whether so much can be charged now, on every meter, without passing a limit. */
+  fits(requests: number, tokens: number, now: number): boolean {
+    this.advance(now)
+    return this.windows.every((window) => hasRoom(window, requests, tokens))
+  }
+
+  /** Charges it, whether or not it fits. It stays until it is sent and its windows have passed, or it is removed. */
+  book(requests: number, tokens: number): Charge {
+    let counted = 0
+    for (const window of this.windows) {
+      window.requests += requests
+      window.tokens += tokens
+      counted |= window.bit
+    }
+    const charge: MutableCharge = { requests, tokens, stamp: Infinity, counted }
+    return charge
+  }
+
+  /**
+   * The server may count the charge from `at` on, and has done so by `at` as far as is known: its time in the windows
+   * runs from here.
+   */
+  send(charge: Charge, at: number): void {
+    const mine = charge as MutableCharge
+    if (mine.stamp !== Infinity || mine.counted === 0) return
+    mine.stamp = at
+    for (const window of this.windows) window.leaving.push(at + window.millis, mine)
+  }
+
+  /**
+   * The server had counted the charge by `at` at the latest. Later than what was known, it moves the charge's leaving;
+   * earlier, it changes nothing, since the server can't have counted what was not yet sent.
+   */
+  arrive(charge: Charge, at: number, now: number): void {
+    const mine = charge as MutableCharge
+    if (mine.stamp === Infinity) return this.send(mine, at)
+    if (at <= mine.stamp) return
+    mine.stamp = at
+    this.advance(now)
+    // What had left by the old stamp may have to come back.
+    for (const window of this.windows) {
+      if ((mine.counted & window.bit) === 0 && at + window.millis + this.guard > now) {
+        mine.counted |= window.bit
+        window.requests += mine.requests
+        window.tokens += mine.tokens
+        window.leaving.push(at + window.millis, mine)
+      }
+    }
+  }
+
+  /** Lowers a charge to what is left of it. Amounts above what it holds change nothing: that is a debt, see `owe`. */
+  shrink(charge: Charge, requests: number, tokens: number): void {
+    const mine = charge as MutableCharge
+    const lessRequests = Math.max(0, mine.requests - requests)
+    const lessTokens = Math.max(0, mine.tokens - tokens)
+    mine.requests -= lessRequests
+    mine.tokens -= lessTokens
+    for (const window of this.windows) {
+      if ((mine.counted & window.bit) !== 0) {
+        window.requests -= lessRequests
+        window.tokens -= lessTokens
+      }
+    }
+  }
+
+  /** Charges a debt: tokens that the server took beyond what was booked, from when that is learned. */
+  owe(tokens: number, now: number): void {
+    this.send(this.book(0, tokens), now)
+  }
+
+  /** Takes out a charge that was never sent. */
+  remove(charge: Charge): void {
+    this.shrink(charge, 0, 0)
+    const mine = charge as MutableCharge
+    if (mine.stamp === Infinity) mine.counted = 0
+  }
+
+  /**
+   * The first time, `now` or later, at which so much fits if nothing else happens; `Infinity` when that waits for
+   * charges that are not sent yet, or can never be.
+   */
+  nextFit(requests: number, tokens: number, now: number): number {
+    this.advance(now)
+    let latest = now
+    for (const window of this.windows) {
+      if (hasRoom(window, requests, tokens)) continue
+      latest = Math.max(latest, this.roomAt(window, requests, tokens))
+      if (latest === Infinity) return Infinity
+    }
+    return latest
+  }
+
+  /**
+   * When a request would be admitted that has `requests` and `tokens` before it and with it in line, were every charge
+   * to stay as it is and each admitted at its first instant: the line is taken as a fluid, so sizes that don't pack
+   * make it later, and refunds earlier. Charges not yet sent count as sent now.
+   *
+   * Costs O(n log n) in the charges of the window.
+   */
+  forecast(requests: number, tokens: number, now: number): number {
+    this.advance(now)
+    let latest = now
+    for (const window of this.windows) latest = Math.max(latest, this.fluidRoomAt(window, requests, tokens, now))
+    return latest
+  }
+
+  /** How full each meter is. */
+  levels(now: number): ReadonlyArray<Level> {
+    this.advance(now)
+    const levels: Array<Level> = []
+    for (const { millis, requestLimit, requests, tokenLimit, tokens } of this.windows) {
+      if (requestLimit !== Infinity) {
+        levels.push({ unit: "requests", limit: requestLimit, windowMillis: millis, used: requests })
+      }
+      if (tokenLimit !== Infinity) {
+        levels.push({ unit: "tokens", limit: tokenLimit, windowMillis: millis, used: tokens })
+      }
+    }
+    return levels
+  }
+
+  /** Lets go of what has left its window by now. */
+  private advance(now: number): void {
+    const guard = this.guard
+    for (const window of this.windows) {
+      const { leaving } = window
+      while (leaving.minKey + guard <= now) {
+        const charge = leaving.pop() as MutableCharge
+        const leaves = charge.stamp + window.millis
+        if (leaves + guard > now) {
+          leaving.push(leaves, charge)
+        } else {
+          charge.counted &= ~window.bit
+          window.requests -= charge.requests
+          window.tokens -= charge.tokens
+        }
+      }
+    }
+  }
+
+  private roomAt(window: RollingWindow, requests: number, tokens: number): number {
+    const { leaving, millis } = window
+    const looked: Array<MutableCharge> = []
+    let freeRequests = window.requestLimit - window.requests - requests
+    let freeTokens = window.tokenLimit - window.tokens - tokens
+    let at = Infinity
+    while (leaving.size > 0) {
+      const key = leaving.minKey
+      const charge = leaving.pop() as MutableCharge
+      const leaves = charge.stamp + millis
+      if (leaves > key) {
+        leaving.push(leaves, charge)
+        continue
+      }
+      looked.push(charge)
+      freeRequests += charge.requests
+      freeTokens += charge.tokens
+      if (freeRequests >= 0 && freeTokens >= 0) {
+        at = leaves + this.guard
+        break
+      }
+    }
+    for (const charge of looked) leaving.push(charge.stamp + millis, charge)
+    return at
+  }
+
+  private fluidRoomAt(window: RollingWindow, requests: number, tokens: number, now: number): number {
+    // What fills a whole quota leaves one window after it was admitted, and the pattern repeats.
+    const turn = window.millis + this.guard
+    const turns = Math.max(wholeTurns(requests, window.requestLimit), wholeTurns(tokens, window.tokenLimit))
+    const restRequests = requests - turns * (window.requestLimit === Infinity ? 0 : window.requestLimit)
+    const restTokens = tokens - turns * (window.tokenLimit === Infinity ? 0 : window.tokenLimit)
+    const start = now + turns * turn
+    if (hasRoom(window, restRequests, restTokens)) return start
+    const charges: Array<MutableCharge> = []
+    window.leaving.forEach((charge) => charges.push(charge))
+    charges.sort((a, b) => a.stamp - b.stamp)
+    let freeRequests = window.requestLimit - window.requests - restRequests
+    let freeTokens = window.tokenLimit - window.tokens - restTokens
+    for (const charge of charges) {
+      freeRequests += charge.requests
+      freeTokens += charge.tokens
+      if (freeRequests >= 0 && freeTokens >= 0) return charge.stamp + turns * turn + turn
+    }
+    return start + turn
+  }
+}
+
+const hasRoom = (window: RollingWindow, requests: number, tokens: number): boolean =>
+  window.requests + requests <= window.requestLimit && window.tokens + tokens <= window.tokenLimit
+
+/** How many whole limits go before the last part of an amount; the last part is never empty. */
+const wholeTurns = (amount: number, limit: number): number =>
+  limit === Infinity || limit <= 0 || amount <= 0 ? 0 : Math.ceil(amount / limit) - 1

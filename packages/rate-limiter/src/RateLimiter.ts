@@ -1,0 +1,390 @@
+/**
+ * Admission to pools that meter requests and tokens: reserve, wait your turn, settle with what it really cost.
+ *
+ * **When to use**
+ *
+ * Use for any API that rejects what is over its quota instead of queueing it. The limiter keeps callers waiting just as
+ * long as the quota asks for, across all fibers that share the layer, and knows nothing of what is called.
+ *
+ * **Details**
+ *
+ * The window is a true rolling one: in any window the charges of what was admitted never pass the limit, so a server
+ * that counts by fixed minutes, by a log of requests or with a bucket that refills within the window admits all of it.
+ * Requests and tokens, and every further meter of a pool, are admitted together or not at all. Waiters are served in
+ * the order in which they came; the next in order is admitted the first instant that it fits.
+ *
+ * **Gotchas**
+ *
+ * A charge begins to leave only when it is known that the server has counted it: call `sent` when the request goes out,
+ * and settle with `servedFor` or call `arrived` when the answer begins, or the time of the whole call is added to the
+ * window.
+ *
+ * **Example** (Wrapping a call)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Meter, RateLimiter } from "@caprock/rate-limiter"
+ *
+ * const program = Effect.gen(function*() {
+ *   const limiter = yield* RateLimiter.RateLimiter
+ *   const call = Effect.succeed("an answer")
+ *   return yield* call.pipe(limiter.limit({ pool: "my-model", requests: 1, tokens: 1200 }))
+ * })
+ *
+ * Effect.runPromise(program.pipe(
+ *   Effect.provide(RateLimiter.layer({ meters: () => [Meter.requests(60), Meter.tokens(100_000)] }))
+ * ))
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import type { Cost } from "./Cost.ts"
+import * as Pool from "./internal/pool.ts"
+import type { Waiter } from "./internal/waitingRoom.ts"
+import type { Charge, Level } from "./Ledger.ts"
+import type { Meter, Unit } from "./Meter.ts"
+import { LimiterClosed, RateLimiterError, WaitTooLong } from "./RateLimiterError.ts"
+
+// -----------------------------------------------------------------------------
+// Models
+// -----------------------------------------------------------------------------
+
+/**
+ * What a request cost in the end.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Settlement {
+  /** Tokens charged. Fewer than booked are refunded at once; more become a debt that later admissions wait for. */
+  readonly tokens: number
+  /** Requests counted; as booked unless told. */
+  readonly requests?: number | undefined
+  /** How long ago the server had the request at the latest, such as the latency that it reports. */
+  readonly servedFor?: Duration.Duration | undefined
+}
+
+/**
+ * The grant to send now. It belongs to the scope it was reserved in: when that closes without `settle` or `release`,
+ * what was booked stays charged until it leaves the window, since the server may have counted it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Reservation {
+  readonly pool: string
+  /** Tokens booked: the larger of the cost's `tokens` and `expected`. */
+  readonly booked: number
+  /** How long it waited for admission. */
+  readonly waited: Duration.Duration
+  /** The request is on its way: the server may count it from now on. Callable from any callback; the first call tells. */
+  readonly sentUnsafe: () => void
+  /** The server has it by now: the answer has begun. Callable from any callback; the first call tells. */
+  readonly arrivedUnsafe: () => void
+  /** Settles with the real cost. The first of `settle` and `release` counts. */
+  readonly settle: (settlement: Settlement) => Effect.Effect<void>
+  /** It was never sent: everything is given back at once. */
+  readonly release: Effect.Effect<void>
+}
+
+/**
+ * How a pool stands.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Snapshot {
+  /** Requests that wait for admission. */
+  readonly waiting: number
+  /** Tokens that they wait for. */
+  readonly waitingTokens: number
+  readonly meters: ReadonlyArray<Level>
+  /** How long a charge now stays beyond its window. */
+  readonly guard: Duration.Duration
+}
+
+/**
+ * Options of the limiter.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The meters of each pool, asked once a pool, when it is first used. None means no limit. */
+  readonly meters: (pool: string) => ReadonlyArray<Meter>
+  /**
+   * How long a charge stays in the books beyond its window, for the time that a request takes to reach the server.
+   * It doubles, up to two seconds, when a throttle can't be explained by the books.
+   *
+   * @default 250 millis
+   */
+  readonly guard?: Duration.Input | undefined
+}
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/**
+ * The limiter.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class RateLimiter extends Context.Service<RateLimiter, {
+  /**
+   * Waits for admission and books the cost. Fails with `RateLimiterError`: at once when it can never fit
+   * (`CostExceedsLimit`) or would wait longer than its `maxWait` (`WaitTooLong`, with the prediction).
+   *
+   * Interrupting it, waiting or just admitted, leaves nothing behind.
+   */
+  readonly reserve: (cost: Cost) => Effect.Effect<Reservation, RateLimiterError, Scope.Scope>
+
+  /**
+   * Runs an effect when its cost is admitted. On success it settles with `settlement`, or with what was booked; on
+   * failure or interruption what was booked stays charged until it leaves the window.
+   */
+  readonly limit: <A = unknown>(
+    cost: Cost,
+    settlement?: (value: A) => Settlement
+  ) => <B extends A, E, R>(effect: Effect.Effect<B, E, R>) => Effect.Effect<B, E | RateLimiterError, R>
+
+  /**
+   * The server rejected a request of the pool that had been admitted. Unless the books are in debt, which explains it,
+   * the guard widens.
+   */
+  readonly throttled: (pool: string, unit?: Unit) => Effect.Effect<void>
+
+  /** How a pool stands now. */
+  readonly snapshot: (pool: string) => Effect.Effect<Snapshot, RateLimiterError>
+}>()("@caprock/rate-limiter/RateLimiter") {}
+
+/**
+ * Makes a limiter that keeps its books in memory. Its scope owns the waiters: when it closes they fail with
+ * `LimiterClosed`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(
+  function*(options: Options): Effect.fn.Return<RateLimiter["Service"], never, Scope.Scope> {
+    const guard = Duration.fromInputUnsafe(options.guard ?? defaults.guard)
+    const clock = yield* Clock.Clock
+    const runFork = Effect.runForkWith(yield* Effect.context())
+    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    const pools = new Map<string, Pool.Pool>()
+    let closed = false
+
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        closed = true
+        for (const pool of pools.values()) pool.close()
+      })
+    )
+
+    // One timer a pool, for the first instant at which the next in order can fit.
+    const wakeAfter = (millis: number, wake: () => void) => {
+      const fiber = runFork(Effect.andThen(Effect.sleep(Duration.millis(millis)), Effect.sync(wake)))
+      return () => fiber.interruptUnsafe()
+    }
+
+    const poolOf = (name: string): Pool.Pool | RateLimiterError => {
+      const known = pools.get(name)
+      if (known !== undefined) return known
+      const meters = options.meters(name)
+      const invalid = Pool.checkMeters(meters)
+      if (invalid !== undefined) return new RateLimiterError({ pool: name, reason: invalid })
+      const pool = new Pool.Pool(meters, Duration.toMillis(guard), now, wakeAfter)
+      pools.set(name, pool)
+      return pool
+    }
+
+    const reservation = (pool: Pool.Pool, cost: Cost, charge: Charge, waited: number): OpenReservation =>
+      new OpenReservation(pool, cost.pool, charge, Duration.millis(waited))
+
+    const reserve = (cost: Cost): Effect.Effect<Reservation, RateLimiterError, Scope.Scope> =>
+      Effect.withFiber((fiber) => {
+        const refuse = (reason: RateLimiterError["reason"]) =>
+          Effect.fail(new RateLimiterError({ pool: cost.pool, reason }))
+        if (closed) return refuse(new LimiterClosed())
+        const pool = poolOf(cost.pool)
+        if (pool instanceof RateLimiterError) return Effect.fail(pool)
+        const refusal = pool.refusal(cost)
+        if (refusal !== undefined) return refuse(refusal)
+        const scope = Context.getUnsafe(fiber.context, Scope.Scope)
+        const own = (open: OpenReservation) => Effect.as(Scope.addFinalizer(scope, open.abandon), open)
+
+        const since = now()
+        const tokens = pool.amountToBook(cost)
+        const charge = pool.admitNow(cost.requests, tokens)
+        if (charge !== undefined) return Effect.uninterruptible(own(reservation(pool, cost, charge, 0)))
+
+        const { maxWait } = cost
+        const tooLong = (predicted: number, maxWait: Duration.Duration) =>
+          new RateLimiterError({
+            pool: cost.pool,
+            reason: new WaitTooLong({ predicted: Duration.millis(predicted), maxWait })
+          })
+        if (maxWait !== undefined) {
+          const predicted = pool.forecast(cost.requests, tokens) - since
+          if (predicted > Duration.toMillis(maxWait)) return Effect.fail(tooLong(predicted, maxWait))
+        }
+
+        return Effect.uninterruptibleMask((restore) => {
+          let granted: Charge | undefined
+          let waiter: Waiter | undefined
+          const turn = Effect.callback<void, RateLimiterError>((resume) => {
+            waiter = pool.wait(cost.requests, tokens, (charge) => {
+              granted = charge
+              resume(Effect.void)
+            }, () => resume(refuse(new LimiterClosed())))
+          })
+          const bounded = maxWait === undefined ? turn : Effect.timeoutOrElse(turn, {
+            duration: maxWait,
+            orElse: () =>
+              Effect.suspend(() =>
+                // Admitted at the very end of its wait is admitted.
+                granted === undefined
+                  ? Effect.fail(tooLong(now() - since, maxWait))
+                  : Effect.void
+              )
+          })
+          return restore(bounded).pipe(
+            Effect.onExit((exit) =>
+              Effect.sync(() => {
+                if (Exit.isSuccess(exit)) return
+                if (waiter !== undefined) pool.leave(waiter)
+                if (granted !== undefined) pool.release(granted)
+              })
+            ),
+            Effect.flatMap(() =>
+              granted === undefined
+                ? refuse(new LimiterClosed())
+                : own(reservation(pool, cost, granted, now() - since))
+            )
+          )
+        })
+      })
+
+    const limit: RateLimiter["Service"]["limit"] = (cost, settlement) => (effect) =>
+      // The scope is the reservation's own: one that the effect asks for stays its caller's.
+      Effect.scopedWith((scope) =>
+        Effect.flatMap(Scope.provide(reserve(cost), scope), (reservation) => {
+          reservation.sentUnsafe()
+          return Effect.tap(
+            effect,
+            (value) => reservation.settle(settlement === undefined ? { tokens: reservation.booked } : settlement(value))
+          )
+        })
+      )
+
+    return RateLimiter.of({
+      reserve,
+      limit,
+      throttled: (name) =>
+        Effect.sync(() => {
+          const pool = poolOf(name)
+          if (!(pool instanceof RateLimiterError)) pool.throttled()
+        }),
+      snapshot: (name) =>
+        Effect.suspend(() => {
+          const pool = poolOf(name)
+          return pool instanceof RateLimiterError ? Effect.fail(pool) : Effect.succeed({
+            waiting: pool.waiting,
+            waitingTokens: pool.waitingTokens,
+            meters: pool.levels(),
+            guard: Duration.millis(pool.guardMillis)
+          })
+        })
+    })
+  }
+)
+
+/**
+ * A limiter in memory, as a layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<RateLimiter> => Layer.effect(RateLimiter, make(options))
+
+/**
+ * What is used where an option is not set.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const defaults = {
+  /** Covers the way of a request to the server, and the server's own queue, on a bad day. */
+  guard: Duration.millis(250)
+} as const
+
+// -----------------------------------------------------------------------------
+// Mechanics
+// -----------------------------------------------------------------------------
+
+class OpenReservation implements Reservation {
+  readonly pool: string
+  readonly booked: number
+  readonly waited: Duration.Duration
+  private readonly home: Pool.Pool
+  private readonly charge: Charge
+  private open = true
+  private arrived = false
+
+  constructor(home: Pool.Pool, pool: string, charge: Charge, waited: Duration.Duration) {
+    this.home = home
+    this.pool = pool
+    this.charge = charge
+    this.booked = charge.tokens
+    this.waited = waited
+  }
+
+  readonly sentUnsafe = (): void => {
+    if (this.open) this.home.sent(this.charge)
+  }
+
+  readonly arrivedUnsafe = (): void => {
+    if (!this.open || this.arrived) return
+    this.arrived = true
+    this.home.arrived(this.charge, 0)
+  }
+
+  settle(settlement: Settlement): Effect.Effect<void> {
+    return Effect.sync(() => {
+      if (!this.open) return
+      this.open = false
+      if (!this.arrived) {
+        this.home.arrived(
+          this.charge,
+          settlement.servedFor === undefined ? 0 : Duration.toMillis(settlement.servedFor)
+        )
+      }
+      this.home.settle(this.charge, settlement.requests ?? this.charge.requests, settlement.tokens)
+    })
+  }
+
+  get release(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      if (!this.open) return
+      this.open = false
+      this.home.release(this.charge)
+    })
+  }
+
+  /** The scope closed and nobody settled: it may have been sent, and the server may have counted it. */
+  get abandon(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      if (!this.open) return
+      this.open = false
+      this.home.sent(this.charge)
+    })
+  }
+}

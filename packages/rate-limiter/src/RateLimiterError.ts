@@ -1,0 +1,105 @@
+/**
+ * Why the limiter did not admit a request.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+
+/**
+ * The request is larger than the whole limit: no wait can cure it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CostExceedsLimit extends Schema.TaggedError<CostExceedsLimit>()("CostExceedsLimit", {
+  unit: Schema.Literals(["requests", "tokens"]),
+  requested: Schema.Finite,
+  limit: Schema.Finite
+}) {
+  override get message(): string {
+    return `it needs ${this.requested} ${this.unit} and the limit is ${this.limit}: ask for less, or raise the limit`
+  }
+}
+
+/**
+ * Admission is predicted, or has turned out, to take longer than the cost's `maxWait`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WaitTooLong extends Schema.TaggedError<WaitTooLong>()("WaitTooLong", {
+  /** The wait that was predicted when it was asked for, or that it had waited when its time was up. */
+  predicted: Schema.DurationFromMillis,
+  maxWait: Schema.DurationFromMillis
+}) {
+  override get message(): string {
+    return `it would wait ${Duration.format(this.predicted)} and may wait ${Duration.format(this.maxWait)}: ` +
+      "allow a longer wait, or send it elsewhere"
+  }
+}
+
+/**
+ * The cost itself makes no sense.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidCost extends Schema.TaggedError<InvalidCost>()("InvalidCost", {
+  field: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `its ${this.field} ${this.problem}`
+  }
+}
+
+/**
+ * A meter that was configured for the pool makes no sense.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidMeter extends Schema.TaggedError<InvalidMeter>()("InvalidMeter", {
+  field: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `a meter's ${this.field} ${this.problem}`
+  }
+}
+
+/**
+ * The limiter was shut down while the request waited, or before it asked.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class LimiterClosed extends Schema.TaggedError<LimiterClosed>()("LimiterClosed", {}) {
+  override get message(): string {
+    return "the limiter is shut down"
+  }
+}
+
+/**
+ * Why, as a closed union.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Reason = CostExceedsLimit | WaitTooLong | InvalidCost | InvalidMeter | LimiterClosed
+
+/**
+ * The limiter's one error: which pool, and why.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RateLimiterError extends Schema.TaggedError<RateLimiterError>()("RateLimiterError", {
+  pool: Schema.String,
+  reason: Schema.Union([CostExceedsLimit, WaitTooLong, InvalidCost, InvalidMeter, LimiterClosed])
+}) {
+  override get message(): string {
+    return `pool ${this.pool} did not admit the request: ${this.reason.message}`
+  }
+}

@@ -1,0 +1,193 @@
+import * as Duration from "effect/Duration"
+import type { Cost } from "../Cost.ts"
+import { type Charge, Ledger, type Level } from "../Ledger.ts"
+import type { Meter } from "../Meter.ts"
+import { CostExceedsLimit, InvalidCost, InvalidMeter } from "../RateLimiterError.ts"
+import { type Waiter, WaitingRoom } from "./waitingRoom.ts"
+
+/** The guard never widens beyond this: half a minute's hundredth part is paid for it, and no network is slower. */
+const widestGuardMillis = 2_000
+
+/** @internal */
+export const checkMeters = (meters: ReadonlyArray<Meter>): InvalidMeter | undefined => {
+  for (const { limit, window } of meters) {
+    if (Number.isNaN(limit) || limit < 0) {
+      return new InvalidMeter({ field: "limit", problem: `is ${limit}: it must be 0 or more` })
+    }
+    const millis = Duration.toMillis(window)
+    if (!Number.isFinite(millis) || millis <= 0) {
+      return new InvalidMeter({ field: "window", problem: `is ${millis} ms: it must be finite and more than 0` })
+    }
+  }
+  return undefined
+}
+
+/**
+ * A pool's books, its waiting room and its one timer: everything that is shared between callers, and its only owner.
+ *
+ * @internal
+ */
+export class Pool {
+  private readonly ledger: Ledger
+  private readonly room = new WaitingRoom()
+  private readonly now: () => number
+  private readonly wakeAfter: (millis: number, wake: () => void) => () => void
+  private readonly requestLimit: number
+  private readonly tokenLimit: number
+  private timer: { readonly at: number; readonly stop: () => void } | undefined
+
+  constructor(
+    meters: ReadonlyArray<Meter>,
+    guardMillis: number,
+    now: () => number,
+    wakeAfter: (millis: number, wake: () => void) => () => void
+  ) {
+    this.ledger = new Ledger(meters, guardMillis)
+    this.now = now
+    this.wakeAfter = wakeAfter
+    this.requestLimit = this.ledger.limitOf("requests")
+    this.tokenLimit = this.ledger.limitOf("tokens")
+  }
+
+  get waiting(): number {
+    return this.room.size
+  }
+
+  get waitingTokens(): number {
+    return this.room.tokens
+  }
+
+  get guardMillis(): number {
+    return this.ledger.guardMillis
+  }
+
+  levels(): ReadonlyArray<Level> {
+    return this.ledger.levels(this.now())
+  }
+
+  /** Why a cost can never be admitted; `undefined` when it can. */
+  refusal(cost: Cost): CostExceedsLimit | InvalidCost | undefined {
+    const { expected, requests, tokens } = cost
+    if (!(requests >= 0)) {
+      return new InvalidCost({ field: "requests", problem: `are ${requests}: 0 or more are needed` })
+    }
+    if (!(tokens >= 0)) return new InvalidCost({ field: "tokens", problem: `are ${tokens}: 0 or more are needed` })
+    if (expected !== undefined && Number.isNaN(expected)) {
+      return new InvalidCost({ field: "expected tokens", problem: "are not a number" })
+    }
+    // A limit of 0 admits nothing, not even what costs nothing.
+    if (requests > this.requestLimit || this.requestLimit === 0) {
+      return new CostExceedsLimit({ unit: "requests", requested: requests, limit: this.requestLimit })
+    }
+    if (tokens > this.tokenLimit || this.tokenLimit === 0) {
+      return new CostExceedsLimit({ unit: "tokens", requested: tokens, limit: this.tokenLimit })
+    }
+    return undefined
+  }
+
+  amountToBook(cost: Cost): number {
+    return cost.expected === undefined ? cost.tokens : Math.max(cost.tokens, Math.min(cost.expected, this.tokenLimit))
+  }
+
+  /** Books it if nobody waits and it fits. */
+  admitNow(requests: number, tokens: number): Charge | undefined {
+    if (this.room.size > 0 || !this.ledger.fits(requests, tokens, this.now())) return undefined
+    return this.ledger.book(requests, tokens)
+  }
+
+  /** When the next to come would be admitted with so much. */
+  forecast(requests: number, tokens: number): number {
+    const { room } = this
+    return this.ledger.forecast(room.requests + requests, room.tokens + tokens, this.now())
+  }
+
+  wait(requests: number, tokens: number, admit: (charge: Charge) => void, close: () => void): Waiter {
+    const waiter: Waiter = {
+      requests,
+      tokens,
+      admit: () => admit(this.ledger.book(requests, tokens)),
+      close,
+      previous: undefined,
+      next: undefined,
+      waiting: false
+    }
+    this.room.add(waiter)
+    if (this.room.head === waiter) this.pump()
+    return waiter
+  }
+
+  /** Someone stops waiting. Those behind may fit now. */
+  leave(waiter: Waiter): void {
+    const wasHead = this.room.head === waiter
+    if (this.room.remove(waiter) && wasHead) this.pump()
+  }
+
+  sent(charge: Charge): void {
+    this.ledger.send(charge, this.now())
+    // What waits for this charge to leave knows only now when that is.
+    if (this.room.size > 0 && this.timer === undefined) this.pump()
+  }
+
+  arrived(charge: Charge, agoMillis: number): void {
+    const now = this.now()
+    this.ledger.arrive(charge, now - agoMillis, now)
+    if (this.room.size > 0 && this.timer === undefined) this.pump()
+  }
+
+  settle(charge: Charge, requests: number, tokens: number): void {
+    const owed = tokens - charge.tokens
+    const refunds = owed < 0 || requests < charge.requests
+    this.ledger.shrink(charge, requests, tokens)
+    if (owed > 0) this.ledger.owe(owed, this.now())
+    if (refunds) this.pump()
+  }
+
+  release(charge: Charge): void {
+    this.ledger.remove(charge)
+    this.pump()
+  }
+
+  throttled(): void {
+    const inDebt = this.ledger.levels(this.now()).some((level) => level.used > level.limit)
+    if (!inDebt) this.ledger.setGuard(Math.min(Math.max(1, this.ledger.guardMillis) * 2, widestGuardMillis))
+  }
+
+  close(): void {
+    this.timer?.stop()
+    this.timer = undefined
+    for (let head = this.room.head; head !== undefined; head = this.room.head) {
+      this.room.remove(head)
+      head.close()
+    }
+  }
+
+  /** Admits from the head of the line all that fit, and sets the timer for the first that does not. */
+  private pump(): void {
+    const now = this.now()
+    for (let head = this.room.head; head !== undefined; head = this.room.head) {
+      if (!this.ledger.fits(head.requests, head.tokens, now)) {
+        this.wakeAt(this.ledger.nextFit(head.requests, head.tokens, now), now)
+        return
+      }
+      this.room.remove(head)
+      head.admit()
+    }
+    this.wakeAt(Infinity, now)
+  }
+
+  private wakeAt(at: number, now: number): void {
+    if (this.timer !== undefined) {
+      // A timer that rings too early finds nobody and is set anew: cheaper than to stop it at every refund.
+      if (this.timer.at <= at && at !== Infinity) return
+      this.timer.stop()
+      this.timer = undefined
+    }
+    if (at === Infinity) return
+    // Whole milliseconds, upwards: a timer that rings a fraction too early has to be set again.
+    const stop = this.wakeAfter(Math.max(0, Math.ceil(at - now)), () => {
+      this.timer = undefined
+      this.pump()
+    })
+    this.timer = { at, stop }
+  }
+}

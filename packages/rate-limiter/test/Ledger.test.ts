@@ -1,0 +1,171 @@
+import { Ledger, Meter } from "@caprock/rate-limiter"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { NaiveLedger } from "./naive.ts"
+
+const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+const meters = [Meter.requests(6, "1 second"), Meter.tokens(100, "1 second"), Meter.tokens(40, "200 millis")]
+const ledgerOf = (guard = 0) => new Ledger.Ledger(meters, guard)
+
+const Step = Schema.Struct({
+  elapse: between(0, 300),
+  act: Schema.Literals(["book", "send", "arrive", "shrink", "owe", "remove"]),
+  which: between(0, 7),
+  tokens: between(0, 60),
+  requests: between(0, 2),
+  ago: between(0, 400)
+})
+
+describe("Ledger", () => {
+  it.effect.prop(
+    "keeps the same books as a list that is summed anew each time",
+    [Schema.Array(Step).check(Schema.isMaxLength(60)), between(0, 150)],
+    ([steps, guard]) =>
+      Effect.sync(() => {
+        const ledger = ledgerOf(guard)
+        const naive = new NaiveLedger(meters, guard)
+        const held: Array<{ mine: Ledger.Charge; theirs: ReturnType<NaiveLedger["book"]> }> = []
+        let now = 0
+        for (const step of steps) {
+          now += step.elapse
+          const one = held[step.which % Math.max(1, held.length)]
+          if (step.act === "book") {
+            held.push({
+              mine: ledger.book(step.requests, step.tokens),
+              theirs: naive.book(step.requests, step.tokens)
+            })
+          } else if (step.act === "owe") {
+            ledger.owe(step.tokens, now)
+            naive.raise(naive.book(0, step.tokens), now)
+          } else if (one !== undefined) {
+            if (step.act === "send") {
+              ledger.send(one.mine, now)
+              if (one.theirs.stamp === undefined) naive.raise(one.theirs, now)
+            } else if (step.act === "arrive") {
+              const at = Math.max(0, now - step.ago)
+              ledger.arrive(one.mine, at, now)
+              naive.raise(one.theirs, at)
+            } else if (step.act === "shrink") {
+              ledger.shrink(one.mine, step.requests, step.tokens)
+              one.theirs.requests = Math.min(one.theirs.requests, step.requests)
+              one.theirs.tokens = Math.min(one.theirs.tokens, step.tokens)
+            } else if (one.theirs.stamp === undefined) {
+              ledger.remove(one.mine)
+              naive.remove(one.theirs)
+              held.splice(held.indexOf(one), 1)
+            }
+          }
+          assert.deepStrictEqual(
+            ledger.levels(now).map((level) => level.used),
+            meters.map((meter) => naive.used(meter, now))
+          )
+          assert.strictEqual(
+            ledger.fits(step.requests, step.tokens, now),
+            naive.fits(step.requests, step.tokens, now)
+          )
+          // The first instant that it fits: it does then, and did not a moment before.
+          const at = ledger.nextFit(step.requests, step.tokens, now)
+          if (at === Infinity) {
+            assert.isFalse(naive.fits(step.requests, step.tokens, now + 1e9))
+          } else {
+            assert.isTrue(at >= now)
+            assert.isTrue(naive.fits(step.requests, step.tokens, at))
+            if (at > now) assert.isFalse(naive.fits(step.requests, step.tokens, at - 0.5))
+          }
+        }
+      }),
+    { arbitrary: { runs: 400 } }
+  )
+
+  it("keeps a charge that is not sent for ever, and one that is sent for its window and the guard", () => {
+    const ledger = ledgerOf(50)
+    const charge = ledger.book(1, 40)
+    assert.isFalse(ledger.fits(1, 40, 1e6))
+    assert.strictEqual(ledger.nextFit(1, 40, 1e6), Infinity)
+    ledger.send(charge, 1e6)
+    assert.strictEqual(ledger.nextFit(1, 40, 1e6), 1e6 + 250)
+    assert.isFalse(ledger.fits(1, 40, 1e6 + 249))
+    assert.isTrue(ledger.fits(1, 40, 1e6 + 250))
+    assert.strictEqual(ledger.nextFit(1, 80, 1e6 + 250), Infinity, "larger than the short window's limit")
+  })
+
+  it("sends once: a second time changes nothing", () => {
+    const ledger = ledgerOf()
+    const charge = ledger.book(1, 40)
+    ledger.send(charge, 0)
+    ledger.send(charge, 100)
+    assert.isTrue(ledger.fits(1, 40, 200))
+  })
+
+  it("counts a charge again that the server turns out to have had later than it left", () => {
+    const ledger = ledgerOf()
+    const charge = ledger.book(1, 40)
+    ledger.send(charge, 0)
+    assert.isTrue(ledger.fits(1, 40, 250))
+    ledger.arrive(charge, 150, 250)
+    assert.isFalse(ledger.fits(1, 40, 349))
+    assert.isTrue(ledger.fits(1, 40, 350))
+  })
+
+  it("widens the guard for what is in the books already", () => {
+    const ledger = ledgerOf(10)
+    ledger.send(ledger.book(1, 40), 0)
+    ledger.setGuard(100)
+    assert.strictEqual(ledger.guardMillis, 100)
+    assert.isFalse(ledger.fits(1, 40, 299))
+    assert.isTrue(ledger.fits(1, 40, 300))
+  })
+
+  it("names the smallest limit of a unit", () => {
+    assert.strictEqual(ledgerOf().limitOf("tokens"), 40)
+    assert.strictEqual(ledgerOf().limitOf("requests"), 6)
+    assert.strictEqual(new Ledger.Ledger([], 0).limitOf("tokens"), Infinity)
+    assert.isTrue(new Ledger.Ledger([], 0).fits(1e9, 1e9, 0))
+    assert.deepStrictEqual(new Ledger.Ledger([], 0).levels(0), [])
+  })
+
+  it("takes the smaller of two limits over one window", () => {
+    const ledger = new Ledger.Ledger([Meter.tokens(50), Meter.tokens(20)], 0)
+    assert.isTrue(ledger.fits(0, 20, 0))
+    assert.isFalse(ledger.fits(0, 21, 0))
+  })
+
+  describe("forecast", () => {
+    const single = () => new Ledger.Ledger([Meter.requests(10, "1 second"), Meter.tokens(100, "1 second")], 50)
+
+    it("is now while there is room", () => {
+      assert.strictEqual(single().forecast(1, 100, 7), 7)
+      assert.strictEqual(single().forecast(0, 0, 7), 7)
+    })
+
+    it("is the first instant that it fits for the first in line", () => {
+      const ledger = single()
+      ledger.send(ledger.book(1, 60), 0)
+      ledger.send(ledger.book(1, 40), 200)
+      assert.strictEqual(ledger.forecast(1, 60, 300), 1050)
+      assert.strictEqual(ledger.forecast(1, 61, 300), 1250)
+    })
+
+    it("adds a window for each whole limit before it", () => {
+      const ledger = single()
+      ledger.send(ledger.book(1, 60), 0)
+      ledger.send(ledger.book(1, 40), 200)
+      assert.strictEqual(ledger.forecast(3, 160, 300), 2100)
+      assert.strictEqual(ledger.forecast(3, 161, 300), 2300)
+      assert.strictEqual(ledger.forecast(4, 300, 300), 3350)
+      assert.strictEqual(ledger.forecast(25, 30, 300), 2400, "bound by requests: eight now, two turns later again")
+    })
+
+    it("takes what is not sent as sent now", () => {
+      const ledger = single()
+      ledger.book(1, 100)
+      assert.strictEqual(ledger.forecast(1, 1, 300), 1350)
+    })
+
+    it("needs no limit", () => {
+      assert.strictEqual(new Ledger.Ledger([Meter.tokens(10)], 0).forecast(1e6, 0, 5), 5)
+      assert.strictEqual(new Ledger.Ledger([], 0).forecast(1e6, 1e9, 5), 5)
+    })
+  })
+})

@@ -1,0 +1,128 @@
+/**
+ * The limiter's rules once more, written to be obviously right and nothing else: lists, and a step for each millisecond.
+ */
+import type { Meter } from "@caprock/rate-limiter"
+import { Duration } from "effect"
+
+export interface NaiveCharge {
+  requests: number
+  tokens: number
+  stamp: number | undefined
+}
+
+export class NaiveLedger {
+  charges: Array<NaiveCharge> = []
+  readonly meters: ReadonlyArray<Meter.Meter>
+  readonly guard: number
+  constructor(meters: ReadonlyArray<Meter.Meter>, guard: number) {
+    this.meters = meters
+    this.guard = guard
+  }
+  used(meter: Meter.Meter, now: number): number {
+    return this.charges
+      .filter((charge) =>
+        charge.stamp === undefined || charge.stamp + Duration.toMillis(meter.window) + this.guard > now
+      )
+      .reduce((sum, charge) => sum + charge[meter.unit], 0)
+  }
+  fits(requests: number, tokens: number, now: number): boolean {
+    return this.meters.every((meter) =>
+      this.used(meter, now) + (meter.unit === "requests" ? requests : tokens) <= meter.limit
+    )
+  }
+  book(requests: number, tokens: number): NaiveCharge {
+    const charge = { requests, tokens, stamp: undefined }
+    this.charges.push(charge)
+    return charge
+  }
+  raise(charge: NaiveCharge, at: number): void {
+    charge.stamp = Math.max(charge.stamp ?? at, at)
+  }
+  settle(charge: NaiveCharge, requests: number, tokens: number, now: number): void {
+    if (tokens > charge.tokens) this.charges.push({ requests: 0, tokens: tokens - charge.tokens, stamp: now })
+    charge.tokens = Math.min(charge.tokens, tokens)
+    charge.requests = Math.min(charge.requests, requests)
+  }
+  remove(charge: NaiveCharge): void {
+    this.charges = this.charges.filter((other) => other !== charge)
+  }
+}
+
+/** A request and what becomes of it. Times are even, but for interruptions, so that no two can meet by chance. */
+export interface Scripted {
+  readonly arrives: number
+  readonly tokens: number
+  readonly expected: number
+  readonly sendAfter: number
+  readonly latency: number
+  readonly charged: number
+  readonly end: "settle" | "release" | "abandon"
+  /** Interrupts it this long after it arrived, when that is before its end. */
+  readonly interruptAfter: number | undefined
+}
+
+export interface Told {
+  readonly admitted: number | undefined
+  readonly interruptedWaiting: boolean
+}
+
+/** When each request of a script is admitted, first come first served, by stepping through every millisecond. */
+export const simulate = (
+  script: ReadonlyArray<Scripted>,
+  meters: ReadonlyArray<Meter.Meter>,
+  guard: number,
+  until: number
+): ReadonlyArray<Told> => {
+  const ledger = new NaiveLedger(meters, guard)
+  const tokenLimit = Math.min(...meters.filter((meter) => meter.unit === "tokens").map((meter) => meter.limit))
+  const state = script.map((request) => ({
+    request,
+    book: Math.max(request.tokens, Math.min(request.expected, tokenLimit)),
+    admitted: undefined as number | undefined,
+    charge: undefined as NaiveCharge | undefined,
+    over: false,
+    interruptedWaiting: false
+  }))
+  const line: Array<number> = []
+  for (let now = 0; now <= until; now++) {
+    for (const [index, one] of state.entries()) {
+      const { request } = one
+      if (one.over) continue
+      if (request.arrives === now) line.push(index)
+      const interrupted = request.interruptAfter !== undefined && now === request.arrives + request.interruptAfter
+      if (one.admitted === undefined || one.charge === undefined) {
+        if (interrupted) {
+          one.over = true
+          one.interruptedWaiting = true
+          line.splice(line.indexOf(index), 1)
+        }
+        continue
+      }
+      const sent = one.admitted + request.sendAfter
+      if (interrupted) {
+        // Whoever is interrupted never says that it was not sent.
+        if (one.charge.stamp === undefined) ledger.raise(one.charge, now)
+        one.over = true
+        continue
+      }
+      if (now === sent && request.end !== "release") ledger.raise(one.charge, now)
+      if (now === sent + request.latency) {
+        one.over = true
+        if (request.end === "release") ledger.remove(one.charge)
+        if (request.end === "settle") {
+          ledger.raise(one.charge, now - request.latency)
+          ledger.settle(one.charge, 1, request.charged, now)
+        }
+      }
+    }
+    while (line.length > 0) {
+      const head = state[line[0] as number]
+      if (head === undefined || !ledger.fits(1, head.book, now)) break
+      line.shift()
+      head.admitted = now
+      head.charge = ledger.book(1, head.book)
+      if (head.request.sendAfter === 0 && head.request.end !== "release") ledger.raise(head.charge, now)
+    }
+  }
+  return state.map(({ admitted, interruptedWaiting }) => ({ admitted, interruptedWaiting }))
+}
