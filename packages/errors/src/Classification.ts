@@ -1,0 +1,139 @@
+/**
+ * From anything that was thrown to a `BedrockError`: by tables, not by a ladder of conditions.
+ *
+ * The order is: the name of the error (or of one of its causes), without regard to the case of its first letter; then
+ * the system's code; then the text of errors that have neither; and last the HTTP status. Where a name does not decide,
+ * the message does: which quota, which kind of wrong request. What none of them knows becomes an `UnknownError`.
+ *
+ * Nothing of the SDK is imported: an error is read by its shape (`name`, `message`, `$metadata`, `$response`, `code`,
+ * `cause`), so that it does not matter which copy of the SDK made it.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import { BedrockError, isBedrockError } from "./BedrockError.ts"
+import * as facts from "./internal/facts.ts"
+import * as tables from "./internal/tables.ts"
+import * as Reason from "./Reason.ts"
+
+/**
+ * What the caller knows about the call.
+ *
+ * - `operation`: the API operation, such as `"ConverseStream"`.
+ * - `attempts`: requests sent for this call so far. Without it, what the SDK counted is taken; else 1, or 0 where the
+ *   reason shows that nothing was sent.
+ * - `now`: milliseconds since the epoch, to turn a `Retry-After` date into a wait where the response has no `Date`.
+ *   Without it such a date is not used.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Context {
+  readonly operation: string
+  readonly modelId?: string | undefined
+  readonly region?: string | undefined
+  readonly attempts?: number | undefined
+  readonly now?: number | undefined
+}
+
+// Nothing had left this machine when these were found.
+const neverSent: ReadonlySet<string> = new Set([
+  "ValidationError/exceeds-quota",
+  "ValidationError/no-region",
+  "AccessError/no-credentials",
+  "TransportError/connect",
+  "TransportError/dns",
+  "TransportError/tls",
+  "TimeoutError/connect",
+  "AdmissionError/wait-too-long",
+  "AdmissionError/room-full",
+  "AdmissionError/shutting-down"
+])
+
+const classify = (
+  chain: ReadonlyArray<facts.Facts>,
+  status: number | undefined,
+  hint: tables.Hint
+): Reason.Reason | undefined => {
+  for (const one of chain) {
+    const reason = tables.byName(one, hint)
+    if (reason !== undefined) return reason
+  }
+  for (const weak of [false, true]) {
+    for (const one of chain) {
+      const reason = tables.byCode(one, hint, weak)
+      if (reason !== undefined) return reason
+    }
+  }
+  for (const one of chain) {
+    const reason = tables.byText(one, hint)
+    if (reason !== undefined) return reason
+  }
+  const outermost = chain[0]
+  return outermost === undefined || status === undefined ? undefined : tables.byStatus(status, outermost, hint)
+}
+
+/**
+ * Classifies anything that was thrown by the SDK, by Node or by anyone else. Never throws. A value that is a
+ * `BedrockError` already is returned as it is.
+ *
+ * Cost: a few table look-ups, and two dozen regular expressions over the message to take secrets out of it; some tens of
+ * microseconds.
+ *
+ * **Example** (At the boundary of the SDK)
+ *
+ * ```ts
+ * import { Classification } from "@caprock/errors"
+ * import { Effect } from "effect"
+ *
+ * const send = (call: () => Promise<string>) =>
+ *   Effect.tryPromise({
+ *     try: call,
+ *     catch: (error) => Classification.fromUnknown(error, { operation: "Converse", region: "us-east-1" })
+ *   })
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromUnknown = (error: unknown, context: Context): BedrockError => {
+  if (isBedrockError(error)) return error
+  const chain = facts.chainOf(error)
+  const response = facts.responseOf(chain, context.now)
+  const hint: tables.Hint = { retryAfter: response.retryAfter, streaming: /stream/i.test(context.operation) }
+  const all = chain.map(facts.factsOf)
+  const reason = classify(all, response.status, hint) ?? unknown(error, all[0])
+  return new BedrockError({
+    operation: context.operation,
+    attempts: context.attempts ?? response.attempts ?? (neverSent.has(Reason.rowOf(reason)) ? 0 : 1),
+    reason,
+    ...present("modelId", context.modelId),
+    ...present("region", context.region),
+    ...present("requestId", response.requestId),
+    ...present("httpStatus", response.status),
+    ...present("cause", facts.causeOf(error))
+  })
+}
+
+const present = <K extends string, A>(key: K, value: A | undefined): { readonly [P in K]?: A } =>
+  value === undefined ? {} : { [key]: value } as { readonly [P in K]?: A }
+
+const unknown = (error: unknown, outermost: facts.Facts | undefined): Reason.Reason =>
+  new Reason.UnknownError({
+    message: outermost?.message ?? String(error),
+    ...present("name", outermost?.name)
+  })
+
+/**
+ * Reads how long a response asks to wait, from `retry-after` (seconds, or a date) and `x-amz-retry-after`
+ * (milliseconds), whichever is longer. `undefined` where it says nothing, or nothing that can be understood.
+ *
+ * `now` is in milliseconds since the epoch, and is used for a date where the response has no `date` header.
+ *
+ * @category headers
+ * @since 0.1.0
+ */
+export const retryAfterFromHeaders = (
+  headers: Readonly<Record<string, string>>,
+  now?: number
+): Duration.Duration | undefined => facts.retryAfterOf(headers, now)

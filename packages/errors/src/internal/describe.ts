@@ -1,0 +1,53 @@
+// The line that people read. Kept apart from the class so that its order of parts is in one place.
+import * as Duration from "effect/Duration"
+import * as Reason from "../Reason.ts"
+
+interface Described {
+  readonly operation: string
+  readonly modelId?: string
+  readonly region?: string
+  readonly requestId?: string
+  readonly attempts: number
+  readonly httpStatus?: number
+  readonly reason: Reason.Reason
+}
+
+const kindOf = (reason: Reason.Reason): string => {
+  switch (reason._tag) {
+    case "ThrottlingError":
+      return ` (${reason.limit})`
+    case "InterruptedStreamError":
+      return reason.origin === undefined ? "" : ` (${reason.origin._tag}${kindOf(reason.origin)})`
+    case "ResourceQuotaError":
+    case "ConflictError":
+      return ""
+    case "UnknownError":
+      return reason.name === undefined ? "" : ` (${reason.name})`
+    default:
+      return ` (${reason.kind})`
+  }
+}
+
+const sentence = (text: string): string => text === "" || /[.!?]$/.test(text) ? text : `${text}.`
+
+export const describe = (error: Described): string => {
+  const retryAfter = Reason.retryAfterOf(error.reason)
+  const what = [
+    error.operation,
+    ...(error.modelId === undefined ? [] : [`of ${error.modelId}`]),
+    ...(error.region === undefined ? [] : [`in ${error.region}`]),
+    `failed: ${error.reason._tag}${kindOf(error.reason)}`
+  ].join(" ")
+  const data = [
+    ...(error.httpStatus === undefined ? [] : [`HTTP ${error.httpStatus}`]),
+    ...(error.requestId === undefined ? [] : [`request id ${error.requestId}`]),
+    ...(retryAfter === undefined ? [] : [`not before ${Duration.format(retryAfter)}`]),
+    error.attempts === 1 ? "1 request sent" : `${error.attempts} requests sent`
+  ].join(", ")
+  return [
+    `${what}.`,
+    sentence(error.reason.message),
+    Reason.verdictOf(error.reason).advice,
+    `[${data}]`
+  ].filter((part) => part !== "").join(" ")
+}

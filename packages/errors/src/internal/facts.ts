@@ -1,0 +1,182 @@
+// Reads what is known from a value of any shape. Nothing here throws, whatever the getters and proxies of that value do.
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import { redact } from "./redact.ts"
+
+/** What one error of a chain says about itself. */
+export interface Facts {
+  readonly name: string | undefined
+  readonly code: string | undefined
+  readonly syscall: string | undefined
+  /** Redacted. */
+  readonly message: string
+  readonly status: number | undefined
+  readonly originalStatusCode: number | undefined
+  readonly clockSkewCorrected: boolean
+}
+
+/** What only one error of a chain has to say. */
+export interface Response {
+  readonly status: number | undefined
+  readonly requestId: string | undefined
+  readonly attempts: number | undefined
+  readonly retryAfter: Duration.Duration | undefined
+}
+
+// The SDK looks ten causes deep (`isTransientError` of @smithy/core 3.41.0); a chain longer than that is a loop.
+const maxDepth = 10
+
+export const read = (value: unknown, key: string): unknown => {
+  try {
+    return Predicate.hasProperty(value, key) ? value[key] : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const text = (value: unknown): string | undefined =>
+  typeof value === "string" && value.trim() !== "" ? value.trim() : undefined
+
+const integer = (value: unknown, min: number, max: number): number | undefined =>
+  typeof value === "number" && Number.isInteger(value) && value >= min && value <= max ? value : undefined
+
+const statusCode = (value: unknown): number | undefined => integer(value, 100, 599)
+
+const parseJson = (value: string): unknown => {
+  try {
+    return JSON.parse(value)
+  } catch {
+    return undefined
+  }
+}
+
+// An exception whose name its stream does not model arrives with the raw JSON of its body as message.
+const unwrapJson = (message: string): string => {
+  if (!message.startsWith("{")) return message
+  const body = parseJson(message)
+  return text(read(body, "message")) ?? text(read(body, "Message")) ?? text(read(read(body, "error"), "message")) ??
+    message
+}
+
+const stringify = (value: unknown): string => {
+  try {
+    return String(value)
+  } catch {
+    return "a value that can't be shown"
+  }
+}
+
+const messageOf = (error: unknown): string => {
+  if (typeof error !== "object" || error === null) return redact(stringify(error))
+  const own = text(read(error, "message")) ?? text(read(error, "Message"))
+  const original = text(read(error, "originalMessage"))
+  const message = own === undefined ? "" : unwrapJson(own)
+  return redact(original === undefined || message.includes(original) ? message : `${message} (${original})`.trim())
+}
+
+// "com.amazonaws.bedrockruntime#ThrottlingException:http://..." is one way in which AWS writes a name.
+const bareName = (name: string): string => name.replace(/^.*#/, "").replace(/:.*$/, "")
+
+export const factsOf = (error: unknown): Facts => {
+  const metadata = read(error, "$metadata")
+  const name = text(read(error, "name"))
+  return {
+    name: name === undefined ? undefined : bareName(name),
+    code: text(read(error, "code")),
+    syscall: text(read(error, "syscall")),
+    message: messageOf(error),
+    status: statusCode(read(metadata, "httpStatusCode")) ??
+      statusCode(read(read(error, "$response"), "statusCode")),
+    originalStatusCode: statusCode(read(error, "originalStatusCode")),
+    clockSkewCorrected: read(metadata, "clockSkewCorrected") === true
+  }
+}
+
+/** The error, its causes, and the parts of an `AggregateError`, outermost first. */
+export const chainOf = (error: unknown): ReadonlyArray<unknown> => {
+  const chain: Array<unknown> = []
+  const visit = (value: unknown, depth: number): void => {
+    if (value === undefined || value === null || depth > maxDepth || chain.includes(value)) return
+    chain.push(value)
+    const errors = read(value, "errors")
+    if (Array.isArray(errors)) { for (const part of errors) visit(part, depth + 1) }
+    visit(read(value, "cause"), depth + 1)
+  }
+  visit(error, 0)
+  return chain
+}
+
+const header = (headers: unknown, name: string): string | undefined => {
+  if (typeof headers !== "object" || headers === null) return undefined
+  const key = Object.keys(headers).find((key) => key.toLowerCase() === name)
+  return key === undefined ? undefined : text(read(headers, key))
+}
+
+const millisOf = (date: string): number | undefined =>
+  Option.getOrUndefined(Option.map(DateTime.make(date), DateTime.toEpochMillis))
+
+// RFC 9110 §10.2.3: seconds or a date. A date is compared with the response's own Date first, because both are the
+// server's clock; `now` is ours.
+const parseRetryAfter = (value: string, date: string | undefined, now: number | undefined): number | undefined => {
+  if (/^\d+(\.\d+)?$/.test(value)) return Number(value) * 1000
+  if (!/[A-Za-z]/.test(value)) return undefined
+  const until = millisOf(value)
+  const from = (date === undefined ? undefined : millisOf(date)) ?? now
+  return until === undefined || from === undefined ? undefined : Math.max(0, until - from)
+}
+
+// x-amz-retry-after is in milliseconds (`parseRetryAfterHeader` of @smithy/core 3.41.0).
+const parseAmzRetryAfter = (value: string): number | undefined => /^\d+$/.test(value) ? Number(value) : undefined
+
+/** The longer of the two hints; `undefined` where there is none, which is not the same as zero. */
+export const retryAfterOf = (headers: unknown, now: number | undefined): Duration.Duration | undefined => {
+  const standard = header(headers, "retry-after")
+  const amz = header(headers, "x-amz-retry-after")
+  const hints = [
+    standard === undefined ? undefined : parseRetryAfter(standard, header(headers, "date"), now),
+    amz === undefined ? undefined : parseAmzRetryAfter(amz)
+  ].filter((millis) => millis !== undefined && Number.isSafeInteger(Math.ceil(millis)))
+  return hints.length === 0 ? undefined : Duration.millis(Math.ceil(Math.max(...hints.map((millis) => millis ?? 0))))
+}
+
+export const responseOf = (chain: ReadonlyArray<unknown>, now: number | undefined): Response => {
+  const first = <A>(f: (error: unknown) => A | undefined): A | undefined => {
+    for (const error of chain) {
+      const value = f(error)
+      if (value !== undefined) return value
+    }
+    return undefined
+  }
+  return {
+    status: first((error) => factsOf(error).status),
+    requestId: first((error) =>
+      text(read(read(error, "$metadata"), "requestId")) ??
+        header(read(read(error, "$response"), "headers"), "x-amzn-requestid")
+    ),
+    attempts: first((error) => integer(read(read(error, "$metadata"), "attempts"), 0, Number.MAX_SAFE_INTEGER)),
+    retryAfter: first((error) => retryAfterOf(read(read(error, "$response"), "headers"), now))
+  }
+}
+
+const hasSecret = (value: string): boolean => redact(value) !== value
+
+const clean = (error: Error, depth: number): Error => {
+  const copy = new Error(redact(error.message))
+  copy.name = error.name
+  if (error.stack !== undefined) copy.stack = redact(error.stack)
+  const cause = read(error, "cause")
+  if (cause !== undefined && depth < maxDepth) copy.cause = causeOf(cause, depth + 1)
+  return copy
+}
+
+/** The original, or a copy without its secrets when its text holds any. */
+export const causeOf = (error: unknown, depth = 0): unknown => {
+  if (typeof error === "string") return redact(error)
+  if (!(error instanceof Error)) return error
+  const secret = chainOf(error).some((part) =>
+    hasSecret(stringify(read(part, "message"))) || hasSecret(stringify(read(part, "stack")))
+  )
+  return secret ? clean(error, depth) : error
+}
