@@ -261,6 +261,7 @@ export const make = Effect.fnUntraced(
               Effect.sync(() => {
                 if (Exit.isSuccess(exit)) return
                 if (waiter !== undefined) pool.leave(waiter)
+                // Admitted, and interrupted before it could take it: a scheduler may put the two this close.
                 if (granted !== undefined) pool.release(granted)
               })
             ),

@@ -125,8 +125,10 @@ describe("RateLimiter", () => {
       const held = yield* Scope.provide(limiter.reserve({ pool, requests: 1, tokens: 100 }), first)
       const waiting = yield* limiter.reserve({ pool, requests: 1, tokens: 100 }).pipe(
         Effect.scoped,
-        Effect.forkChild({ startImmediately: true })
+        Effect.forkChild
       )
+      for (let i = 0; i < 50; i++) yield* Effect.yieldNow
+      assert.strictEqual((yield* limiter.snapshot(pool)).waiting, 1)
       // The release admits the waiter; before its fiber runs again, it is interrupted.
       yield* held.release
       waiting.interruptUnsafe()
