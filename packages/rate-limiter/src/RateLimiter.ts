@@ -16,8 +16,7 @@
  * **Gotchas**
  *
  * A charge begins to leave only when it is known that the server has counted it: call `sent` when the request goes out,
- * and settle with `servedFor` or call `arrived` when the answer begins, or the time of the whole call is added to the
- * window.
+ * and settle with `servedFor`, or the time of the whole call is added to the window.
  *
  * **Example** (Wrapping a call)
  *
@@ -67,7 +66,10 @@ export interface Settlement {
   readonly tokens: number
   /** Requests counted; as booked unless told. */
   readonly requests?: number | undefined
-  /** How long ago the server had the request at the latest, such as the latency that it reports. */
+  /**
+   * How long ago the server had the request at the latest: the latency that it reports, or the time since the first
+   * byte of its answer, whichever is longer. Not at all unless told.
+   */
   readonly servedFor?: Duration.Duration | undefined
 }
 
@@ -86,8 +88,6 @@ export interface Reservation {
   readonly waited: Duration.Duration
   /** The request is on its way: the server may count it from now on. Callable from any callback; the first call tells. */
   readonly sentUnsafe: () => void
-  /** The server has it by now: the answer has begun. Callable from any callback; the first call tells. */
-  readonly arrivedUnsafe: () => void
   /** Settles with the real cost. The first of `settle` and `release` counts. */
   readonly settle: (settlement: Settlement) => Effect.Effect<void>
   /** It was never sent: everything is given back at once. */
@@ -338,7 +338,6 @@ class OpenReservation implements Reservation {
   private readonly home: Pool.Pool
   private readonly charge: Charge
   private open = true
-  private arrived = false
 
   constructor(home: Pool.Pool, pool: string, charge: Charge, waited: Duration.Duration) {
     this.home = home
@@ -352,22 +351,11 @@ class OpenReservation implements Reservation {
     if (this.open) this.home.sent(this.charge)
   }
 
-  readonly arrivedUnsafe = (): void => {
-    if (!this.open || this.arrived) return
-    this.arrived = true
-    this.home.arrived(this.charge, 0)
-  }
-
   settle(settlement: Settlement): Effect.Effect<void> {
     return Effect.sync(() => {
       if (!this.open) return
       this.open = false
-      if (!this.arrived) {
-        this.home.arrived(
-          this.charge,
-          settlement.servedFor === undefined ? 0 : Duration.toMillis(settlement.servedFor)
-        )
-      }
+      this.home.arrived(this.charge, settlement.servedFor === undefined ? 0 : Duration.toMillis(settlement.servedFor))
       this.home.settle(this.charge, settlement.requests ?? this.charge.requests, settlement.tokens)
     })
   }
