@@ -22,10 +22,11 @@ export interface Cost {
    */
   readonly tokens: number
   /**
-   * Tokens that it is predicted to be charged in the end, where that may be more than `tokens`. The larger of the two
-   * is booked, but never more than the limit: a prediction alone refuses nobody.
+   * Tokens to book instead of `tokens`, asked while the request is next in line, and the last answer counts: for callers
+   * who predict what it will be charged in the end, and learn while it waits. Must return at once. More than the limit
+   * is booked as the limit: a prediction alone refuses nobody.
    */
-  readonly expected?: number | undefined
+  readonly book?: (() => number) | undefined
   /** Longest wait for admission: over it, the request fails at once with the prediction. No limit unless set. */
   readonly maxWait?: Duration.Duration | undefined
 }

@@ -82,7 +82,7 @@ export interface Settlement {
  */
 export interface Reservation {
   readonly pool: string
-  /** Tokens booked: the larger of the cost's `tokens` and `expected`. */
+  /** Tokens booked. */
   readonly booked: number
   /** How long it waited for admission. */
   readonly waited: Duration.Duration
@@ -222,8 +222,7 @@ export const make = Effect.fnUntraced(
         const own = (open: OpenReservation) => Effect.as(Scope.addFinalizer(scope, open.abandon), open)
 
         const since = now()
-        const tokens = pool.amountToBook(cost)
-        const charge = pool.admitNow(cost.requests, tokens)
+        const charge = pool.admitNow(cost)
         if (charge !== undefined) return Effect.uninterruptible(own(reservation(pool, cost, charge, 0)))
 
         const { maxWait } = cost
@@ -233,7 +232,7 @@ export const make = Effect.fnUntraced(
             reason: new WaitTooLong({ predicted: Duration.millis(predicted), maxWait })
           })
         if (maxWait !== undefined) {
-          const predicted = pool.forecast(cost.requests, tokens) - since
+          const predicted = pool.forecast(cost.requests, cost.tokens) - since
           if (predicted > Duration.toMillis(maxWait)) return Effect.fail(tooLong(predicted, maxWait))
         }
 
@@ -241,7 +240,7 @@ export const make = Effect.fnUntraced(
           let granted: Charge | undefined
           let waiter: Waiter | undefined
           const turn = Effect.callback<void, RateLimiterError>((resume) => {
-            waiter = pool.wait(cost.requests, tokens, (charge) => {
+            waiter = pool.wait(cost, (charge) => {
               granted = charge
               resume(Effect.void)
             }, () => resume(refuse(new LimiterClosed())))

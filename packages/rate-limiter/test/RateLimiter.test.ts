@@ -14,7 +14,8 @@ const until = 60_000
 const RequestSchema = Schema.Struct({
   arrives: even(3000),
   tokens: between(0, 100),
-  expected: between(0, 140),
+  books: Schema.Tuple([between(0, 140), between(0, 140)]),
+  changes: even(3000),
   sendAfter: even(60),
   latency: even(1600),
   charged: between(0, 130),
@@ -28,6 +29,8 @@ const scripted = (drawn: typeof script.Type): ReadonlyArray<Scripted> =>
   drawn.map((request) => ({
     ...request,
     arrives: request.arrives * 2,
+    // It changes when it comes: a change in between is asked for only when something else happens.
+    changes: request.changes < 1000 ? 0 : 1_000_000,
     sendAfter: request.sendAfter * 2,
     latency: request.latency * 2,
     interruptAfter: request.interruptAfter === null ? undefined : request.interruptAfter * 2 + 1
@@ -48,6 +51,7 @@ const metersOf = (limits: typeof Limits.Type): ReadonlyArray<Meter.Meter> => [
 /** Plays a script against the limiter in virtual time. */
 const play = Effect.fnUntraced(function*(script: ReadonlyArray<Scripted>) {
   const limiter = yield* RateLimiter.RateLimiter
+  const clock = yield* Clock.Clock
   const fibers = yield* Effect.forEach(script, (request) => {
     let admitted: number | undefined
     const call = Effect.gen(function*() {
@@ -56,7 +60,7 @@ const play = Effect.fnUntraced(function*(script: ReadonlyArray<Scripted>) {
         pool,
         requests: 1,
         tokens: request.tokens,
-        expected: request.expected
+        book: () => clock.currentTimeMillisUnsafe() < request.changes ? request.books[0] : request.books[1]
       })
       admitted = yield* now
       yield* Effect.sleep(request.sendAfter)
@@ -141,7 +145,7 @@ describe("RateLimiter", () => {
   it.effect("fails at once with what can never fit, and says so", () =>
     Effect.gen(function*() {
       const limiter = yield* RateLimiter.RateLimiter
-      const refuse = (cost: { requests: number; tokens: number; expected?: number }) =>
+      const refuse = (cost: { requests: number; tokens: number }) =>
         limiter.reserve({ pool, ...cost }).pipe(Effect.scoped, Effect.flip)
       const large = yield* refuse({ requests: 1, tokens: 101 })
       assert.strictEqual(large.reason._tag, "CostExceedsLimit")
@@ -150,10 +154,19 @@ describe("RateLimiter", () => {
       for (const cost of [{ requests: -1, tokens: 0 }, { requests: 1, tokens: NaN }, { requests: 1, tokens: -5 }]) {
         assert.strictEqual((yield* refuse(cost)).reason._tag, "InvalidCost")
       }
-      assert.strictEqual((yield* refuse({ requests: 1, tokens: 1, expected: NaN })).reason._tag, "InvalidCost")
-      // A prediction refuses nobody.
-      const reservation = yield* Effect.scoped(limiter.reserve({ pool, requests: 1, tokens: 100, expected: 5000 }))
-      assert.strictEqual(reservation.booked, 100)
+      // A prediction refuses nobody, however odd.
+      const booked = (book: () => number) =>
+        Effect.scoped(Effect.flatMap(limiter.reserve({ pool, requests: 1, tokens: 70, book }), (reservation) =>
+          Effect.as(reservation.release, reservation.booked)))
+      assert.strictEqual(
+        yield* booked(() =>
+          5000
+        ),
+        100
+      )
+      assert.strictEqual(yield* booked(() => 30), 30)
+      assert.strictEqual(yield* booked(() => NaN), 70)
+      assert.strictEqual(yield* booked(() => -1), 70)
     }).pipe(
       Effect.provide(RateLimiter.layer({ meters: () => [Meter.tokens(100), Meter.requests(5)] }))
     ))
@@ -209,6 +222,19 @@ describe("RateLimiter", () => {
       assert.strictEqual(error.reason._tag, "WaitTooLong")
       assert.strictEqual(yield* Fiber.join(behind), 1300)
       yield* Scope.close(scope, Exit.void)
+    }).pipe(Effect.provide(RateLimiter.layer({ meters: () => [Meter.tokens(100, "1 second")] }))))
+
+  it.effect("books what is predicted when its turn comes, not when it came", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.RateLimiter
+      let predicted = 100
+      const reserve = Effect.scoped(limiter.reserve({ pool, requests: 1, tokens: 10, book: () => predicted }))
+      yield* reserve
+      const fiber = yield* Effect.forkChild(Effect.all([reserve, reserve], { concurrency: 2 }))
+      yield* TestClock.adjust("1 second")
+      predicted = 40
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual((yield* Fiber.join(fiber)).map((reservation) => reservation.booked), [40, 40])
     }).pipe(Effect.provide(RateLimiter.layer({ meters: () => [Meter.tokens(100, "1 second")] }))))
 
   it.effect("tells how long it waited", () =>

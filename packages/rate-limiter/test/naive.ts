@@ -52,7 +52,9 @@ export class NaiveLedger {
 export interface Scripted {
   readonly arrives: number
   readonly tokens: number
-  readonly expected: number
+  /** Tokens to book: the first when it is next in line before that time, then the second. */
+  readonly books: readonly [first: number, second: number]
+  readonly changes: number
   readonly sendAfter: number
   readonly latency: number
   readonly charged: number
@@ -77,7 +79,6 @@ export const simulate = (
   const tokenLimit = Math.min(...meters.filter((meter) => meter.unit === "tokens").map((meter) => meter.limit))
   const state = script.map((request) => ({
     request,
-    book: Math.max(request.tokens, Math.min(request.expected, tokenLimit)),
     admitted: undefined as number | undefined,
     charge: undefined as NaiveCharge | undefined,
     over: false,
@@ -117,10 +118,12 @@ export const simulate = (
     }
     while (line.length > 0) {
       const head = state[line[0] as number]
-      if (head === undefined || !ledger.fits(1, head.book, now)) break
+      if (head === undefined) break
+      const amount = Math.min(tokenLimit, head.request.books[now < head.request.changes ? 0 : 1])
+      if (!ledger.fits(1, amount, now)) break
       line.shift()
       head.admitted = now
-      head.charge = ledger.book(1, head.book)
+      head.charge = ledger.book(1, amount)
       if (head.request.sendAfter === 0 && head.request.end !== "release") ledger.raise(head.charge, now)
     }
   }

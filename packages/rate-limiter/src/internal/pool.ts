@@ -67,14 +67,11 @@ export class Pool {
 
   /** Why a cost can never be admitted; `undefined` when it can. */
   refusal(cost: Cost): CostExceedsLimit | InvalidCost | undefined {
-    const { expected, requests, tokens } = cost
+    const { requests, tokens } = cost
     if (!(requests >= 0)) {
       return new InvalidCost({ field: "requests", problem: `are ${requests}: 0 or more are needed` })
     }
     if (!(tokens >= 0)) return new InvalidCost({ field: "tokens", problem: `are ${tokens}: 0 or more are needed` })
-    if (expected !== undefined && Number.isNaN(expected)) {
-      return new InvalidCost({ field: "expected tokens", problem: "are not a number" })
-    }
     // A limit of 0 admits nothing, not even what costs nothing.
     if (requests > this.requestLimit || this.requestLimit === 0) {
       return new CostExceedsLimit({ unit: "requests", requested: requests, limit: this.requestLimit })
@@ -85,14 +82,16 @@ export class Pool {
     return undefined
   }
 
-  amountToBook(cost: Cost): number {
-    return cost.expected === undefined ? cost.tokens : Math.max(cost.tokens, Math.min(cost.expected, this.tokenLimit))
+  private amountToBook({ book, tokens }: Cost): number {
+    const amount = book?.() ?? tokens
+    return amount >= 0 ? Math.min(amount, this.tokenLimit) : tokens
   }
 
   /** Books it if nobody waits and it fits. */
-  admitNow(requests: number, tokens: number): Charge | undefined {
-    if (this.room.size > 0 || !this.ledger.fits(requests, tokens, this.now())) return undefined
-    return this.ledger.book(requests, tokens)
+  admitNow(cost: Cost): Charge | undefined {
+    if (this.room.size > 0) return undefined
+    const tokens = this.amountToBook(cost)
+    return this.ledger.fits(cost.requests, tokens, this.now()) ? this.ledger.book(cost.requests, tokens) : undefined
   }
 
   /** When the next to come would be admitted with so much. */
@@ -101,11 +100,13 @@ export class Pool {
     return this.ledger.forecast(room.requests + requests, room.tokens + tokens, this.now())
   }
 
-  wait(requests: number, tokens: number, admit: (charge: Charge) => void, close: () => void): Waiter {
+  wait(cost: Cost, admit: (charge: Charge) => void, close: () => void): Waiter {
+    const { requests, tokens } = cost
     const waiter: Waiter = {
       requests,
       tokens,
-      admit: () => admit(this.ledger.book(requests, tokens)),
+      amount: () => this.amountToBook(cost),
+      admit: (tokens) => admit(this.ledger.book(requests, tokens)),
       close,
       previous: undefined,
       next: undefined,
@@ -165,12 +166,13 @@ export class Pool {
   private pump(): void {
     const now = this.now()
     for (let head = this.room.head; head !== undefined; head = this.room.head) {
-      if (!this.ledger.fits(head.requests, head.tokens, now)) {
-        this.wakeAt(this.ledger.nextFit(head.requests, head.tokens, now), now)
+      const tokens = head.amount()
+      if (!this.ledger.fits(head.requests, tokens, now)) {
+        this.wakeAt(this.ledger.nextFit(head.requests, tokens, now), now)
         return
       }
       this.room.remove(head)
-      head.admit()
+      head.admit(tokens)
     }
     this.wakeAt(Infinity, now)
   }

@@ -7,7 +7,9 @@
 export interface Waiter {
   readonly requests: number
   readonly tokens: number
-  readonly admit: () => void
+  /** Tokens to book, as things are now. */
+  readonly amount: () => number
+  readonly admit: (tokens: number) => void
   readonly close: () => void
   previous: Waiter | undefined
   next: Waiter | undefined
