@@ -1,0 +1,227 @@
+/**
+ * The limits of pools, from flags or a file, and the meters that enforce them.
+ *
+ * **Details**
+ *
+ * A quota file is a JSON object. Each key is a model id, inference profile or ARN as requests use it, or `default` for
+ * every pool without an entry of its own. Each value names limits; what is left out is not limited (newer models have no
+ * requests per minute), and 0 admits nothing (new accounts have such quotas):
+ *
+ * ```json
+ * {
+ *   "default": { "requestsPerMinute": 100, "tokensPerMinute": 200000 },
+ *   "us.anthropic.claude-sonnet-4-6": { "tokensPerMinute": 6000000, "tokensPerDay": 700000000 },
+ *   "amazon.nova-lite-v1:0": { "requestsPerMinute": 2000, "tokensPerMinute": 4000000 },
+ *   "us.anthropic.claude-sonnet-4-5-20250929-v1:0@1m": { "tokensPerMinute": 1000000 }
+ * }
+ * ```
+ *
+ * An entry is the quota of the pool that its key draws on: `us.` and `eu.` of one model are the same entry, since a source
+ * Region has one cross-Region quota per model, while the bare id is another. `@reserved` and `@<variant>` after an id name
+ * reserved capacity and a quota variant; without an entry of their own these use the model's.
+ *
+ * @since 0.1.0
+ */
+import type { Meter, Unit } from "@caprock/rate-limiter/Meter"
+import * as Duration from "effect/Duration"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as ModelId from "./ModelId.ts"
+import * as Pool from "./Pool.ts"
+
+const Limit = Schema.Int.check(
+  Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }, {
+    message: "Expected a whole number, 0 or more (leave the field out when there is no such limit)"
+  })
+)
+
+/**
+ * The limits of one pool. An absent one does not limit; 0 admits nothing.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Quota = Schema.Struct({
+  requestsPerMinute: Schema.optionalKey(Limit),
+  tokensPerMinute: Schema.optionalKey(Limit),
+  tokensPerDay: Schema.optionalKey(Limit)
+})
+
+/**
+ * The limits of one pool.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Quota = typeof Quota.Type
+
+/**
+ * Quotas by pool, with what holds for all others.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Quotas {
+  readonly default: Quota | undefined
+  /** By access path, capacity, model and variant; see {@link lookup}. */
+  readonly pools: ReadonlyMap<string, Quota>
+}
+
+/**
+ * The quotas can't be read. `message` names the entry and the field.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class QuotaError extends Schema.TaggedError<QuotaError>()("QuotaError", {
+  reason: Schema.Literals(["json", "shape", "model-id", "duplicate"]),
+  message: Schema.String
+}) {}
+
+const File = Schema.Record(Schema.String, Quota)
+const decodeFile = Schema.decodeUnknownResult(File, { errors: "all", onExcessProperty: "error" })
+
+/**
+ * The same limits for every pool: what `--rpm` and `--tpm` set.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const uniform = (quota: Quota): Quotas => ({ default: quota, pools: new Map() })
+
+/**
+ * Quotas from entries in the form of a quota file. Costs one parse per entry.
+ *
+ * **Example** (One entry for all geographic profiles of a model)
+ *
+ * ```ts
+ * import * as Quotas from "@caprock/quota/Quotas"
+ * import * as Result from "effect/Result"
+ *
+ * const quotas = Quotas.make({
+ *   default: { requestsPerMinute: 100 },
+ *   "us.amazon.nova-lite-v1:0": { requestsPerMinute: 2000, tokensPerMinute: 4_000_000 }
+ * })
+ * console.log(Result.isSuccess(quotas))
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (entries: Readonly<Record<string, Quota>>): Result.Result<Quotas, QuotaError> => {
+  const pools = new Map<string, Quota>()
+  const names = new Map<string, string>()
+  for (const [name, quota] of Object.entries(entries)) {
+    if (name === "default") continue
+    const at = name.lastIndexOf("@")
+    const parsed = ModelId.parse(at < 0 ? name : name.slice(0, at))
+    if (Result.isFailure(parsed)) {
+      return Result.fail(new QuotaError({ reason: "model-id", message: `Entry ${parsed.failure.message}` }))
+    }
+    const pool = Pool.metered(parsed.success)
+    const key = indexKey(pool.path, pool.model, at < 0 ? undefined : name.slice(at + 1))
+    const other = names.get(key)
+    if (other !== undefined) {
+      return Result.fail(
+        new QuotaError({
+          reason: "duplicate",
+          message: `Entries ${JSON.stringify(other)} and ${JSON.stringify(name)} are the same pool. Keep one of them`
+        })
+      )
+    }
+    names.set(key, name)
+    pools.set(key, quota)
+  }
+  return Result.succeed({ default: entries["default"], pools })
+}
+
+/**
+ * Quotas from the text of a quota file.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromJson = (text: string): Result.Result<Quotas, QuotaError> => {
+  const json = Result.try({
+    try: (): unknown => JSON.parse(text),
+    catch: (cause) => new QuotaError({ reason: "json", message: `Not JSON: ${describe(cause)}` })
+  })
+  return Result.flatMap(json, (entries) =>
+    Result.flatMap(
+      Result.mapError(decodeFile(entries), (error) =>
+        new QuotaError({
+          reason: "shape",
+          message: `${error.message}\nEach entry has any of ${Object.keys(Quota.fields).join(", ")}`
+        })),
+      make
+    ))
+}
+
+const describe = (cause: unknown): string => cause instanceof Error ? cause.message : "unreadable"
+
+/**
+ * The quota of a pool: its own entry, else the entry of its model on the same access path, else the default, else
+ * `undefined`: nothing limits it. Constant time.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const lookup = (quotas: Quotas, pool: Pool.Pool): Quota | undefined => {
+  const { path, model } = pool
+  return (pool.variant === undefined ? undefined : quotas.pools.get(indexKey(path, model, pool.variant)))
+    ?? (pool.capacity === "shared" ? undefined : quotas.pools.get(indexKey(path, model, pool.capacity)))
+    ?? quotas.pools.get(indexKey(path, model, undefined))
+    ?? quotas.default
+}
+
+const indexKey = (path: Pool.AccessPath, model: string, suffix: string | undefined): string =>
+  suffix === undefined ? `${path}|${model}` : `${path}|${model}|${suffix}`
+
+/**
+ * How the limits of a quota become meters.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MeterOptions {
+  /** What counts as a minute. Shorter against an emulator that is sped up. @default "1 minute" */
+  readonly window?: Duration.Input | undefined
+  /** What counts as a day. @default "24 hours" */
+  readonly day?: Duration.Input | undefined
+  /**
+   * Further meters that let at most `share` of each limit per minute through in a shorter `window`, for a server that
+   * meters more finely than in minutes. Off unless set: AWS documents no such meter. No single request may cost more
+   * tokens than the share, or it can never be sent.
+   */
+  readonly burst?: { readonly share: number; readonly window: Duration.Input } | undefined
+}
+
+/**
+ * The meters that enforce a quota. None for an absent quota or an empty one.
+ *
+ * **Details**
+ *
+ * Since 2026-09-21 tokens per day are one quota per account and Region over all models, weighted by price
+ * (BEDROCK.md §3.1), which can't be told from token counts: the meter made here holds the pool's own tokens under the limit
+ * that it is given.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const metersOf = (quota: Quota | undefined, options?: MeterOptions): ReadonlyArray<Meter> => {
+  if (quota === undefined) return []
+  const meters: Array<Meter> = []
+  const add = (unit: Unit, limit: number, window: Duration.Input) =>
+    meters.push({ unit, limit, window: Duration.fromInputUnsafe(window) })
+  const minute = (unit: Unit, limit: number | undefined) => {
+    if (limit === undefined) return
+    add(unit, limit, options?.window ?? "1 minute")
+    const burst = options?.burst
+    // At least 1, so that a small share of a small quota still lets something through.
+    if (burst !== undefined) add(unit, Math.min(limit, Math.max(1, Math.floor(limit * burst.share))), burst.window)
+  }
+  minute("requests", quota.requestsPerMinute)
+  minute("tokens", quota.tokensPerMinute)
+  if (quota.tokensPerDay !== undefined) add("tokens", quota.tokensPerDay, options?.day ?? "24 hours")
+  return meters
+}

@@ -1,0 +1,356 @@
+/**
+ * Estimates the input tokens of a request without a network call, and learns from the answers.
+ *
+ * **Details**
+ *
+ * The *base* estimate comes from the request alone: words, numbers, marks and scripts of texts, the pixel size of images
+ * (never the length of their base64), pages of PDFs, keys and marks of tool schemas. Tokenizers differ from it, mostly by a factor and
+ * a constant (the chat template). Both are learned per model from the last {@link windowSize} answers, weighted so that relative errors
+ * count alike for small and large requests.
+ *
+ * - `likely` is the best guess.
+ * - `upper` is what to book: the level (0.99 unless told) at which the sum over `inFlight` like requests stays below its
+ *   bookings. For one request it is the upper quantile of what was seen; for n the margin shrinks as 1/√n.
+ * - Before {@link minimumSamples} answers `upper` is {@link caution} times the base, or more where an answer showed more.
+ * - When the newest 8 answers are above what the rest explains, their excess counts at once.
+ *
+ * **Gotchas**
+ *
+ * The tokens of an answer to learn from are those of the whole prompt, cached or not: `Accounting.promptTokens(usage)`.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Lru from "./internal/lru.ts"
+import * as Request from "./internal/request.ts"
+import * as Statistics from "./internal/statistics.ts"
+import * as Text from "./internal/text.ts"
+
+/**
+ * The part of a Converse request that is input to the model. The SDK's `ConverseCommandInput` and `ConverseStreamCommandInput`
+ * have this shape.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ConverseRequest {
+  readonly messages?: ReadonlyArray<unknown> | undefined
+  readonly system?: ReadonlyArray<unknown> | undefined
+  readonly toolConfig?: unknown
+  readonly promptVariables?: unknown
+}
+
+/**
+ * What the body of an InvokeModel request says.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Body {
+  /** The base estimate of its input. */
+  readonly tokens: number
+  /** The limit on output that it sets, under whatever name its family has for it. */
+  readonly maxTokens: number | undefined
+  /** The parsed body, for what else is to be read from it; `undefined` when it is not JSON. */
+  readonly json: unknown
+}
+
+/**
+ * The base estimate of a text. About a nanosecond per character.
+ *
+ * @category estimating
+ * @since 0.1.0
+ */
+export const text = (value: string): number => Math.ceil(Text.tokensOf(value))
+
+/**
+ * The base estimate of a Converse request: a whole number, at least 1. Costs one walk over the request.
+ *
+ * @category estimating
+ * @since 0.1.0
+ */
+export const converse = (request: ConverseRequest): number =>
+  Math.ceil(Request.tokensOf({
+    messages: request.messages,
+    system: request.system,
+    ...(request.toolConfig === undefined ? {} : { toolConfig: request.toolConfig }),
+    promptVariables: request.promptVariables
+  }))
+
+/**
+ * The base estimate of an InvokeModel body, of any model family. Costs one parse and one walk; what is not JSON counts as text.
+ *
+ * @category estimating
+ * @since 0.1.0
+ */
+export const body = (value: Uint8Array | string): Body => {
+  const raw = typeof value === "string" ? value : new TextDecoder().decode(value)
+  const json = parse(raw)
+  return json === undefined
+    ? { tokens: Math.ceil(Text.tokensOf(raw)), maxTokens: undefined, json }
+    : { tokens: Math.ceil(Request.tokensOf(json)), maxTokens: Request.maxTokensOf(json), json }
+}
+
+const parse = (raw: string): unknown => {
+  try {
+    return JSON.parse(raw)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Answers that are remembered per model.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const windowSize = 256
+
+/**
+ * Answers before which the base estimate, times {@link caution}, is all there is.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const minimumSamples = 8
+
+/**
+ * What `upper` is of the base estimate before anything was learned. Public tokenizers lie within a third of the base for prose
+ * and code in most scripts; half as much again leaves room.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const caution = 1.5
+
+const recentSize = 8
+const defaultLevel = 0.99
+
+/**
+ * What is known of one model's tokenizer. Owned by one caller, changed in place by {@link observe}; deterministic.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Ratios {
+  /** Base estimates and actual tokens, the newest over the oldest. @internal */
+  readonly bases: Float64Array
+  /** @internal */
+  readonly actuals: Float64Array
+  /** Answers ever. @internal */
+  count: number
+  /** actual ≈ slope × base + constant. @internal */
+  slope: number
+  /** @internal */
+  constant: number
+  /** Bounds of actual / base that were seen. @internal */
+  lowest: number
+  /** @internal */
+  highest: number
+  /** Of actual / fitted: mean, variance, and the excess of the newest. @internal */
+  mean: number
+  /** @internal */
+  variance: number
+  /** @internal */
+  excess: number
+}
+
+/**
+ * Nothing known yet.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const empty = (): Ratios => ({
+  bases: new Float64Array(windowSize),
+  actuals: new Float64Array(windowSize),
+  count: 0,
+  slope: 1,
+  constant: 0,
+  lowest: 1,
+  highest: 1,
+  mean: 1,
+  variance: 0,
+  excess: 1
+})
+
+/**
+ * Learns from an answer: what the base estimate was and what the whole prompt really took. Answers without either are
+ * ignored. Costs two passes over at most 256 numbers.
+ *
+ * @category learning
+ * @since 0.1.0
+ */
+export const observe = (ratios: Ratios, answer: { readonly base: number; readonly actual: number }): void => {
+  if (!(answer.base > 0) || !(answer.actual > 0)) return
+  const slot = ratios.count % windowSize
+  ratios.bases[slot] = answer.base
+  ratios.actuals[slot] = answer.actual
+  ratios.count++
+  fit(ratios)
+}
+
+const samplesOf = (ratios: Ratios): number => Math.min(ratios.count, windowSize)
+
+/** Fits actual/base = slope + constant/base: least squares of the relative error. */
+const fit = (ratios: Ratios): void => {
+  const { actuals, bases } = ratios
+  const n = samplesOf(ratios)
+  let inverses = 0
+  let values = 0
+  let squares = 0
+  let products = 0
+  let lowest = Number.POSITIVE_INFINITY
+  let highest = 0
+  for (let index = 0; index < n; index++) {
+    const inverse = 1 / (bases[index] ?? 1)
+    const value = (actuals[index] ?? 0) * inverse
+    inverses += inverse
+    values += value
+    squares += inverse * inverse
+    products += inverse * value
+    if (value < lowest) lowest = value
+    if (value > highest) highest = value
+  }
+  const spread = squares - inverses * inverses / n
+  // Requests of nearly one size say nothing of the constant: a coefficient of variation below 5 % is taken for one size.
+  const telling = n >= minimumSamples && spread > 0.0025 * inverses * inverses / n
+  ratios.constant = telling ? (products - inverses * values / n) / spread : 0
+  ratios.slope = (values - ratios.constant * inverses) / n
+  ratios.lowest = lowest
+  ratios.highest = highest
+  let sum = 0
+  let sumOfSquares = 0
+  for (let index = 0; index < n; index++) {
+    const residual = residualAt(ratios, index)
+    sum += residual
+    sumOfSquares += residual * residual
+  }
+  ratios.mean = sum / n
+  ratios.variance = n < 2 ? 0 : Math.max(0, sumOfSquares - sum * sum / n) / (n - 1)
+  ratios.excess = excessOf(ratios, n)
+}
+
+/** Actual over base that is expected for a base estimate: the fit, kept within what was seen. */
+const expected = (ratios: Ratios, base: number): number =>
+  Math.min(ratios.highest, Math.max(ratios.lowest, ratios.slope + ratios.constant / base))
+
+const residualAt = (ratios: Ratios, index: number): number => {
+  const base = ratios.bases[index] ?? 1
+  return (ratios.actuals[index] ?? 0) / base / expected(ratios, base)
+}
+
+/** By how much the newest answers exceed the others, where chance does not explain it (3 standard errors); else 1. */
+const excessOf = (ratios: Ratios, n: number): number => {
+  if (n < 2 * recentSize) return 1
+  let sum = 0
+  for (let back = 1; back <= recentSize; back++) sum += residualAt(ratios, (ratios.count - back) % windowSize)
+  const newest = sum / recentSize
+  const older = (ratios.mean * n - sum) / (n - recentSize)
+  return newest - older > 3 * Math.sqrt(ratios.variance / recentSize) ? newest / ratios.mean : 1
+}
+
+/**
+ * An estimate of a request's input, in tokens.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Estimate {
+  /** The best guess. */
+  readonly likely: number
+  /** What to book. */
+  readonly upper: number
+  /** Answers that it was learned from. */
+  readonly samples: number
+}
+
+/**
+ * How sure an estimate is to be.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EstimateOptions {
+  /** Like requests in flight, this one included. @default 1 */
+  readonly inFlight?: number | undefined
+  /** Probability with which their sum stays within its bookings. @default 0.99 */
+  readonly level?: number | undefined
+}
+
+/**
+ * The estimate for a request, from its base estimate and what was learned. Constant time for more than one in flight; for one, a sort of
+ * at most 256 numbers.
+ *
+ * @category estimating
+ * @since 0.1.0
+ */
+export const estimate = (ratios: Ratios, base: number, options?: EstimateOptions): Estimate => {
+  const samples = samplesOf(ratios)
+  if (samples < minimumSamples) {
+    const seen = samples === 0 ? 1 : ratios.highest
+    return {
+      likely: Math.ceil(base * ratios.slope),
+      upper: Math.ceil(base * Math.max(caution, caution * seen)),
+      samples
+    }
+  }
+  const fitted = base * expected(ratios, base)
+  const level = options?.level ?? defaultLevel
+  const inFlight = Math.max(1, options?.inFlight ?? 1)
+  const factor = inFlight === 1
+    ? largestResidual(ratios, level)
+    : ratios.mean
+      + Statistics.widened(Statistics.normalQuantile(level), samples)
+        * Math.sqrt(ratios.variance * (1 / inFlight + 1 / samples))
+  const likely = Math.ceil(fitted * ratios.mean)
+  return { likely, upper: Math.max(likely, Math.ceil(fitted * Math.max(factor, factor * ratios.excess))), samples }
+}
+
+const largestResidual = (ratios: Ratios, level: number): number => {
+  const residuals = new Float64Array(samplesOf(ratios))
+  for (let index = 0; index < residuals.length; index++) residuals[index] = residualAt(ratios, index)
+  return Statistics.upperQuantile(residuals, level)
+}
+
+/**
+ * The ratios of all models that a program uses, at most 64 at a time (the least recently used is forgotten).
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class TokenEstimator extends Context.Service<TokenEstimator, {
+  readonly estimate: (model: string, base: number, options?: EstimateOptions) => Effect.Effect<Estimate>
+  readonly observe: (
+    model: string,
+    answer: { readonly base: number; readonly actual: number }
+  ) => Effect.Effect<void>
+}>()("@caprock/quota/TokenEstimator") {}
+
+/** More models than a program uses at once; 4 kB each. */
+const maximumModels = 64
+
+/**
+ * An estimator that has learned nothing yet.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<TokenEstimator["Service"]> = Effect.sync(() => {
+  const models = Lru.make(maximumModels, empty)
+  return {
+    estimate: (model, base, options) => Effect.sync(() => estimate(models.get(model), base, options)),
+    observe: (model, answer) => Effect.sync(() => observe(models.get(model), answer))
+  }
+})
+
+/**
+ * An estimator that has learned nothing yet, as a layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<TokenEstimator> = Layer.effect(TokenEstimator, make)

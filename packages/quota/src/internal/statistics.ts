@@ -1,0 +1,46 @@
+/**
+ * The little statistics that the two learners share.
+ */
+
+/**
+ * The standard normal quantile, by Acklam's rational approximation (relative error below 1.2e-9): `p` in (0, 1).
+ */
+export const normalQuantile = (p: number): number => {
+  if (p > 0.5) return -normalQuantile(1 - p)
+  if (p < 0.02425) {
+    const q = Math.sqrt(-2 * Math.log(p))
+    return (((((-7.784894002430293e-3 * q - 3.223964580411365e-1) * q - 2.400758277161838) * q - 2.549732539343734) * q
+          + 4.374664141464968) * q + 2.938163982698783)
+      / ((((7.784695709041462e-3 * q + 3.224671290700398e-1) * q + 2.445134137142996) * q + 3.754408661907416) * q + 1)
+  }
+  const q = p - 0.5
+  const r = q * q
+  return (((((-3.969683028665376e1 * r + 2.209460984245205e2) * r - 2.759285104469687e2) * r + 1.383577518672690e2) * r
+        - 3.066479806614716e1) * r + 2.506628277459239) *
+    q
+    / (((((-5.447609879822406e1 * r + 1.615858368580409e2) * r - 1.556989798598866e2) * r + 6.680131188771972e1) * r
+          - 1.328068155288572e1) * r + 1)
+}
+
+/**
+ * `z` widened for a spread that was itself estimated from `samples` values: Student's t to first order.
+ */
+export const widened = (z: number, samples: number): number => z * (1 + (z * z + 1) / (4 * samples))
+
+/**
+ * An upper quantile of the next value, from the values seen (sorted here, in place).
+ *
+ * The k-th largest of n is exceeded by the next with probability k/(n+1), whatever the distribution. Where n is too small
+ * for the level, the largest is extended by a multiple of its lead over the second: c leads bring the probability down by
+ * 1/(1+c) under an exponential tail (Rényi's spacings); lighter tails are covered better, heavier ones worse, which is why callers
+ * cap the result by what is possible at all.
+ */
+export const upperQuantile = (values: Float64Array, level: number): number => {
+  values.sort()
+  const n = values.length
+  const k = Math.floor((1 - level) * (n + 1) + 1e-9)
+  if (k >= 1) return values[Math.max(0, n - k)] ?? 0
+  const largest = values[n - 1] ?? 0
+  const second = values[n - 2] ?? 0
+  return largest + (largest - second) * (1 / ((1 - level) * (n + 1)) - 1)
+}
