@@ -1,0 +1,195 @@
+/**
+ * A local Bedrock runtime that enforces quotas.
+ *
+ * It speaks the wire protocol of `bedrock-runtime` (HTTP/1.1 and HTTP/2 with prior knowledge on one port), so that
+ * the AWS SDK works against it unmodified; meters requests and tokens by Bedrock's accounting; and injects faults.
+ * Everything is decided by the seed and by what is asked.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { EmulatorError } from "./EmulatorError.ts"
+import * as Fault from "./Fault.ts"
+import * as FaultControl from "./internal/faultControl.ts"
+import * as Random from "./internal/random.ts"
+import * as Recorder from "./internal/recorder.ts"
+import * as Runtime from "./internal/runtime.ts"
+import * as Server from "./internal/server.ts"
+import * as Options from "./Options.ts"
+import type * as Stats from "./Stats.ts"
+
+/**
+ * Which requests a scripted fault befalls: the next `times` (1 unless set) of an operation and model, or of any.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface InjectOptions {
+  readonly times?: number | undefined
+  readonly operation?: Fault.Operation | undefined
+  readonly model?: string | undefined
+}
+
+/**
+ * A running emulator.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Service {
+  /** Where it listens: give it to a client as its endpoint. */
+  readonly url: string
+  readonly port: number
+  /** A snapshot. Costs O(pools). */
+  readonly stats: Effect.Effect<Stats.Stats>
+  /** The requests that the log has kept, oldest first. Empty unless the option `log` is set. */
+  readonly log: Effect.Effect<ReadonlyArray<Stats.RequestRecord>>
+  /** Lets a fault befall the next requests; the result withdraws what has not struck yet. */
+  readonly inject: (fault: Fault.Fault, options?: InjectOptions) => Effect.Effect<Effect.Effect<void>>
+  /** Ends every silence. */
+  readonly release: Effect.Effect<void>
+  /** From now on and for a time every request fails. */
+  readonly outage: (options: {
+    readonly duration: Duration.Input
+    readonly fault?: Fault.Fault | undefined
+    readonly model?: string | undefined
+  }) => Effect.Effect<void>
+  /** From now on and for a time every quota is multiplied by a factor. Returns at once. */
+  readonly dip: (options: {
+    readonly duration: Duration.Input
+    readonly factor: number
+    readonly model?: string | undefined
+  }) => Effect.Effect<void>
+}
+
+/**
+ * The emulator as a service.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Emulator extends Context.Service<Emulator, Service>()("@caprock/emulator/Emulator") {}
+
+const configOf = (options: Options.Options): Runtime.Config => {
+  const { defaults } = Options
+  return {
+    seed: Random.seedOf(String(options.seed ?? defaults.seed)),
+    window: Duration.toMillis(options.window ?? defaults.window),
+    shape: options.shape ?? defaults.shape,
+    during: (options.adjust ?? defaults.adjust) === "during",
+    countRejected: options.countRejected ?? defaults.countRejected,
+    reserveCacheReads: options.reserveCacheReads ?? defaults.reserveCacheReads,
+    quota: options.quota ?? defaults.quota,
+    quotas: options.quotas ?? {},
+    burndown: options.burndown ?? defaults.burndown,
+    maxOutput: options.maxOutput ?? defaults.maxOutput,
+    contextWindow: options.contextWindow ?? defaults.contextWindow,
+    defaultMaxOutput: defaults.maxOutput,
+    defaultContextWindow: defaults.contextWindow,
+    models: options.models === undefined ? undefined : new Set(options.models),
+    account: options.account,
+    region: options.region ?? defaults.region,
+    requireAuth: options.requireAuth ?? defaults.requireAuth,
+    cacheMinimumTokens: options.cacheMinimumTokens ?? defaults.cacheMinimumTokens,
+    cacheTtl: Duration.toMillis(options.cacheTtl ?? defaults.cacheTtl),
+    latency: options.latency ?? defaults.latency,
+    output: options.output ?? defaults.output,
+    steering: options.steering ?? defaults.steering
+  }
+}
+
+const unavailable = Fault.error("ServiceUnavailableException")
+
+/**
+ * Starts an emulator. It stops with the scope: then no socket, timer or fiber of it is left.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options.Options = {}): Effect.Effect<Service, EmulatorError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const checked = yield* Options.check(options)
+    const clock = yield* Clock.Clock
+    const scope = yield* Effect.scope
+    const recorder = Recorder.make(checked.log ?? Options.defaults.log)
+    const faults = FaultControl.make(checked.faults ?? [])
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    const fibers = new Set<Fiber.Fiber<void>>()
+    const runtime = Runtime.make({
+      config: configOf(checked),
+      clock,
+      recorder,
+      faults,
+      run: (effect) => {
+        const fiber = fork(effect)
+        fibers.add(fiber)
+        fiber.addObserver(() => fibers.delete(fiber))
+        return () => fiber.interruptUnsafe()
+      }
+    })
+    const host = checked.host ?? Options.defaults.host
+    const server = yield* Server.listen({
+      host,
+      port: checked.port ?? Options.defaults.port,
+      maxBody: Runtime.maxBody,
+      handlers: { onConnection: recorder.connection, onExchange: runtime.onExchange }
+    }).pipe(
+      Effect.mapError((cause) =>
+        new EmulatorError({ kind: "listen", message: `the emulator cannot listen: ${cause.message}`, cause })
+      )
+    )
+    // Added after the server's finalizer, so run before it: requests end first, then sockets.
+    yield* Effect.addFinalizer(() => Effect.suspend(() => Fiber.interruptAll(fibers)))
+
+    const outage: Service["outage"] = ({ duration, fault, model }) =>
+      Effect.sync(() => {
+        const from = runtime.now()
+        faults.outage({ fault: fault ?? unavailable, model, from, until: from + Duration.toMillis(duration) })
+      })
+    const dip: Service["dip"] = ({ duration, factor, model }) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => runtime.dip(factor, model)),
+        () => Effect.sleep(duration),
+        (end) => Effect.sync(end)
+      ).pipe(Effect.forkIn(scope, { startImmediately: true }), Effect.asVoid)
+
+    for (const { afterMillis, durationMillis, fault, model } of checked.outages ?? []) {
+      faults.outage({ fault: fault ?? unavailable, model, from: afterMillis, until: afterMillis + durationMillis })
+    }
+    for (const { afterMillis, durationMillis, factor, model } of checked.dips ?? []) {
+      yield* Effect.sleep(afterMillis).pipe(
+        Effect.andThen(dip({ duration: durationMillis, factor, model })),
+        Effect.forkIn(scope)
+      )
+    }
+
+    return {
+      url: `http://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`,
+      port: server.port,
+      stats: Effect.sync(() => recorder.snapshot(runtime.now(), runtime.pools, runtime.bodies.stats())),
+      log: Effect.sync(() => recorder.records()),
+      inject: (fault, { model, operation, times = 1 } = {}) =>
+        Effect.sync(() => {
+          const cancel = faults.script({ fault, model, operation, remaining: times })
+          return Effect.sync(cancel)
+        }),
+      release: faults.release,
+      outage,
+      dip
+    }
+  })
+
+/**
+ * The emulator as a layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options.Options = {}): Layer.Layer<Emulator, EmulatorError> =>
+  Layer.effect(Emulator, make(options))

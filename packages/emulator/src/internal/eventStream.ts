@@ -1,0 +1,73 @@
+/**
+ * The framing of `application/vnd.amazon.eventstream`, written from its description alone: the SDK's codec, which the
+ * tests decode it with, is the other witness.
+ */
+import * as Zlib from "node:zlib"
+
+export type Headers = ReadonlyArray<readonly [name: string, value: string]>
+
+/** Type 7: a UTF-8 string with a 16-bit length. */
+const stringHeader = 7
+
+const encodeHeaders = (headers: Headers): Buffer => {
+  const parts: Array<Buffer> = []
+  for (const [name, value] of headers) {
+    const key = Buffer.from(name, "utf8")
+    const text = Buffer.from(value, "utf8")
+    const header = Buffer.allocUnsafe(1 + key.length + 3 + text.length)
+    header.writeUInt8(key.length, 0)
+    key.copy(header, 1)
+    header.writeUInt8(stringHeader, 1 + key.length)
+    header.writeUInt16BE(text.length, 2 + key.length)
+    text.copy(header, 4 + key.length)
+    parts.push(header)
+  }
+  return Buffer.concat(parts)
+}
+
+const frame = (headers: Buffer, payload: Buffer): Buffer => {
+  const total = 16 + headers.length + payload.length
+  const message = Buffer.allocUnsafe(total)
+  message.writeUInt32BE(total, 0)
+  message.writeUInt32BE(headers.length, 4)
+  message.writeUInt32BE(Zlib.crc32(message.subarray(0, 8)), 8)
+  headers.copy(message, 12)
+  payload.copy(message, 12 + headers.length)
+  message.writeUInt32BE(Zlib.crc32(message.subarray(0, total - 4)), total - 4)
+  return message
+}
+
+const eventHeaders = new Map<string, Buffer>()
+
+/** An event of the union. The few names there are have their headers encoded once. */
+export const event = (name: EventName, payload: unknown): Buffer => {
+  let headers = eventHeaders.get(name)
+  if (headers === undefined) {
+    headers = encodeHeaders([[":event-type", name], [":content-type", "application/json"], [":message-type", "event"]])
+    eventHeaders.set(name, headers)
+  }
+  return frame(headers, Buffer.from(JSON.stringify(payload), "utf8"))
+}
+
+export type EventName =
+  | "messageStart"
+  | "contentBlockStart"
+  | "contentBlockDelta"
+  | "contentBlockStop"
+  | "messageStop"
+  | "metadata"
+  | "chunk"
+
+/** An exception of the union, or any other name. */
+export const exception = (name: string, payload: unknown): Buffer =>
+  frame(
+    encodeHeaders([[":exception-type", name], [":content-type", "application/json"], [":message-type", "exception"]]),
+    Buffer.from(JSON.stringify(payload), "utf8")
+  )
+
+/** An error that is not modelled. */
+export const error = (code: string, message: string): Buffer =>
+  frame(
+    encodeHeaders([[":error-code", code], [":error-message", message], [":message-type", "error"]]),
+    Buffer.alloc(0)
+  )

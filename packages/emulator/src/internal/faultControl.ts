@@ -1,0 +1,96 @@
+/** Which fault befalls a request. Scripted ones first, then outages, then rates. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Fault from "../Fault.ts"
+import type { ModelRef } from "./modelId.ts"
+import type { Random } from "./random.ts"
+
+export interface Script {
+  readonly fault: Fault.Fault
+  readonly operation: Fault.Operation | undefined
+  readonly model: string | undefined
+  remaining: number
+}
+
+export interface Outage {
+  readonly fault: Fault.Fault
+  readonly model: string | undefined
+  readonly from: number
+  readonly until: number
+}
+
+export interface FaultControl {
+  readonly script: (script: Script) => () => void
+  readonly outage: (outage: Outage) => void
+  readonly choose: (
+    now: number,
+    operation: Fault.Operation,
+    ref: ModelRef,
+    random: () => Random
+  ) => Fault.Fault | undefined
+  /** Ends when silences are released. */
+  readonly released: Effect.Effect<void>
+  readonly release: Effect.Effect<void>
+}
+
+const streaming: ReadonlySet<Fault.Operation> = new Set(["ConverseStream", "InvokeModelWithResponseStream"])
+
+/** Some faults only make sense inside a stream. */
+const applies = (fault: Fault.Fault, operation: Fault.Operation): boolean =>
+  streaming.has(operation) || (fault._tag !== "Truncate" && fault._tag !== "StreamError")
+
+export const names = (model: string | undefined, ref: ModelRef): boolean =>
+  model === undefined || model === ref.id || model === ref.model || model === ref.raw
+
+export const make = (rates: ReadonlyArray<Fault.FaultRate>): FaultControl => {
+  const scripts: Array<Script> = []
+  let outages: Array<Outage> = []
+  let gate = Deferred.makeUnsafe<void>()
+  return {
+    script: (script) => {
+      scripts.push(script)
+      return () => {
+        const at = scripts.indexOf(script)
+        if (at !== -1) scripts.splice(at, 1)
+      }
+    },
+    outage: (outage) => {
+      outages.push(outage)
+    },
+    choose: (now, operation, ref, random) => {
+      const matches = (one: { readonly fault: Fault.Fault; readonly model?: string | undefined }): boolean =>
+        names(one.model, ref) && applies(one.fault, operation)
+      if (scripts.length > 0) {
+        const at = scripts.findIndex((script) =>
+          matches(script) && (script.operation === undefined || script.operation === operation)
+        )
+        const script = scripts[at]
+        if (script !== undefined) {
+          if (--script.remaining <= 0) scripts.splice(at, 1)
+          return script.fault
+        }
+      }
+      if (outages.length > 0) {
+        outages = outages.filter((outage) => outage.until > now)
+        const outage = outages.find((outage) => outage.from <= now && matches(outage))
+        if (outage !== undefined) return outage.fault
+      }
+      if (rates.length > 0) {
+        let drawn = random()()
+        for (const rate of rates) {
+          if (rate.operation !== undefined && rate.operation !== operation) continue
+          if (!matches(rate)) continue
+          if (drawn < rate.rate) return rate.fault
+          drawn -= rate.rate
+        }
+      }
+      return undefined
+    },
+    released: Effect.suspend(() => Deferred.await(gate)),
+    release: Effect.suspend(() => {
+      const open = gate
+      gate = Deferred.makeUnsafe<void>()
+      return Effect.asVoid(Deferred.succeed(open, undefined))
+    })
+  }
+}

@@ -1,0 +1,94 @@
+import {
+  BedrockRuntimeClient,
+  type BedrockRuntimeClientConfig,
+  ConverseCommand,
+  ConverseStreamCommand,
+  type ConverseStreamOutput
+} from "@aws-sdk/client-bedrock-runtime"
+import type * as Emulator from "@caprock/emulator/Emulator"
+import { NodeHttpHandler } from "@smithy/node-http-handler"
+import { Data, Effect, type Scope } from "effect"
+import * as Http from "node:http"
+
+export const modelId = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+
+export type Transport = "h2" | "h1"
+
+/** The SDK as it comes, or with its HTTP/1.1 handler. One attempt unless a test says otherwise. */
+export const client = (
+  emulator: Emulator.Service,
+  transport: Transport = "h1",
+  config: BedrockRuntimeClientConfig = {}
+): Effect.Effect<BedrockRuntimeClient, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      new BedrockRuntimeClient({
+        endpoint: emulator.url,
+        region: "us-east-1",
+        credentials: { accessKeyId: "AKIDEXAMPLE", secretAccessKey: "secret" },
+        maxAttempts: 1,
+        ...(transport === "h1"
+          ? {
+            requestHandler: new NodeHttpHandler({ httpAgent: new Http.Agent({ keepAlive: true, maxSockets: 1000 }) })
+          }
+          : {}),
+        ...config
+      })
+    ),
+    (client) => Effect.sync(() => client.destroy())
+  )
+
+export const converse = (client: BedrockRuntimeClient, text: string, maxTokens?: number, model = modelId) =>
+  Effect.tryPromise({
+    try: (signal) =>
+      client.send(
+        new ConverseCommand({
+          modelId: model,
+          messages: [{ role: "user", content: [{ text }] }],
+          ...(maxTokens === undefined ? {} : { inferenceConfig: { maxTokens } })
+        }),
+        { abortSignal: signal }
+      ),
+    catch: failed
+  })
+
+/** What the SDK threw, as a typed failure. */
+export class Failed extends Data.TaggedError("Failed")<{ readonly error: SdkError }> {}
+
+const failed = (error: unknown): Failed => new Failed({ error: error as SdkError })
+
+export interface SdkError extends Error {
+  readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string; readonly attempts?: number }
+  readonly $response?: { readonly headers: Record<string, string> }
+}
+
+export const converseStream = (client: BedrockRuntimeClient, text: string, maxTokens?: number) =>
+  Effect.tryPromise({
+    try: (signal) =>
+      client.send(
+        new ConverseStreamCommand({
+          modelId,
+          messages: [{ role: "user", content: [{ text }] }],
+          ...(maxTokens === undefined ? {} : { inferenceConfig: { maxTokens } })
+        }),
+        { abortSignal: signal }
+      ),
+    catch: failed
+  })
+
+export interface Collected {
+  readonly events: ReadonlyArray<ConverseStreamOutput>
+  readonly error: SdkError | undefined
+}
+
+/** Reads a stream to its end, or to its error. */
+export const collect = <A>(stream: AsyncIterable<A> | undefined) =>
+  Effect.promise(async () => {
+    const events: Array<A> = []
+    try {
+      for await (const event of stream ?? []) events.push(event)
+      return { events, error: undefined }
+    } catch (error) {
+      return { events, error: error as SdkError }
+    }
+  })
