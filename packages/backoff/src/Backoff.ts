@@ -1,0 +1,221 @@
+/**
+ * When to try again: plain `Schedule`s for `Effect.retry` and `Stream.retry`, for any error of the shape
+ * {@link Retryable}.
+ *
+ * - What is not retryable is not retried.
+ * - Never before `retryAfter`, with positive jitter on top: of many callers that were told to come back at the same
+ *   moment, not all do.
+ * - A wait that would pass the elapsed limit is not begun: the last error comes back at once.
+ * - Randomness comes from Effect's `Random`, time from `Clock`: a seed and a test clock pin every delay.
+ *
+ * The default follows AWS's runbooks: about 1 s, 2 s, 4 s, then stop and log a warning; at most 4 requests for a call.
+ * Let nothing below retry as well (the AWS SDK: `maxAttempts: 1`), or attempts multiply.
+ *
+ * **Example** (Retrying anything of the right shape)
+ *
+ * ```ts
+ * import { Backoff } from "@caprock/backoff"
+ * import { Data, Effect } from "effect"
+ *
+ * class Busy extends Data.TaggedError("Busy")<{
+ *   readonly retryable: boolean
+ *   readonly retryableElsewhere: boolean
+ * }> {}
+ *
+ * const call: Effect.Effect<string, Busy> = Effect.fail(new Busy({ retryable: true, retryableElsewhere: true }))
+ *
+ * const patient = call.pipe(Backoff.retry({ attempts: 3, cap: "5 seconds" }))
+ * const bySchedule = call.pipe(Effect.retry(Backoff.exponential({ jitter: "full" })))
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as delay from "./internal/delay.ts"
+import type * as RetryBudget from "./RetryBudget.ts"
+
+/**
+ * What an error has to say to be retried by this package. `BedrockError` of `@caprock/errors` has this shape.
+ *
+ * - `retryable`: the same may succeed after a wait.
+ * - `retryableElsewhere`: it may succeed on another target. Not read here; the router does.
+ * - `retryAfter`: the shortest wait, where one is known.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Retryable {
+  readonly retryable: boolean
+  readonly retryableElsewhere: boolean
+  readonly retryAfter?: Duration.Duration | undefined
+}
+
+/**
+ * How the wait is drawn from the exponential one, d = min(cap, base × factor^(n−1)) after the n-th failure.
+ *
+ * - `"full"`: uniform in [0, d]. Spreads best; may try again at once.
+ * - `"equal"`: uniform in [d/2, d]. Spreads, and always leaves the server half of the wait.
+ * - `"decorrelated"`: uniform in [base, factor × the wait before], at most cap. Forgets the number of failures.
+ * - `"none"`: d exactly. For one caller alone.
+ *
+ * (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015, updated 2023.)
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Jitter = delay.Jitter
+
+/**
+ * The default of each option.
+ *
+ * @category defaults
+ * @since 0.1.0
+ */
+export const defaults = {
+  /** The runbooks' first wait, and where AWS's guidance starts (scaling-throughput-best-practices, 2026). */
+  base: Duration.seconds(1),
+  /** 1 s, 2 s, 4 s. */
+  factor: 2,
+  /** The growth that the blog gives for decorrelated jitter. */
+  decorrelatedFactor: 3,
+  /** The SDK's own ceiling (`MAXIMUM_RETRY_DELAY`, @smithy/core 3.41.0): a third of a one-minute quota window. */
+  cap: Duration.seconds(20),
+  /** "About" 1 s, 2 s, 4 s: never less than half, so that what throttles is not asked again at once. */
+  jitter: "equal",
+  /** The first request and three more: the three waits of the runbooks. AWS's guidance allows up to six. */
+  attempts: 4,
+  /**
+   * Five one-minute quota windows. What has not passed by then, or what the server wants to hear of later still, is for
+   * a queue and not for a caller who waits.
+   */
+  elapsed: Duration.minutes(5)
+} as const
+
+/**
+ * Options of {@link exponential} and {@link retry}.
+ *
+ * - `base` (1 s): the first wait, before jitter.
+ * - `factor` (2; 3 with decorrelated jitter): growth from one wait to the next.
+ * - `cap` (20 s): the longest wait, before jitter. What the server asks for (`retryAfter`) is not capped.
+ * - `jitter` (`"equal"`): see {@link Jitter}.
+ * - `attempts` (4): requests in all, the first included; a fraction counts down to the whole number below. Less than 2
+ *   means no retry.
+ * - `elapsed` (5 minutes): from the first failure to the start of the last try. A wait that would pass it is not begun.
+ * - `budget`: bounds retries across calls, see `RetryBudget`. Asked last, when everything else allows the retry.
+ * - `pool`: which balance of the budget; one for all where it is not given.
+ *
+ * Out of range, a number means the nearest that makes sense: a negative wait is 0, a negative or undefined factor is 0.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly base?: Duration.Input | undefined
+  readonly factor?: number | undefined
+  readonly cap?: Duration.Input | undefined
+  readonly jitter?: Jitter | undefined
+  readonly attempts?: number | undefined
+  readonly elapsed?: Duration.Input | undefined
+  readonly budget?: RetryBudget.RetryBudget["Service"] | undefined
+  readonly pool?: string | undefined
+}
+
+const millis = (input: Duration.Input): number => Math.max(0, Duration.toMillis(Duration.fromInputUnsafe(input)))
+
+const policyOf = (options: Options): delay.Policy => {
+  const jitter = options.jitter ?? defaults.jitter
+  const factor = options.factor ?? (jitter === "decorrelated" ? defaults.decorrelatedFactor : defaults.factor)
+  return {
+    base: millis(options.base ?? defaults.base),
+    factor: factor > 0 ? factor : 0,
+    cap: millis(options.cap ?? defaults.cap),
+    jitter,
+    attempts: Math.floor(options.attempts ?? defaults.attempts),
+    elapsed: millis(options.elapsed ?? defaults.elapsed)
+  }
+}
+
+const giveUp = (limit: "attempts" | "elapsed" | "budget", failures: number, pool: string | undefined) =>
+  Effect.logWarning("Gave up retrying").pipe(
+    Effect.annotateLogs({ limit, failures, ...(pool === undefined ? {} : { pool }) })
+  )
+
+/**
+ * A schedule that waits exponentially with jitter, never before `retryAfter`, and ends with the attempts, the elapsed
+ * time, the budget, or the first error that is not retryable. Its output is the wait.
+ *
+ * Cost: O(1) per failure. Fails with nothing: `Effect.retry` gives the last error. When it ends on a limit it logs a
+ * warning with the limit's name and the number of failures.
+ *
+ * With a `budget`, deposit once per call yourself (`budget.deposit(pool)`), or use {@link retry}, which does.
+ *
+ * **Example** (A stream that may be asked again)
+ *
+ * ```ts
+ * import { Backoff } from "@caprock/backoff"
+ * import { Stream } from "effect"
+ *
+ * const answers = <A>(stream: Stream.Stream<A, Backoff.Retryable>) => Stream.retry(stream, Backoff.exponential())
+ * ```
+ *
+ * @category schedules
+ * @since 0.1.0
+ */
+export const exponential = (options: Options = {}): Schedule.Schedule<Duration.Duration, Retryable> => {
+  const policy = policyOf(options)
+  const { budget, pool } = options
+  return Schedule.fromStepWithMetadata(Effect.sync(() => {
+    let previous = policy.base
+    return ({ attempt, elapsed, input }: Schedule.InputMetadata<Retryable>) => {
+      if (!input.retryable) return Cause.done(Duration.zero)
+      return Effect.flatMap(Random.next, (random) => {
+        const retryAfter = input.retryAfter === undefined ? undefined : Duration.toMillis(input.retryAfter)
+        const decision = delay.decide(policy, { failures: attempt, elapsed, retryAfter }, previous, random)
+        if (decision._tag === "Stop") {
+          return Effect.andThen(giveUp(decision.limit, attempt, pool), Cause.done(Duration.zero))
+        }
+        const wait = Duration.millis(decision.millis)
+        previous = decision.previous
+        const next: [Duration.Duration, Duration.Duration] = [wait, wait]
+        if (budget === undefined) return Effect.succeed(next)
+        return Effect.flatMap(budget.withdraw(pool), (granted) =>
+          granted
+            ? Effect.succeed(next)
+            : Effect.andThen(giveUp("budget", attempt, pool), Cause.done(Duration.zero)))
+      })
+    }
+  }))
+}
+
+/**
+ * {@link exponential} with every default: about 1 s, 2 s, 4 s, then stop; at most 4 requests.
+ *
+ * @category schedules
+ * @since 0.1.0
+ */
+export const defaultSchedule: Schedule.Schedule<Duration.Duration, Retryable> = exponential()
+
+/**
+ * Runs an effect, and again after its retryable failures, as {@link exponential} says. With a `budget`, the call's first
+ * attempt pays into it.
+ *
+ * Fails with the effect's last error. Interrupting it interrupts the wait.
+ *
+ * @category retrying
+ * @since 0.1.0
+ */
+export const retry: {
+  (options?: Options): <A, E extends Retryable, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E extends Retryable, R>(self: Effect.Effect<A, E, R>, options?: Options): Effect.Effect<A, E, R>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <A, E extends Retryable, R>(self: Effect.Effect<A, E, R>, options?: Options): Effect.Effect<A, E, R> => {
+    const retried = Effect.retry(self, options === undefined ? defaultSchedule : exponential(options))
+    return options?.budget === undefined ? retried : Effect.andThen(options.budget.deposit(options.pool), retried)
+  }
+)
