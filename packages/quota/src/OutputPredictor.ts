@@ -461,23 +461,40 @@ export const advice = (lengths: Lengths): Advice | undefined => {
  */
 export interface Ticket {
   /** To be called once, with the output tokens of the answer, or `undefined` where they are not known. */
-  readonly end: (outputTokens: number | undefined) => Effect.Effect<void>
+  readonly end: (outputTokens: number | undefined) => void
 }
 
 /**
- * The lengths of all models that a program uses, at most 64 at a time (the least recently used is forgotten).
+ * The lengths of all models that a program uses, at most 64 at a time (the least recently used is forgotten). Plain functions that
+ * return at once: a limiter may ask in the middle of an admission.
+ *
+ * **Example** (From admission to answer)
+ *
+ * ```ts
+ * import * as OutputPredictor from "@caprock/quota/OutputPredictor"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const predictor = yield* OutputPredictor.OutputPredictor
+ *   const model = "anthropic.claude-sonnet-4-6"
+ *   const { booked } = predictor.predict(model, { maxTokens: 1000, burndown: 5, inputTokens: 400, inFlight: 20 })
+ *   const ticket = predictor.begin(model, 1000)
+ *   ticket.end(180)
+ *   return booked
+ * }).pipe(Effect.provide(OutputPredictor.layer))
+ * ```
  *
  * @category services
  * @since 0.1.0
  */
 export class OutputPredictor extends Context.Service<OutputPredictor, {
-  readonly predict: (model: string, question: Question) => Effect.Effect<Prediction>
-  readonly begin: (model: string, maxTokens: number) => Effect.Effect<Ticket>
+  readonly predict: (model: string, question: Question) => Prediction
+  readonly begin: (model: string, maxTokens: number) => Ticket
   readonly observe: (
     model: string,
     answer: { readonly maxTokens: number; readonly outputTokens: number }
-  ) => Effect.Effect<void>
-  readonly advice: (model: string) => Effect.Effect<Advice | undefined>
+  ) => void
+  readonly advice: (model: string) => Advice | undefined
 }>()("@caprock/quota/OutputPredictor") {}
 
 /** More models than a program uses at once; 17 kB each. */
@@ -492,19 +509,17 @@ const maximumModels = 64
 export const make: Effect.Effect<OutputPredictor["Service"]> = Effect.sync(() => {
   const models = Lru.make(maximumModels, empty)
   return {
-    predict: (model, question) => Effect.sync(() => predict(models.get(model), question)),
-    begin: (model, maxTokens) =>
-      Effect.sync(() => {
-        const lengths = models.get(model)
-        const ticket = begin(lengths, maxTokens)
-        return { end: (outputTokens) => Effect.sync(() => end(lengths, ticket, outputTokens)) }
-      }),
-    observe: (model, answer) => Effect.sync(() => observe(models.get(model), answer)),
-    advice: (model) =>
-      Effect.sync(() => {
-        const lengths = models.peek(model)
-        return lengths === undefined ? undefined : advice(lengths)
-      })
+    predict: (model, question) => predict(models.get(model), question),
+    begin: (model, maxTokens) => {
+      const lengths = models.get(model)
+      const ticket = begin(lengths, maxTokens)
+      return { end: (outputTokens) => end(lengths, ticket, outputTokens) }
+    },
+    observe: (model, answer) => observe(models.get(model), answer),
+    advice: (model) => {
+      const lengths = models.peek(model)
+      return lengths === undefined ? undefined : advice(lengths)
+    }
   }
 })
 

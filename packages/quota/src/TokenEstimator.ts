@@ -317,17 +317,36 @@ const largestResidual = (ratios: Ratios, level: number): number => {
 }
 
 /**
- * The ratios of all models that a program uses, at most 64 at a time (the least recently used is forgotten).
+ * The ratios of all models that a program uses, at most 64 at a time (the least recently used is forgotten). Plain functions that
+ * return at once: a limiter may ask in the middle of an admission.
+ *
+ * **Example** (From estimate to answer)
+ *
+ * ```ts
+ * import * as Accounting from "@caprock/quota/Accounting"
+ * import * as TokenEstimator from "@caprock/quota/TokenEstimator"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const estimator = yield* TokenEstimator.TokenEstimator
+ *   const model = "amazon.nova-lite-v1:0"
+ *   const base = TokenEstimator.converse({ messages: [{ role: "user", content: [{ text: "Why is the sky blue?" }] }] })
+ *   const { upper } = estimator.estimate(model, base)
+ *   const usage = { inputTokens: 12, outputTokens: 80 }
+ *   estimator.observe(model, { base, actual: Accounting.promptTokens(usage) })
+ *   return upper
+ * }).pipe(Effect.provide(TokenEstimator.layer))
+ * ```
  *
  * @category services
  * @since 0.1.0
  */
 export class TokenEstimator extends Context.Service<TokenEstimator, {
-  readonly estimate: (model: string, base: number, options?: EstimateOptions) => Effect.Effect<Estimate>
+  readonly estimate: (model: string, base: number, options?: EstimateOptions) => Estimate
   readonly observe: (
     model: string,
     answer: { readonly base: number; readonly actual: number }
-  ) => Effect.Effect<void>
+  ) => void
 }>()("@caprock/quota/TokenEstimator") {}
 
 /** More models than a program uses at once; 4 kB each. */
@@ -342,8 +361,8 @@ const maximumModels = 64
 export const make: Effect.Effect<TokenEstimator["Service"]> = Effect.sync(() => {
   const models = Lru.make(maximumModels, empty)
   return {
-    estimate: (model, base, options) => Effect.sync(() => estimate(models.get(model), base, options)),
-    observe: (model, answer) => Effect.sync(() => observe(models.get(model), answer))
+    estimate: (model, base, options) => estimate(models.get(model), base, options),
+    observe: (model, answer) => observe(models.get(model), answer)
   }
 })
 
