@@ -1,1 +1,4 @@
-export const version = "0.1.0"
+export * as BedrockClient from "./BedrockClient.ts"
+export * as CallObserver from "./CallObserver.ts"
+export * as Timeouts from "./Timeouts.ts"
+export * as Usage from "./Usage.ts"

@@ -1,0 +1,243 @@
+/**
+ * Bedrock's runtime operations as typed Effects and Streams: one call is one HTTP request.
+ *
+ * The requests are made by the unmodified AWS SDK, whose retries are off: who wants retries owns them
+ * (`@caprock/backoff`, or the assembled `@caprock/bedrock`). Its transport is replaced, because the default one opens a
+ * connection for every request, has no timeouts, and ends a cut stream as if it were complete.
+ *
+ * **Example** (Asking a question)
+ *
+ * ```ts
+ * import { BedrockClient } from "@caprock/client"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const client = yield* BedrockClient.BedrockClient
+ *   const answer = yield* client.converse({
+ *     modelId: "us.amazon.nova-lite-v1:0",
+ *     messages: [{ role: "user", content: [{ text: "What is a caprock?" }] }],
+ *     inferenceConfig: { maxTokens: 200 }
+ *   })
+ *   return answer.output?.message?.content
+ * }).pipe(
+ *   Effect.catchReason("BedrockError", "ThrottlingError", (reason) => Effect.succeed(reason.message)),
+ *   Effect.provide(BedrockClient.layer({ region: "us-east-1" }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ */
+import {
+  BedrockRuntimeClient,
+  type BedrockRuntimeClientConfig,
+  ConverseCommand,
+  type ConverseCommandInput,
+  type ConverseCommandOutput,
+  ConverseStreamCommand,
+  type ConverseStreamCommandInput,
+  type ConverseStreamOutput,
+  CountTokensCommand,
+  type CountTokensCommandInput,
+  type CountTokensCommandOutput,
+  InvokeModelCommand,
+  type InvokeModelCommandInput,
+  type InvokeModelCommandOutput,
+  InvokeModelWithResponseStreamCommand,
+  type InvokeModelWithResponseStreamCommandInput,
+  type ResponseStream
+} from "@aws-sdk/client-bedrock-runtime"
+import type { BedrockError } from "@caprock/errors/BedrockError"
+import type { AwsCredentialIdentity, AwsCredentialIdentityProvider } from "@smithy/types"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import { chunks } from "./internal/chunks.ts"
+import * as operations from "./internal/operations.ts"
+import { limitsOf } from "./internal/patience.ts"
+import { converse } from "./internal/progress.ts"
+import * as Transport from "./internal/transport.ts"
+import * as Timeouts from "./Timeouts.ts"
+
+/**
+ * What the service does. Inputs and outputs are the SDK's own types.
+ *
+ * Interrupting a call, or leaving a stream early, ends its request and closes its connection at once. A stream ends in
+ * success only when the whole answer was seen; else it fails, and when anything of the answer had been given, with an
+ * `InterruptedStreamError` that carries the partial text (so a stream holds the text of its answer in memory).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Service {
+  /** The Region that requests go to; `undefined` where neither the options nor the SDK's own sources name one. */
+  readonly region: string | undefined
+  readonly converse: (input: ConverseCommandInput) => Effect.Effect<ConverseCommandOutput, BedrockError>
+  readonly converseStream: (input: ConverseStreamCommandInput) => Stream.Stream<ConverseStreamOutput, BedrockError>
+  readonly invokeModel: (input: InvokeModelCommandInput) => Effect.Effect<InvokeModelCommandOutput, BedrockError>
+  readonly invokeModelWithResponseStream: (
+    input: InvokeModelWithResponseStreamCommandInput
+  ) => Stream.Stream<ResponseStream, BedrockError>
+  readonly countTokens: (input: CountTokensCommandInput) => Effect.Effect<CountTokensCommandOutput, BedrockError>
+}
+
+/**
+ * Bedrock's runtime operations.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class BedrockClient extends Context.Service<BedrockClient, Service>()("@caprock/client/BedrockClient") {}
+
+/**
+ * Where requests go, as whom, and over how many connections. What is left out is found by the SDK as it always does:
+ * `AWS_REGION`, `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, `AWS_BEARER_TOKEN_BEDROCK`, the credential provider chain.
+ *
+ * - `region`: such as `"us-east-1"`.
+ * - `endpoint`: a URL, for a VPC endpoint or an emulator. `http:` and `https:`.
+ * - `credentials`: for signing. Where they are given, a bearer token in the environment is not looked at.
+ * - `token`: a Bedrock API key; wins over `credentials`.
+ * - `profile`: of the shared configuration files.
+ * - `maxConnections`: per host; further requests wait in order. Default {@link defaultMaxConnections}.
+ * - `timeouts`: see `Timeouts`.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly region?: string | undefined
+  readonly endpoint?: string | undefined
+  readonly credentials?: AwsCredentialIdentity | AwsCredentialIdentityProvider | undefined
+  readonly token?: Redacted.Redacted | undefined
+  readonly profile?: string | undefined
+  readonly maxConnections?: number | undefined
+  readonly timeouts?: Timeouts.Timeouts | undefined
+}
+
+/**
+ * 1,024: over HTTP/1.1 a connection carries one call at a time, and 10,000 requests per minute, the largest default
+ * quota (Bedrock endpoints and quotas, copy of 2026-04), of 6 s each are 1,000 at once. Connections are opened when they
+ * are needed, so the number costs nothing until then.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const defaultMaxConnections = 1_024
+
+/**
+ * Makes a client that lives as long as the scope. Closing it ends the calls that are still running, and closes every
+ * connection. Sends nothing, and looks for credentials only at the first call.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options = {}): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const limits = limitsOf(options.timeouts, Timeouts.defaults)
+    const transport = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        Transport.make({
+          maxConnections: options.maxConnections ?? defaultMaxConnections,
+          connectMillis: Number.isFinite(limits.connect) ? limits.connect : 0
+        })
+      ),
+      (transport) => transport.close
+    )
+    const client = yield* Effect.acquireRelease(
+      Effect.sync(() => new BedrockRuntimeClient(configurationOf(options, transport))),
+      (client) => Effect.sync(() => client.destroy())
+    )
+    const region = yield* Effect.tryPromise(() => client.config.region()).pipe(
+      Effect.orElseSucceed((): string | undefined => undefined)
+    )
+    const { stream, unary } = operations.make({ limits, region })
+    return {
+      region,
+      converse: (input) => unary("Converse", input, (options) => client.send(new ConverseCommand(input), options)),
+      converseStream: (input) =>
+        stream("ConverseStream", input, converse, (options) =>
+          client.send(new ConverseStreamCommand(input), options).then((output) =>
+            output.stream
+          )),
+      invokeModel: (input) =>
+        unary("InvokeModel", input, (options) =>
+          client.send(new InvokeModelCommand(input), options)),
+      invokeModelWithResponseStream: (input) =>
+        stream("InvokeModelWithResponseStream", input, chunks, (options) =>
+          client.send(new InvokeModelWithResponseStreamCommand(input), options).then((output) =>
+            output.body
+          )),
+      countTokens: (input) =>
+        unary("CountTokens", input, (options) =>
+          client.send(new CountTokensCommand(input), options))
+    }
+  })
+
+const configurationOf = (options: Options, transport: Transport.Transport): BedrockRuntimeClientConfig => {
+  const { token } = options
+  return {
+    maxAttempts: 1,
+    requestHandler: transport.handler,
+    ...(options.region === undefined ? {} : { region: options.region }),
+    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
+    // Signing comes first in the SDK's order unless the environment holds a bearer token, and then never: what was
+    // given in code wins over both.
+    ...(options.credentials === undefined
+      ? {}
+      : { credentials: options.credentials, authSchemePreference: ["sigv4"] }),
+    ...(token === undefined
+      ? {}
+      : {
+        token: () => Promise.resolve({ token: Redacted.value(token) }),
+        authSchemePreference: ["httpBearerAuth"]
+      })
+  }
+}
+
+/**
+ * {@link make} as a layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options = {}): Layer.Layer<BedrockClient> => Layer.effect(BedrockClient, make(options))
+
+/**
+ * The options as they are found in configuration, all optional: `BEDROCK_REGION`, `BEDROCK_ENDPOINT`, `BEDROCK_TOKEN`,
+ * `BEDROCK_PROFILE`, `BEDROCK_MAX_CONNECTIONS`, and `BEDROCK_TIMEOUT_CONNECT`, `BEDROCK_TIMEOUT_FIRST_TOKEN`,
+ * `BEDROCK_TIMEOUT_BETWEEN_TOKENS`, `BEDROCK_TIMEOUT_CALL` (durations such as `"30 seconds"`).
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const config: Config.Config<Options> = Config.all({
+  region: optional(Config.NonEmptyString("REGION")),
+  endpoint: optional(Config.NonEmptyString("ENDPOINT")),
+  token: optional(Config.Redacted("TOKEN")),
+  profile: optional(Config.NonEmptyString("PROFILE")),
+  maxConnections: optional(Config.Int("MAX_CONNECTIONS")),
+  timeouts: Config.all({
+    connect: optional(Config.Duration("CONNECT")),
+    firstToken: optional(Config.Duration("FIRST_TOKEN")),
+    betweenTokens: optional(Config.Duration("BETWEEN_TOKENS")),
+    call: optional(Config.Duration("CALL"))
+  }).pipe(Config.nested("TIMEOUT"))
+}).pipe(Config.nested("BEDROCK"))
+
+function optional<A>(config: Config.Config<A>): Config.Config<A | undefined> {
+  return Config.withDefault(config, undefined)
+}
+
+/**
+ * {@link layer}, with its options read from configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Config.Config<Options> = config
+): Layer.Layer<BedrockClient, Config.ConfigError> => Layer.unwrap(Effect.map(options, layer))

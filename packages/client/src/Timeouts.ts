@@ -1,0 +1,57 @@
+/**
+ * How long a call may wait, and for what.
+ *
+ * All but `connect` run on Effect's `Clock` (virtual in tests), and measure only the time that was spent waiting for the
+ * server: a consumer that reads a stream slowly never makes one expire.
+ *
+ * @since 0.1.0
+ */
+import type * as Reason from "@caprock/errors/Reason"
+import * as Duration from "effect/Duration"
+
+/**
+ * - `connect`: TCP and TLS handshake of a new connection. Not the wait for a free one when `maxConnections` are in use.
+ * - `firstToken`: from the start of the call to the first content of the answer; without streaming, to the whole answer.
+ * - `betweenTokens`: silence within a stream, after its first content.
+ * - `call`: all the waiting of one call.
+ *
+ * `Duration.infinity` switches one off.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface Timeouts {
+  readonly connect?: Duration.Input | undefined
+  readonly firstToken?: Duration.Input | undefined
+  readonly betweenTokens?: Duration.Input | undefined
+  readonly call?: Duration.Input | undefined
+}
+
+/**
+ * What holds where nothing else is said.
+ *
+ * - `connect` 10 s: three retransmissions of a lost SYN (after 1, 3 and 7 s) still count.
+ * - `firstToken` 60 min: Bedrock's own limit for an inference, for which AWS asks clients to wait (User Guide, "Inference
+ *   using Claude 3.7 Sonnet" and "Amazon Nova": read timeout of at least 3,600 s; read 2026-11). An answer without
+ *   streaming shows nothing until it is whole.
+ * - `betweenTokens` 5 min: the idle time at which the SDK's default transport ends a stream (300 s,
+ *   `@smithy/node-http-handler` 4.14), which it does without an error.
+ * - `call` 61 min: the 60 min, and a minute to transfer the answer.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const defaults = {
+  connect: Duration.seconds(10),
+  firstToken: Duration.minutes(60),
+  betweenTokens: Duration.minutes(5),
+  call: Duration.minutes(61)
+} as const satisfies Timeouts
+
+/**
+ * Which of them expired, as an error's `kind` names it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Kind = Reason.TimeoutError["kind"]

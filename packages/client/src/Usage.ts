@@ -1,0 +1,104 @@
+/**
+ * The tokens that an answer reports, wherever Bedrock puts them.
+ *
+ * `inputTokens` excludes what was read from or written to a cache (Bedrock User Guide, "Token burndown", read 2026-11).
+ * A count that is missing, negative or no whole number is treated as not reported. All functions are pure and O(1).
+ *
+ * @since 0.1.0
+ */
+import type { TokenUsage } from "@aws-sdk/client-bedrock-runtime"
+import type * as Reason from "@caprock/errors/Reason"
+import * as Predicate from "effect/Predicate"
+
+/**
+ * Tokens as Bedrock counts them: the same shape that a `BedrockError` carries for an interrupted stream.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Usage = typeof Reason.Usage.Type
+
+/**
+ * The usage of a Converse answer, or of the `metadata` event that ends a ConverseStream.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromTokenUsage = (usage: TokenUsage | undefined): Usage | undefined =>
+  usage === undefined ? undefined : make({
+    input: usage.inputTokens,
+    output: usage.outputTokens,
+    cacheRead: usage.cacheReadInputTokens,
+    cacheWrite: usage.cacheWriteInputTokens
+  })
+
+/**
+ * The usage in the response headers of InvokeModel, with lower-case names: `x-amzn-bedrock-input-token-count`,
+ * `-output-token-count`, `-cache-read-input-token-count`, `-cache-write-input-token-count`. The headers are not in the
+ * service model; not every model sends them (AI21 and Cohere do not), and then there is none. Read 2026-11 in public
+ * code bases.
+ *
+ * **Example** (Reading the usage of InvokeModel)
+ *
+ * ```ts
+ * import { Usage } from "@caprock/client"
+ *
+ * const usage = Usage.fromHeaders({
+ *   "x-amzn-bedrock-input-token-count": "12",
+ *   "x-amzn-bedrock-output-token-count": "34"
+ * })
+ * // => { inputTokens: 12, outputTokens: 34 }
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromHeaders = (headers: Readonly<Record<string, string>>): Usage | undefined => {
+  const count = (name: string): number | undefined => {
+    const text = headers[`x-amzn-bedrock-${name}-token-count`]
+    return text === undefined || !/^\d{1,15}$/.test(text) ? undefined : Number(text)
+  }
+  return make({
+    input: count("input"),
+    output: count("output"),
+    cacheRead: count("cache-read-input"),
+    cacheWrite: count("cache-write-input")
+  })
+}
+
+/**
+ * The usage in the last chunk of InvokeModelWithResponseStream: the value under `amazon-bedrock-invocationMetrics`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromInvocationMetrics = (metrics: unknown): Usage | undefined => {
+  if (!Predicate.isObject(metrics)) return undefined
+  return make({
+    input: property(metrics, "inputTokenCount"),
+    output: property(metrics, "outputTokenCount"),
+    cacheRead: property(metrics, "cacheReadInputTokenCount"),
+    cacheWrite: property(metrics, "cacheWriteInputTokenCount")
+  })
+}
+
+const property = (u: object, key: string): unknown => Predicate.hasProperty(u, key) ? u[key] : undefined
+
+const isCount = (u: unknown): u is number => Number.isSafeInteger(u) && Number(u) >= 0
+
+const make = (
+  counts: {
+    readonly input: unknown
+    readonly output: unknown
+    readonly cacheRead: unknown
+    readonly cacheWrite: unknown
+  }
+): Usage | undefined =>
+  isCount(counts.input) && isCount(counts.output)
+    ? {
+      inputTokens: counts.input,
+      outputTokens: counts.output,
+      ...(isCount(counts.cacheRead) ? { cacheReadInputTokens: counts.cacheRead } : {}),
+      ...(isCount(counts.cacheWrite) ? { cacheWriteInputTokens: counts.cacheWrite } : {})
+    }
+    : undefined

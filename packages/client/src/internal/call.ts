@@ -1,0 +1,72 @@
+import type { HttpHandlerOptions } from "@smithy/types"
+import type { CallObserver, ResponseHead } from "../CallObserver.ts"
+
+/**
+ * The state of one request between an operation and the transport.
+ *
+ * It travels in the options of `client.send`, which the SDK hands to its request handler unchanged, so that nothing has
+ * to be looked up and no abort listener is needed.
+ *
+ * @internal
+ */
+export class Call {
+  /** Whether the request was, or may have been, handed to the kernel whole. */
+  sent = false
+  /** Whether opening the connection took longer than it may. */
+  connectTimedOut = false
+  /** Whether the transport was closed under the call. */
+  closed = false
+  /** What the service calls this request, once it has answered. */
+  requestId: string | undefined
+
+  readonly observer: CallObserver
+  #aborted = false
+  #cancel: (() => void) | undefined
+
+  constructor(observer: CallObserver) {
+    this.observer = observer
+  }
+
+  get aborted(): boolean {
+    return this.#aborted
+  }
+
+  /** The transport has taken the request over; `cancel` closes its connection. */
+  started(cancel: () => void): void {
+    this.#cancel = cancel
+  }
+
+  flushed(): void {
+    if (this.sent) return
+    this.sent = true
+    this.observer.onFlushed()
+  }
+
+  responded(head: ResponseHead): void {
+    this.flushed()
+    this.requestId = head.headers["x-amzn-requestid"]
+    this.observer.onResponse(head)
+  }
+
+  /** The exchange is over and its connection belongs to the pool again: there is nothing left to abort. */
+  settled(): void {
+    this.#cancel = undefined
+  }
+
+  /** Ends the request at once and closes its connection. Does nothing when it is over. */
+  abort(): void {
+    this.#aborted = true
+    const cancel = this.#cancel
+    this.#cancel = undefined
+    cancel?.()
+  }
+}
+
+/**
+ * The options of a `send`, as our request handler gets them.
+ *
+ * @internal
+ */
+export interface CallOptions extends HttpHandlerOptions {
+  readonly call: Call
+}

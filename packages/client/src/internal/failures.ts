@@ -1,0 +1,99 @@
+import { BedrockError } from "@caprock/errors/BedrockError"
+import * as Classification from "@caprock/errors/Classification"
+import * as Reason from "@caprock/errors/Reason"
+import type { Call } from "./call.ts"
+import type { Expired } from "./patience.ts"
+import type { Progress } from "./progress.ts"
+
+/**
+ * Makes the errors of one call.
+ *
+ * @internal
+ */
+export class Failures {
+  readonly #operation: string
+  readonly #modelId: string | undefined
+  readonly #region: string | undefined
+  readonly #call: Call
+
+  constructor(operation: string, modelId: string | undefined, region: string | undefined, call: Call) {
+    this.#operation = operation
+    this.#modelId = modelId
+    this.#region = region
+    this.#call = call
+  }
+
+  /** Where `unknown` ends: whatever the SDK rejected with. */
+  readonly fromUnknown = (cause: unknown): BedrockError => {
+    if (this.#call.closed) {
+      return this.#make(
+        new Reason.TransportError({ kind: "closed", message: "The client was closed before the call was over." }),
+        undefined,
+        cause
+      )
+    }
+    if (this.#call.connectTimedOut) {
+      return this.#make(
+        new Reason.TimeoutError({ kind: "connect", message: messageOf(cause, "No connection in time.") }),
+        undefined,
+        cause
+      )
+    }
+    return Classification.fromUnknown(cause, {
+      operation: this.#operation,
+      modelId: this.#modelId,
+      region: this.#region,
+      attempts: this.#attempts
+    })
+  }
+
+  readonly expired = ({ kind, millis }: Expired): BedrockError =>
+    this.#make(new Reason.TimeoutError({ kind, message: `${waitedFor[kind]} did not come within ${millis} ms.` }))
+
+  /** The stream broke off; `cut` is the error that did it, if it was one. */
+  readonly interrupted = <Event>(progress: Progress<Event>, cut?: BedrockError): BedrockError => {
+    const content = progress.content()
+    // Nothing had reached the caller: what went wrong is still the whole story.
+    if (cut !== undefined && !content) return cut
+    const origin = cut === undefined || cut.reason._tag === "InterruptedStreamError" ? undefined : cut.reason
+    const partial = progress.partial()
+    return this.#make(
+      new Reason.InterruptedStreamError({
+        partial,
+        content,
+        message: `The stream ended before the answer was complete, after ${partial.text.length} characters of text${
+          origin === undefined ? "; the server ended it without an error" : `: ${origin.message}`
+        }`,
+        ...(origin === undefined ? {} : { origin })
+      }),
+      cut?.requestId,
+      cut?.cause
+    )
+  }
+
+  get #attempts(): number {
+    return this.#call.sent ? 1 : 0
+  }
+
+  #make(reason: Reason.Reason, requestId?: string, cause?: unknown): BedrockError {
+    const id = requestId ?? this.#call.requestId
+    return new BedrockError({
+      operation: this.#operation,
+      attempts: this.#attempts,
+      reason,
+      ...(this.#modelId === undefined ? {} : { modelId: this.#modelId }),
+      ...(this.#region === undefined ? {} : { region: this.#region }),
+      ...(id === undefined ? {} : { requestId: id }),
+      ...(cause === undefined ? {} : { cause })
+    })
+  }
+}
+
+const waitedFor = {
+  "connect": "A connection",
+  "first-token": "The first token",
+  "between-tokens": "The next token",
+  "call": "The end of the call"
+} as const
+
+const messageOf = (cause: unknown, otherwise: string): string => cause instanceof Error ? cause.message : otherwise

@@ -1,0 +1,82 @@
+import type { ConverseStreamOutput } from "@aws-sdk/client-bedrock-runtime"
+import type * as Reason from "@caprock/errors/Reason"
+import * as Usage from "../Usage.ts"
+
+/**
+ * What has been seen of a stream so far: whether content reached the caller, whether the answer is whole, and what there
+ * is of it. Grows with the text alone.
+ *
+ * @internal
+ */
+export interface Progress<in Event> {
+  readonly observe: (event: Event) => void
+  /** Whether anything of the answer has been given to the caller. */
+  readonly content: () => boolean
+  /** Whether what has been seen is a whole answer. */
+  readonly complete: () => boolean
+  /** Whether an end without error is accepted as the end of the answer. */
+  readonly endsWell: () => boolean
+  readonly partial: () => typeof Reason.PartialAnswer.Type
+}
+
+/**
+ * Partial text, the input of the tool call being written, usage and stop reason.
+ *
+ * @internal
+ */
+export class Partial {
+  text = ""
+  toolInput: string | undefined
+  usage: Usage.Usage | undefined
+  stopReason: string | undefined
+
+  snapshot(): typeof Reason.PartialAnswer.Type {
+    return {
+      text: this.text,
+      ...(this.toolInput === undefined ? {} : { toolInput: this.toolInput }),
+      ...(this.usage === undefined ? {} : { usage: this.usage }),
+      ...(this.stopReason === undefined ? {} : { stopReason: this.stopReason })
+    }
+  }
+}
+
+/**
+ * A ConverseStream is whole when its `messageStop` and its `metadata` were seen, in this order or the other: `metadata`
+ * is the only carrier of the usage and comes last (service model, API version 2023-09-30).
+ *
+ * The start of a content block counts as content: it names the tool that is called.
+ *
+ * @internal
+ */
+export const converse = (): Progress<ConverseStreamOutput> => {
+  const partial = new Partial()
+  let content = false
+  let stopped = false
+  let metadata = false
+  const complete = () => stopped && metadata
+  return {
+    observe: (event) => {
+      if (event.contentBlockDelta !== undefined) {
+        content = true
+        const delta = event.contentBlockDelta.delta
+        if (delta?.text !== undefined) partial.text += delta.text
+        else if (delta?.toolUse?.input !== undefined) {
+          partial.toolInput = (partial.toolInput ?? "") + delta.toolUse.input
+        }
+      } else if (event.contentBlockStart !== undefined) {
+        content = true
+        if (event.contentBlockStart.start?.toolUse !== undefined) partial.toolInput = ""
+      } else if (event.messageStop !== undefined) {
+        stopped = true
+        partial.stopReason = event.messageStop.stopReason
+      } else if (event.metadata !== undefined) {
+        metadata = true
+        partial.usage = Usage.fromTokenUsage(event.metadata.usage)
+      }
+    },
+    content: () => content,
+    complete,
+    endsWell: complete,
+    partial: () => partial.snapshot()
+  }
+}

@@ -1,0 +1,130 @@
+// A server of a few lines that says exactly what a test wants it to say, byte by byte. What a whole Bedrock would answer
+// is the emulator's business.
+import { EventStreamCodec } from "@smithy/core/event-streams"
+import { fromUtf8, toUtf8 } from "@smithy/core/serde"
+import { Effect } from "effect"
+import * as Http from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+import { BedrockClient } from "@caprock/client"
+
+const codec = new EventStreamCodec(toUtf8, fromUtf8)
+
+const frame = (headers: Record<string, string>, payload: string): Uint8Array =>
+  codec.encode({
+    headers: Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name, { type: "string", value }] as const)
+    ),
+    body: fromUtf8(payload)
+  })
+
+export const event = (type: string, payload: unknown): Uint8Array =>
+  frame(
+    { ":message-type": "event", ":event-type": type, ":content-type": "application/json" },
+    JSON.stringify(payload)
+  )
+
+export const exception = (type: string, message: string): Uint8Array =>
+  frame(
+    { ":message-type": "exception", ":exception-type": type, ":content-type": "application/json" },
+    JSON.stringify({ message })
+  )
+
+export const unmodelled = (code: string, message: string): Uint8Array =>
+  frame({ ":message-type": "error", ":error-code": code, ":error-message": message }, "")
+
+export const chunk = (json: unknown): Uint8Array =>
+  event("chunk", {
+    bytes: Buffer.from(typeof json === "string" ? json : JSON.stringify(json)).toString("base64")
+  })
+
+export const frames = {
+  start: event("messageStart", { role: "assistant" }),
+  text: (text: string) => event("contentBlockDelta", { contentBlockIndex: 0, delta: { text } }),
+  blockStop: event("contentBlockStop", { contentBlockIndex: 0 }),
+  stop: event("messageStop", { stopReason: "end_turn" }),
+  metadata: event("metadata", {
+    usage: { inputTokens: 7, outputTokens: 3, totalTokens: 10 },
+    metrics: { latencyMs: 12 }
+  })
+}
+
+export const answer = {
+  output: { message: { role: "assistant", content: [{ text: "Hello." }] } },
+  stopReason: "end_turn",
+  usage: { inputTokens: 7, outputTokens: 3, totalTokens: 10 },
+  metrics: { latencyMs: 12 }
+}
+
+export const sendJson = (response: Http.ServerResponse, body: unknown, status = 200, headers = {}) => {
+  response.writeHead(status, { "content-type": "application/json", "x-amzn-requestid": "request-1", ...headers })
+  response.end(JSON.stringify(body))
+}
+
+export const startStream = (response: Http.ServerResponse) =>
+  response.writeHead(200, {
+    "content-type": "application/vnd.amazon.eventstream",
+    "x-amzn-requestid": "request-1"
+  })
+
+export interface Server {
+  readonly url: string
+  /** Sockets that are open now. */
+  readonly open: Set<Socket>
+  /** Sockets that were ever opened. */
+  readonly opened: () => number
+}
+
+/** `handle` gets each request once its body has been read. */
+export const server = (
+  handle: (request: Http.IncomingMessage, response: Http.ServerResponse, body: string) => void
+) =>
+  Effect.acquireRelease(
+    Effect.callback<Server & { readonly close: Effect.Effect<void> }>((resume) => {
+      const open = new Set<Socket>()
+      let opened = 0
+      const server = Http.createServer((request, response) => {
+        const parts: Array<Buffer> = []
+        request.on("data", (part) => parts.push(part))
+        request.on("end", () => handle(request, response, Buffer.concat(parts).toString()))
+      })
+      server.on("connection", (socket) => {
+        opened++
+        open.add(socket)
+        socket.on("close", () => open.delete(socket))
+        socket.on("error", () => {})
+      })
+      server.listen(0, "127.0.0.1", () => {
+        const { port } = server.address() as AddressInfo
+        resume(Effect.succeed({
+          url: `http://127.0.0.1:${port}`,
+          open,
+          opened: () => opened,
+          close: Effect.callback<void>((resume) => {
+            for (const socket of open) socket.destroy()
+            server.close(() => resume(Effect.void))
+          })
+        }))
+      })
+    }),
+    (server) => server.close
+  )
+
+export const credentials = { accessKeyId: "AKIDTEST", secretAccessKey: "secret" }
+
+export const clientOf = (url: string, options: BedrockClient.Options = {}) =>
+  BedrockClient.make({ region: "us-east-1", endpoint: url, credentials, ...options })
+
+export const request = {
+  modelId: "us.amazon.nova-lite-v1:0",
+  messages: [{ role: "user" as const, content: [{ text: "Hi" }] }]
+}
+
+/** Waits, in real time, until a condition of the outside world holds. */
+export const eventually = (condition: () => boolean): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const look = () => {
+      if (condition()) resume(Effect.void)
+      else setTimeout(look, 1)
+    }
+    look()
+  })
