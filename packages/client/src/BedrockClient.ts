@@ -55,10 +55,12 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import * as Test from "./BedrockClientTest.ts"
 import { chunks } from "./internal/chunks.ts"
 import * as operations from "./internal/operations.ts"
 import { limitsOf } from "./internal/patience.ts"
 import { converse } from "./internal/progress.ts"
+import * as scripted from "./internal/scripted.ts"
 import * as Transport from "./internal/transport.ts"
 import * as Timeouts from "./Timeouts.ts"
 
@@ -241,3 +243,43 @@ function optional<A>(config: Config.Config<A>): Config.Config<A | undefined> {
 export const layerConfig = (
   options: Config.Config<Options> = config
 ): Layer.Layer<BedrockClient, Config.ConfigError> => Layer.unwrap(Effect.map(options, layer))
+
+/**
+ * A client that answers from a script, for tests of programs that use one; and what it was asked. No network, no
+ * credentials, no timeouts.
+ *
+ * @see `BedrockClientTest` for scripts and an example.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerTest = (script: Test.Script): Layer.Layer<BedrockClient | Test.BedrockClientTest> =>
+  Layer.effectContext(Effect.sync(() => {
+    const requests: Array<Test.Request> = []
+    const service: Service = {
+      region: script.region ?? "us-east-1",
+      converse: scripted.unary("Converse", script.converse, (input) => {
+        requests.push({ operation: "Converse", input })
+      }),
+      converseStream: scripted.stream("ConverseStream", script.converseStream, converse, (input) => {
+        requests.push({ operation: "ConverseStream", input })
+      }),
+      invokeModel: scripted.unary("InvokeModel", script.invokeModel, (input) => {
+        requests.push({ operation: "InvokeModel", input })
+      }),
+      invokeModelWithResponseStream: scripted.stream(
+        "InvokeModelWithResponseStream",
+        script.invokeModelWithResponseStream,
+        chunks,
+        (input) => {
+          requests.push({ operation: "InvokeModelWithResponseStream", input })
+        }
+      ),
+      countTokens: scripted.unary("CountTokens", script.countTokens, (input) => {
+        requests.push({ operation: "CountTokens", input })
+      })
+    }
+    return Context.make(BedrockClient, service).pipe(
+      Context.add(Test.BedrockClientTest, { requests: Effect.sync(() => [...requests]) })
+    )
+  }))

@@ -1,11 +1,11 @@
 // A server of a few lines that says exactly what a test wants it to say, byte by byte. What a whole Bedrock would answer
 // is the emulator's business.
+import { BedrockClient } from "@caprock/client"
 import { EventStreamCodec } from "@smithy/core/event-streams"
 import { fromUtf8, toUtf8 } from "@smithy/core/serde"
 import { Effect } from "effect"
 import * as Http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
-import { BedrockClient } from "@caprock/client"
 
 const codec = new EventStreamCodec(toUtf8, fromUtf8)
 
@@ -124,7 +124,7 @@ export const eventually = (condition: () => boolean): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     const look = () => {
       if (condition()) resume(Effect.void)
-      else setTimeout(look, 1)
+      else setImmediate(look)
     }
     look()
   })

@@ -62,7 +62,7 @@ export const make = (options: { readonly limits: Limits; readonly region: string
 }
 
 const sourceOf = <Event>(events: AsyncIterable<Event> | undefined, failures: Failures): Source<Event> => {
-  if (events === undefined) return { next: Effect.sync(() => undefined) }
+  if (events === undefined) return { next: Effect.undefined }
   const iterator = events[Symbol.asyncIterator]()
   return {
     next: Effect.map(

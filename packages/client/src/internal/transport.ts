@@ -41,41 +41,71 @@ export const make = (options: Options): Transport => {
   const agentOptions: Http.AgentOptions = {
     keepAlive: true,
     keepAliveMsecs: probeMillis,
-    maxSockets: options.maxConnections,
     maxFreeSockets: options.maxConnections,
     timeout: idleMillis
   }
-  const plain = new Http.Agent(agentOptions)
-  const secure = new Https.Agent(agentOptions)
-  const active = new Set<Exchange>()
+  const shared: Shared = {
+    plain: new Http.Agent(agentOptions),
+    secure: new Https.Agent(agentOptions),
+    connectMillis: options.connectMillis,
+    established: new WeakSet()
+  }
+  // The agents have no limit of their own: theirs would keep a request that is not wanted any more in its queue, and
+  // open a connection for it.
+  const running = new Set<Exchange>()
+  const waiting = new Set<Waiting>()
+  let connections = 0
   let closed = false
+
+  const start = ({ call, reject, request, resolve }: Waiting): void => {
+    try {
+      const exchange: Exchange = new Exchange(shared, request, call, {
+        resolve: (response) => resolve({ response }),
+        reject,
+        ended: () => running.delete(exchange),
+        released
+      })
+      connections++
+      running.add(exchange)
+    } catch (cause) {
+      reject(cause)
+    }
+  }
+
+  const released = (): void => {
+    connections--
+    for (const next of waiting) {
+      waiting.delete(next)
+      start(next)
+      if (connections >= options.maxConnections) return
+    }
+  }
 
   const handle = (request: HttpRequest, handlerOptions?: Partial<CallOptions>): Promise<{ response: HttpResponse }> => {
     const call = handlerOptions?.call ?? new Call({ onFlushed: () => {}, onResponse: () => {} })
     const { promise, reject, resolve } = Promise.withResolvers<{ response: HttpResponse }>()
+    const self: Waiting = { request, call, resolve, reject }
     if (closed) {
       call.closed = true
       reject(abortError("The client is closed."))
     } else if (call.aborted) {
       reject(abortError("Request aborted"))
+    } else if (connections < options.maxConnections) {
+      start(self)
     } else {
-      try {
-        const exchange = new Exchange(request, call, request.protocol === "https:" ? secure : plain, options, {
-          resolve: (response) => resolve({ response }),
-          reject,
-          ended: () => active.delete(exchange)
-        })
-        active.add(exchange)
-      } catch (cause) {
-        reject(cause)
-      }
+      waiting.add(self)
+      call.started(() => {
+        waiting.delete(self)
+        reject(abortError("Request aborted"))
+      })
     }
     return promise
   }
 
   const sockets = (): ReadonlyArray<Socket> =>
-    [plain.sockets, plain.freeSockets, secure.sockets, secure.freeSockets]
-      .flatMap((byOrigin) => Object.values(byOrigin).flatMap((sockets) => sockets ?? []))
+    [shared.plain, shared.secure].flatMap(({ freeSockets, sockets }) =>
+      [sockets, freeSockets].flatMap((byOrigin) => Object.values(byOrigin).flatMap((sockets) => sockets ?? []))
+    )
 
   return {
     handler: {
@@ -87,11 +117,32 @@ export const make = (options: Options): Transport => {
     },
     close: Effect.suspend(() => {
       closed = true
+      for (const { call } of waiting) {
+        call.closed = true
+        call.abort()
+      }
       const open = sockets()
-      for (const exchange of active) exchange.close()
+      for (const exchange of running) exchange.close()
       return Effect.forEach(open, closeSocket, { concurrency: "unbounded", discard: true })
     })
   }
+}
+
+// A request that has no connection yet.
+interface Waiting {
+  readonly request: HttpRequest
+  readonly call: Call
+  readonly resolve: (output: { response: HttpResponse }) => void
+  readonly reject: (error: unknown) => void
+}
+
+// What the requests of one client have in common.
+interface Shared {
+  readonly plain: Http.Agent
+  readonly secure: Https.Agent
+  readonly connectMillis: number
+  /** Sockets that are connected and, with https, have done their handshake. */
+  readonly established: WeakSet<Socket>
 }
 
 const closeSocket = (socket: Socket): Effect.Effect<void> =>
@@ -104,26 +155,28 @@ const closeSocket = (socket: Socket): Effect.Effect<void> =>
 interface Outcome {
   readonly resolve: (response: HttpResponse) => void
   readonly reject: (error: unknown) => void
-  /** The connection is back in the pool, or closed. */
+  /** There is nothing left to cancel. */
   readonly ended: () => void
+  /** The connection is back in the pool, or closed. */
+  readonly released: () => void
 }
 
 // One request and its response.
 class Exchange {
   readonly #request: Http.ClientRequest
+  readonly #shared: Shared
   readonly #call: Call
-  readonly #connectMillis: number
   readonly #outcome: Outcome
   #ready = false
 
-  constructor(request: HttpRequest, call: Call, agent: Http.Agent, options: Options, outcome: Outcome) {
+  constructor(shared: Shared, request: HttpRequest, call: Call, outcome: Outcome) {
+    this.#shared = shared
     this.#call = call
-    this.#connectMillis = options.connectMillis
     this.#outcome = outcome
+    const secure = request.protocol === "https:"
     const body = bytesOf(request.body)
-    const send = agent instanceof Https.Agent ? Https.request : Http.request
-    const outgoing = send({
-      agent,
+    const outgoing = (secure ? Https.request : Http.request)({
+      agent: secure ? shared.secure : shared.plain,
       method: request.method,
       host: unbracketed(request.hostname),
       port: request.port,
@@ -131,11 +184,18 @@ class Exchange {
       headers: request.headers
     })
     this.#request = outgoing
-    outgoing.once("socket", (socket) => this.#onSocket(socket, agent instanceof Https.Agent))
-    outgoing.once("finish", () => this.#guarded(() => this.#call.flushed()))
+    outgoing.once("socket", (socket) => this.#onSocket(socket, secure))
+    // "Emitted when the request has been sent. More specifically, this event is emitted when the last segment of the
+    // headers and body have been handed off to the operating system" (Node, http.ClientRequest). Older versions emit it
+    // for a write that failed, too: on a socket that never was ready.
+    outgoing.once("finish", () => this.#ready && this.#guarded(() => this.#call.flushed()))
     outgoing.once("response", (response) => this.#onResponse(response))
     outgoing.on("error", (error) => this.#end(() => this.#outcome.reject(error)))
-    outgoing.once("close", () => this.#end(() => this.#outcome.reject(abortError("The connection was closed."))))
+    outgoing.once("close", () => {
+      this.#end(() => this.#outcome.reject(abortError("The connection was closed.")))
+      // The agent takes the socket back right after this event.
+      queueMicrotask(this.#outcome.released)
+    })
     call.started(() => this.#cancel("Request aborted"))
     outgoing.end(body)
   }
@@ -148,20 +208,22 @@ class Exchange {
   }
 
   #onSocket(socket: Socket, secure: boolean): void {
-    // A socket from the pool still carries the limit for idle ones.
-    if (this.#request.reusedSocket) {
+    const { connectMillis, established } = this.#shared
+    if (established.has(socket)) {
+      // It still carries the limit for idle ones.
       socket.setTimeout(0)
       this.#ready = true
       return
     }
     const onTimeout = () => {
       this.#call.connectTimedOut = true
-      this.#cancel(`No connection within ${this.#connectMillis} ms.`)
+      this.#cancel(`No connection within ${connectMillis} ms.`)
     }
-    socket.setTimeout(this.#connectMillis, onTimeout)
+    socket.setTimeout(connectMillis, onTimeout)
     socket.once(secure ? "secureConnect" : "connect", () => {
       socket.removeListener("timeout", onTimeout)
       socket.setTimeout(0)
+      established.add(socket)
       this.#ready = true
     })
   }

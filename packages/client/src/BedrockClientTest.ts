@@ -1,0 +1,173 @@
+/**
+ * A client for your own tests: it answers from a script and keeps what it was asked.
+ *
+ * **Example** (Testing a program against scripted answers)
+ *
+ * ```ts
+ * import { BedrockClient, BedrockClientTest } from "@caprock/client"
+ * import { BedrockError, Reason } from "@caprock/errors"
+ * import { Effect } from "effect"
+ *
+ * const busy = new BedrockError.BedrockError({
+ *   operation: "Converse",
+ *   attempts: 1,
+ *   httpStatus: 429,
+ *   reason: new Reason.ThrottlingError({ limit: "requests", message: "Too many requests" })
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const client = yield* BedrockClient.BedrockClient
+ *   const ask = client.converse({ modelId: "amazon.nova-lite-v1:0", messages: [] })
+ *   const answer = yield* Effect.retry(ask, { times: 1 })
+ *   const test = yield* BedrockClientTest.BedrockClientTest
+ *   return [answer.stopReason, (yield* test.requests).length] // => ["end_turn", 2]
+ * }).pipe(
+ *   Effect.provide(BedrockClient.layerTest({ converse: [busy, BedrockClientTest.answer("Hello.")] }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type {
+  ConverseCommandInput,
+  ConverseCommandOutput,
+  ConverseStreamCommandInput,
+  ConverseStreamOutput,
+  CountTokensCommandInput,
+  CountTokensCommandOutput,
+  InvokeModelCommandInput,
+  InvokeModelCommandOutput,
+  InvokeModelWithResponseStreamCommandInput,
+  ResponseStream,
+  StopReason
+} from "@aws-sdk/client-bedrock-runtime"
+import type { BedrockError } from "@caprock/errors/BedrockError"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import type * as Usage from "./Usage.ts"
+
+/**
+ * The replies of one operation: a list, used from its start, one for each call; or a function of the input and of the
+ * number of calls before. A call for which there is no reply dies with a defect that says so.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Replies<Input, Output> =
+  | ReadonlyArray<Output | BedrockError>
+  | ((input: Input, index: number) => Output | BedrockError | Effect.Effect<Output, BedrockError>)
+
+/**
+ * The replies of a streaming operation. Each is the list of its events (an error in the list cuts the stream there), an
+ * error instead of a stream, or a `Stream`. The rule of the real client holds: events without a proper end make an
+ * `InterruptedStreamError`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StreamReplies<Input, Event> =
+  | ReadonlyArray<StreamReply<Event>>
+  | ((input: Input, index: number) => StreamReply<Event>)
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type StreamReply<Event> =
+  | ReadonlyArray<Event | BedrockError>
+  | BedrockError
+  | Stream.Stream<Event, BedrockError>
+
+/**
+ * What the test client answers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Script {
+  readonly region?: string | undefined
+  readonly converse?: Replies<ConverseCommandInput, ConverseCommandOutput> | undefined
+  readonly converseStream?: StreamReplies<ConverseStreamCommandInput, ConverseStreamOutput> | undefined
+  readonly invokeModel?: Replies<InvokeModelCommandInput, InvokeModelCommandOutput> | undefined
+  readonly invokeModelWithResponseStream?:
+    | StreamReplies<InvokeModelWithResponseStreamCommandInput, ResponseStream>
+    | undefined
+  readonly countTokens?: Replies<CountTokensCommandInput, CountTokensCommandOutput> | undefined
+}
+
+/**
+ * One request that the test client got.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Request =
+  | { readonly operation: "Converse"; readonly input: ConverseCommandInput }
+  | { readonly operation: "ConverseStream"; readonly input: ConverseStreamCommandInput }
+  | { readonly operation: "InvokeModel"; readonly input: InvokeModelCommandInput }
+  | {
+    readonly operation: "InvokeModelWithResponseStream"
+    readonly input: InvokeModelWithResponseStreamCommandInput
+  }
+  | { readonly operation: "CountTokens"; readonly input: CountTokensCommandInput }
+
+/**
+ * What the test client was asked, in order.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class BedrockClientTest extends Context.Service<BedrockClientTest, {
+  readonly requests: Effect.Effect<ReadonlyArray<Request>>
+}>()("@caprock/client/BedrockClientTest") {}
+
+/**
+ * What {@link answer} and {@link events} fill in; by default the model ended its turn, after as many output tokens as the
+ * text has words.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AnswerOptions {
+  readonly usage?: Usage.Usage | undefined
+  readonly stopReason?: StopReason | undefined
+}
+
+/**
+ * A Converse answer with a text.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const answer = (text: string, options: AnswerOptions = {}): ConverseCommandOutput => ({
+  $metadata: { httpStatusCode: 200, requestId: "test", attempts: 1, totalRetryDelay: 0 },
+  output: { message: { role: "assistant", content: [{ text }] } },
+  stopReason: options.stopReason ?? "end_turn",
+  usage: usageOf(text, options),
+  metrics: { latencyMs: 0 }
+})
+
+/**
+ * The events of a complete ConverseStream answer, one delta for each text.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const events = (
+  texts: ReadonlyArray<string>,
+  options: AnswerOptions = {}
+): ReadonlyArray<ConverseStreamOutput> => [
+  { messageStart: { role: "assistant" } },
+  ...texts.map((text): ConverseStreamOutput => ({ contentBlockDelta: { contentBlockIndex: 0, delta: { text } } })),
+  { contentBlockStop: { contentBlockIndex: 0 } },
+  { messageStop: { stopReason: options.stopReason ?? "end_turn" } },
+  { metadata: { usage: usageOf(texts.join(""), options), metrics: { latencyMs: 0 } } }
+]
+
+const usageOf = (text: string, options: AnswerOptions) => {
+  const usage = options.usage ??
+    { inputTokens: 1, outputTokens: text.split(/\s+/).filter((word) => word !== "").length }
+  const cached = (usage.cacheReadInputTokens ?? 0) + (usage.cacheWriteInputTokens ?? 0)
+  return { ...usage, totalTokens: usage.inputTokens + usage.outputTokens + cached }
+}

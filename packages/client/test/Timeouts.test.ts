@@ -1,0 +1,142 @@
+import type { Timeouts } from "@caprock/client"
+import type { BedrockError } from "@caprock/errors/BedrockError"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Duration, Effect, Fiber, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as Net from "node:net"
+import { clientOf, eventually, frames, request, server, startStream } from "./server.ts"
+
+const silent = (timeouts: Timeouts.Timeouts | undefined, frames: ReadonlyArray<Uint8Array> = []) =>
+  Effect.gen(function*() {
+    const arrived = yield* Deferred.make<void>()
+    const { open, url } = yield* server((_request, response) => {
+      if (frames.length > 0) startStream(response).write(Buffer.concat(frames))
+      Effect.runFork(Deferred.succeed(arrived, undefined))
+    })
+    const client = yield* clientOf(url, { timeouts })
+    return { client, open, arrived: Deferred.await(arrived) }
+  })
+
+const kindOf = <E>(fiber: Fiber.Fiber<BedrockError, E>) =>
+  Effect.map(Fiber.join(fiber), ({ reason }) => reason._tag === "TimeoutError" ? reason.kind : reason._tag)
+
+describe("Timeouts", () => {
+  it.effect("first-token: no answer within 60 minutes, by default", () =>
+    Effect.gen(function*() {
+      const { arrived, client, open } = yield* silent(undefined)
+      const fiber = yield* Effect.forkChild(Effect.flip(client.converse(request)))
+      yield* arrived
+      yield* TestClock.adjust("59 minutes")
+      assert.isUndefined(fiber.pollUnsafe())
+      assert.strictEqual(open.size, 1)
+      yield* TestClock.adjust("1 minute")
+      const error = yield* Fiber.join(fiber)
+      assert.strictEqual(error.reason._tag === "TimeoutError" && error.reason.kind, "first-token")
+      assert.strictEqual(error.attempts, 1)
+      yield* eventually(() => open.size === 0)
+    }))
+
+  it.effect("first-token: a stream that starts and gives no content", () =>
+    Effect.gen(function*() {
+      const { arrived, client, open } = yield* silent({ firstToken: "30 seconds" }, [frames.start])
+      const fiber = yield* Effect.forkChild(Effect.flip(Stream.runDrain(client.converseStream(request))))
+      yield* arrived
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(yield* kindOf(fiber), "first-token")
+      yield* eventually(() => open.size === 0)
+    }))
+
+  it.effect("call: the nearer limit is named", () =>
+    Effect.gen(function*() {
+      const { arrived, client } = yield* silent({ firstToken: "30 seconds", call: "20 seconds" })
+      const fiber = yield* Effect.forkChild(Effect.flip(client.converse(request)))
+      yield* arrived
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(yield* kindOf(fiber), "call")
+    }))
+
+  it.effect("between-tokens: silence after content interrupts the stream, with what there was", () =>
+    Effect.gen(function*() {
+      const { client, open } = yield* silent({ betweenTokens: "5 seconds" }, [frames.start, frames.text("Hel")])
+      const content = yield* Deferred.make<void>()
+      const fiber = yield* client.converseStream(request).pipe(
+        Stream.runForEach((event) =>
+          event.contentBlockDelta === undefined ? Effect.void : Deferred.succeed(content, undefined)
+        ),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* Deferred.await(content)
+      yield* TestClock.adjust("5 seconds")
+      const { reason } = yield* Fiber.join(fiber)
+      if (reason._tag !== "InterruptedStreamError") return assert.fail(reason.message)
+      assert.strictEqual(reason.partial.text, "Hel")
+      assert.strictEqual(reason.origin?._tag === "TimeoutError" && reason.origin.kind, "between-tokens")
+      yield* eventually(() => open.size === 0)
+    }))
+
+  it.effect("a slow consumer expires none of them", () =>
+    Effect.gen(function*() {
+      const whole = [frames.start, frames.text("Hel"), frames.text("lo."), frames.stop, frames.metadata]
+      const { client } = yield* silent(
+        { firstToken: "10 seconds", betweenTokens: "5 seconds", call: "20 seconds" },
+        whole
+      )
+      let held = 0
+      const fiber = yield* client.converseStream(request).pipe(
+        Stream.take(5),
+        Stream.mapEffect(() => {
+          held++
+          return Effect.sleep("1 hour")
+        }),
+        Stream.runCount,
+        Effect.forkChild
+      )
+      for (let i = 1; i <= 5; i++) {
+        yield* eventually(() => held === i)
+        yield* TestClock.adjust("1 hour")
+      }
+      assert.strictEqual(yield* Fiber.join(fiber), 5)
+    }))
+
+  it.effect("connect: a handshake that nobody answers", () =>
+    Effect.gen(function*() {
+      // A TLS handshake against a server that takes the connection and says nothing.
+      const { open, port } = yield* Effect.acquireRelease(
+        Effect.callback<{ readonly port: number; readonly server: Net.Server; readonly open: Set<Net.Socket> }>(
+          (resume) => {
+            const open = new Set<Net.Socket>()
+            const server = Net.createServer((socket) => {
+              open.add(socket)
+              socket.on("error", () => {})
+              socket.on("close", () => open.delete(socket))
+              socket.resume()
+            })
+            server.listen(0, "127.0.0.1", () => {
+              const address = server.address()
+              if (address !== null && typeof address === "object") {
+                resume(Effect.succeed({ port: address.port, server, open }))
+              }
+            })
+          }
+        ),
+        ({ server }) => Effect.sync(() => server.close())
+      )
+      const client = yield* clientOf(`https://127.0.0.1:${port}`, { timeouts: { connect: "30 millis" } })
+      const error = yield* Effect.flip(client.converse(request))
+      assert.strictEqual(error.reason._tag === "TimeoutError" && error.reason.kind, "connect")
+      assert.strictEqual(error.attempts, 0)
+      yield* eventually(() => open.size === 0)
+    }))
+
+  it.effect("infinity switches a limit off", () =>
+    Effect.gen(function*() {
+      const off = Duration.infinity
+      const { arrived, client } = yield* silent({ connect: off, firstToken: off, betweenTokens: off, call: off })
+      const fiber = yield* Effect.forkChild(client.converse(request))
+      yield* arrived
+      yield* TestClock.adjust("1000 days")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* Fiber.interrupt(fiber)
+    }))
+})

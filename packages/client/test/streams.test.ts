@@ -1,0 +1,246 @@
+import type { ConverseStreamOutput } from "@aws-sdk/client-bedrock-runtime"
+import type { BedrockError } from "@caprock/errors/BedrockError"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Stream } from "effect"
+import type * as Http from "node:http"
+import { chunk, clientOf, eventually, exception, frames, request, server, startStream, unmodelled } from "./server.ts"
+
+type Ending = (response: Http.ServerResponse) => void
+
+const end: Ending = (response) => response.end()
+const cut: Ending = (response) => {
+  // The bytes before must get out first.
+  setImmediate(() => response.socket?.resetAndDestroy())
+}
+
+const whole = [frames.start, frames.text("Hel"), frames.text("lo."), frames.blockStop, frames.stop, frames.metadata]
+
+/** Runs one stream against a server that writes these bytes and then ends so. */
+const run = (bytes: ReadonlyArray<Uint8Array>, ending: Ending) =>
+  Effect.gen(function*() {
+    const { open, opened, url } = yield* server((_request, response) => {
+      startStream(response).write(Buffer.concat(bytes), () => ending(response))
+    })
+    const client = yield* clientOf(url)
+    const events: Array<ConverseStreamOutput> = []
+    const result = yield* client.converseStream(request).pipe(
+      Stream.runForEach((event) => Effect.sync(() => events.push(event))),
+      Effect.result
+    )
+    return { result, events, open, opened, client }
+  })
+
+const failure = (run_: Effect.Success<ReturnType<typeof run>>): BedrockError => {
+  if (run_.result._tag === "Success") return assert.fail("the stream ended well")
+  return run_.result.failure
+}
+
+const interrupted = (error: BedrockError) =>
+  error.reason._tag === "InterruptedStreamError" ? error.reason : assert.fail(error.message)
+
+describe("converseStream", () => {
+  it.effect("gives every event of a whole answer, and keeps the connection", () =>
+    Effect.gen(function*() {
+      const { client, events, opened, result } = yield* run(whole, end)
+      assert.strictEqual(result._tag, "Success")
+      assert.deepStrictEqual(events.map((event) => Object.keys(event)[0]), [
+        "messageStart",
+        "contentBlockDelta",
+        "contentBlockDelta",
+        "contentBlockStop",
+        "messageStop",
+        "metadata"
+      ])
+      yield* Stream.runDrain(client.converseStream(request))
+      assert.strictEqual(opened(), 1)
+    }))
+
+  it.effect.each([0, 1, 2, 3, 4, 5])(
+    "fails when the server ends it cleanly after %i of 6 events",
+    (count) =>
+      Effect.gen(function*() {
+        const error = failure(yield* run(whole.slice(0, count), end))
+        const reason = interrupted(error)
+        assert.strictEqual(reason.content, count >= 2)
+        assert.strictEqual(reason.partial.text, count >= 3 ? "Hello." : count === 2 ? "Hel" : "")
+        assert.strictEqual(reason.partial.stopReason, count === 5 ? "end_turn" : undefined)
+        assert.isUndefined(reason.origin)
+        assert.strictEqual(error.retryable, count < 2)
+        assert.strictEqual(error.attempts, 1)
+        assert.strictEqual(error.requestId, "request-1")
+      })
+  )
+
+  it.effect("fails when the metadata are there and the stop is not", () =>
+    Effect.gen(function*() {
+      const reason = interrupted(failure(yield* run([frames.start, frames.text("a"), frames.metadata], end)))
+      assert.deepStrictEqual(reason.partial, { text: "a", usage: { inputTokens: 7, outputTokens: 3 } })
+    }))
+
+  it.effect("does not mind how the connection ends after a whole answer", () =>
+    Effect.gen(function*() {
+      const { events, result } = yield* run(whole, cut)
+      assert.strictEqual(result._tag, "Success")
+      assert.strictEqual(events.length, 6)
+    }))
+
+  it.effect("carries the partial text and the reset when the connection is cut after content", () =>
+    Effect.gen(function*() {
+      const error = failure(yield* run(whole.slice(0, 3), cut))
+      const reason = interrupted(error)
+      assert.strictEqual(reason.partial.text, "Hello.")
+      assert.isTrue(reason.content)
+      assert.strictEqual(reason.origin?._tag, "TransportError")
+      assert.isFalse(error.retryable)
+      assert.isDefined(error.cause)
+    }))
+
+  it.effect("is the reset itself when the connection is cut before content", () =>
+    Effect.gen(function*() {
+      const error = failure(yield* run(whole.slice(0, 1), cut))
+      assert.strictEqual(error.reason._tag, "TransportError")
+      assert.isTrue(error.retryable)
+    }))
+
+  const inBand = [
+    ["throttlingException", "Too many tokens, please wait before trying again.", "ThrottlingError"],
+    ["internalServerException", "oops", "ServerError"],
+    ["modelStreamErrorException", "oops", "ServerError"],
+    ["serviceUnavailableException", "oops", "ServerError"],
+    ["validationException", "wrong", "ValidationError"],
+    ["modelTimeoutException", "not in this union", "ServerError"],
+    ["neverHeardOfException", "news", "UnknownError"]
+  ] as const
+
+  it.effect.each(inBand)("%s in the first frame is the error", ([name, message, tag]) =>
+    Effect.gen(function*() {
+      const { open, result } = yield* run([exception(name, message)], () => {})
+      assert.strictEqual(result._tag === "Failure" && result.failure.reason._tag, tag)
+      assert.strictEqual(result._tag === "Failure" && result.failure.attempts, 1)
+      // The server had left the response open: nobody would have read the rest of it.
+      yield* eventually(() => open.size === 0)
+    }))
+
+  it.effect.each(inBand)("%s before content is the error", ([name, message, tag]) =>
+    Effect.gen(function*() {
+      const error = failure(yield* run([frames.start, exception(name, message)], end))
+      assert.strictEqual(error.reason._tag, tag)
+    }))
+
+  it.effect.each(inBand)("%s after content is an interruption by it", ([name, message, tag]) =>
+    Effect.gen(function*() {
+      const error = failure(yield* run([frames.start, frames.text("Hel"), exception(name, message)], end))
+      const reason = interrupted(error)
+      assert.strictEqual(reason.partial.text, "Hel")
+      assert.strictEqual(reason.origin?._tag, tag)
+      assert.isFalse(error.retryable)
+    }))
+
+  it.effect("reads an error without a model", () =>
+    Effect.gen(function*() {
+      const error = failure(
+        yield* run([frames.start, frames.text("a"), unmodelled("InternalFailure", "We broke it")], end)
+      )
+      assert.strictEqual(interrupted(error).origin?._tag, "ServerError")
+    }))
+
+  it.effect.each([1, 3, 5, 20])("fails on a frame of which only %i bytes arrive", (length) =>
+    Effect.gen(function*() {
+      const bytes = [frames.start, frames.text("a"), frames.stop.slice(0, length)]
+      const reason = interrupted(failure(yield* run(bytes, end)))
+      assert.strictEqual(reason.partial.text, "a")
+    }))
+
+  it.effect("fails on a frame that was damaged", () =>
+    Effect.gen(function*() {
+      const damaged = Uint8Array.from(frames.stop)
+      damaged[damaged.length - 6] = 0
+      const { events, result } = yield* run([frames.start, frames.text("a"), damaged, frames.metadata], end)
+      assert.strictEqual(result._tag, "Failure")
+      assert.strictEqual(events.length, 2)
+    }))
+})
+
+describe("invokeModelWithResponseStream", () => {
+  const text = (text: string) => ({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text } })
+  const metrics = {
+    "amazon-bedrock-invocationMetrics": { inputTokenCount: 5, outputTokenCount: 2, invocationLatency: 1 }
+  }
+  const invoke = (bytes: ReadonlyArray<Uint8Array>, ending: Ending) =>
+    Effect.gen(function*() {
+      const { url } = yield* server((_request, response) => {
+        startStream(response).write(Buffer.concat(bytes), () => ending(response))
+      })
+      const client = yield* clientOf(url)
+      return yield* client.invokeModelWithResponseStream({ modelId: "m", body: "{}" }).pipe(
+        Stream.runCount,
+        Effect.result
+      )
+    })
+
+  it.effect.each(
+    [
+      ["Anthropic", [{ type: "message_start" }, text("a"), { type: "message_stop" }]],
+      ["Anthropic with metrics", [{ type: "message_start" }, text("a"), { type: "message_stop", ...metrics }]],
+      ["Nova", [
+        { messageStart: {} },
+        { contentBlockDelta: { delta: { text: "a" } } },
+        { messageStop: { stopReason: "end_turn" } },
+        { metadata: { usage: {} }, ...metrics }
+      ]],
+      ["Titan", [{ outputText: "a", completionReason: null }, { outputText: "b", completionReason: "FINISH" }]],
+      ["Llama", [{ generation: "a", stop_reason: null }, { generation: "", stop_reason: "stop" }]],
+      ["Mistral", [{ outputs: [{ text: "a", stop_reason: null }] }, { outputs: [{ text: "", stop_reason: "stop" }] }]],
+      ["OpenAI", [
+        { choices: [{ delta: { content: "a" }, finish_reason: null }] },
+        { choices: [{ delta: {}, finish_reason: "stop" }] }
+      ]],
+      ["Cohere", [{ event_type: "text-generation", text: "a", is_finished: false }, {
+        event_type: "stream-end",
+        is_finished: true
+      }]],
+      ["metrics alone", [{ anything: 1 }, metrics]],
+      ["unknown JSON", [{ anything: 1 }]],
+      ["no JSON", ["plain text"]]
+    ] as const
+  )("is whole: %s", ([_name, chunks]) =>
+    Effect.gen(function*() {
+      const result = yield* invoke(chunks.map((json) => chunk(json)), end)
+      assert.strictEqual(result._tag === "Success" && result.success, chunks.length)
+    }))
+
+  it.effect.each(
+    [
+      ["nothing", [], ""],
+      ["Anthropic", [{ type: "message_start" }, text("a"), {
+        type: "message_delta",
+        delta: { stop_reason: "end_turn" }
+      }], "a"],
+      ["Nova", [{ messageStart: {} }, { contentBlockDelta: { delta: { text: "a" } } }, { messageStop: {} }], "a"],
+      ["Titan", [{ outputText: "a", completionReason: null }], "a"],
+      ["Llama", [{ generation: "a", stop_reason: null }], "a"],
+      ["Mistral", [{ outputs: [{ text: "a", stop_reason: null }] }], "a"],
+      ["OpenAI", [{ choices: [{ delta: { content: "a" }, finish_reason: null }] }], "a"],
+      ["Cohere", [{ event_type: "text-generation", text: "a", is_finished: false }], "a"]
+    ] as const
+  )("is cut: %s", ([_name, chunks, partial]) =>
+    Effect.gen(function*() {
+      const result = yield* invoke(chunks.map((json) => chunk(json)), end)
+      if (result._tag === "Success") return assert.fail("the stream ended well")
+      assert.strictEqual(interrupted(result.failure).partial.text, partial)
+      assert.strictEqual(interrupted(result.failure).content, partial !== "")
+    }))
+
+  it.effect("carries the input of the tool call that was being written", () =>
+    Effect.gen(function*() {
+      const result = yield* invoke([
+        chunk({ type: "content_block_start", content_block: { type: "tool_use", name: "f" } }),
+        chunk({ type: "content_block_delta", delta: { type: "input_json_delta", partial_json: "{\"a\":" } }),
+        chunk({ type: "content_block_delta", delta: { type: "input_json_delta", partial_json: "1" } })
+      ], cut)
+      if (result._tag === "Success") return assert.fail("the stream ended well")
+      const reason = interrupted(result.failure)
+      assert.strictEqual(reason.partial.toolInput, "{\"a\":1")
+      assert.strictEqual(reason.origin?._tag, "TransportError")
+    }))
+})
