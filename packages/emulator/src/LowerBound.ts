@@ -61,6 +61,8 @@
  *
  * @since 0.1.0
  */
+import type { Shape } from "./Meter.ts"
+import type { RequestRecord } from "./Stats.ts"
 
 /**
  * One answered request, as the server saw it.
@@ -86,14 +88,6 @@ export interface Answered {
    */
   readonly growthDelayMillis?: number | undefined
 }
-
-/**
- * The shapes that a server's window may have.
- *
- * @category models
- * @since 0.1.0
- */
-export type Shape = "rolling" | "fixed" | "bucket"
 
 /**
  * What is known of the server.
@@ -297,3 +291,30 @@ export const make = (requests: Iterable<Answered>, options: Options): LowerBound
   const binding = names.reduce((best, part) => parts[part] > parts[best] ? part : best)
   return { millis: parts[binding], binding, parts }
 }
+
+/**
+ * The answered requests of an emulator's log. `adjust` is what the emulator was told: with `during` the growth is taken
+ * to come evenly with the output, less the piece by which a stream is charged ahead.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const answeredIn = (
+  log: Iterable<RequestRecord>,
+  options: { readonly adjust: "end" | "during" }
+): ReadonlyArray<Answered> =>
+  Array.from(log).filter(({ outcome }) => outcome === "Answered").map((record) => {
+    const { latencyMillis, maxTokens, outputTokens: output } = record
+    const spent = record.settled - record.inputTokens - record.cacheWriteTokens
+    const pieces = Math.min(Math.max(Math.ceil(output / 4), 1), 32)
+    const share = Math.max((1 + Math.min(maxTokens / spent, 1)) / 2 - 1 / pieces, 0)
+    return {
+      input: record.inputTokens,
+      cacheWrite: record.cacheWriteTokens,
+      maxTokens,
+      output,
+      burndown: output === 0 ? 1 : spent / output,
+      latencyMillis,
+      growthDelayMillis: options.adjust === "end" || spent <= 0 ? latencyMillis : latencyMillis * share
+    }
+  })

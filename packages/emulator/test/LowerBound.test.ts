@@ -246,4 +246,31 @@ describe("LowerBound", () => {
     const jobs = [one(5, 5, 7), one(5, 5, 9)].map(asAnswered)
     assert.deepInclude(LowerBound.make(jobs, { windowMillis: 10 }), { millis: 9, binding: "latency" })
   })
+
+  it("reads an emulator's log", () => {
+    const record = {
+      requestId: "r",
+      invocationId: undefined,
+      operation: "Converse",
+      modelId: "m",
+      pool: "p",
+      arrivedAt: 0,
+      endedAt: 90,
+      inputTokens: 100,
+      cacheReadTokens: 7,
+      cacheWriteTokens: 20,
+      maxTokens: 200,
+      outputTokens: 80,
+      latencyMillis: 64,
+      reserved: 320,
+      settled: 520,
+      outcome: "Answered"
+    } as const
+    const read = (adjust: "end" | "during") =>
+      LowerBound.answeredIn([record, { ...record, outcome: "ThrottledTokens" }], { adjust })
+    const expected = { input: 100, cacheWrite: 20, maxTokens: 200, output: 80, burndown: 5, latencyMillis: 64 }
+    assert.deepStrictEqual(read("end"), [{ ...expected, growthDelayMillis: 64 }])
+    // It outgrows the reservation halfway; 20 pieces.
+    assert.deepStrictEqual(read("during"), [{ ...expected, growthDelayMillis: 64 * (0.75 - 0.05) }])
+  })
 })
