@@ -20,8 +20,8 @@ import * as Reason from "./Reason.ts"
  * What the caller knows about the call.
  *
  * - `operation`: the API operation, such as `"ConverseStream"`.
- * - `attempts`: requests sent for this call so far. Without it, what the SDK counted is taken; else 1, or 0 where the
- *   reason shows that nothing was sent.
+ * - `attempts`: requests sent for this call so far. Without it, what the SDK counted, or 1; less one where the reason
+ *   shows that the last of them never left this machine.
  * - `now`: milliseconds since the epoch, to turn a `Retry-After` date into a wait where the response has no `Date`.
  *   Without it such a date is not used.
  *
@@ -50,27 +50,24 @@ const neverSent: ReadonlySet<string> = new Set([
   "AdmissionError/shutting-down"
 ])
 
+const lookUps = [tables.byName, tables.byCode, tables.byWeakCode, tables.byText]
+
 const classify = (
   chain: ReadonlyArray<facts.Facts>,
   status: number | undefined,
   hint: tables.Hint
 ): Reason.Reason | undefined => {
-  for (const one of chain) {
-    const reason = tables.byName(one, hint)
-    if (reason !== undefined) return reason
-  }
-  for (const weak of [false, true]) {
+  const aborted = chain.some(({ name }) => name === "AbortError")
+  for (const lookUp of aborted ? [tables.byAbort] : lookUps) {
     for (const one of chain) {
-      const reason = tables.byCode(one, hint, weak)
+      const reason = lookUp(one, hint)
       if (reason !== undefined) return reason
     }
   }
-  for (const one of chain) {
-    const reason = tables.byText(one, hint)
-    if (reason !== undefined) return reason
-  }
-  const outermost = chain[0]
-  return outermost === undefined || status === undefined ? undefined : tables.byStatus(status, outermost, hint)
+  const [outermost] = chain
+  return outermost === undefined || status === undefined || aborted
+    ? undefined
+    : tables.byStatus(status, outermost, hint)
 }
 
 /**
@@ -105,7 +102,7 @@ export const fromUnknown = (error: unknown, context: Context): BedrockError => {
   const reason = classify(all, response.status, hint) ?? unknown(error, all[0])
   return new BedrockError({
     operation: context.operation,
-    attempts: context.attempts ?? response.attempts ?? (neverSent.has(Reason.rowOf(reason)) ? 0 : 1),
+    attempts: context.attempts ?? Math.max(0, (response.attempts ?? 1) - (neverSent.has(Reason.rowOf(reason)) ? 1 : 0)),
     reason,
     ...present("modelId", context.modelId),
     ...present("region", context.region),

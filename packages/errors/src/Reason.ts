@@ -209,7 +209,8 @@ export class AdmissionError extends Schema.TaggedError<AdmissionError>("@caprock
 ) {}
 
 /**
- * Nothing that this package knows. `name` is the name that the error carried, if it had one.
+ * Nothing that this package knows. `name` is the name that the error carried, if it had one; `"AbortError"` when the
+ * caller cancelled the call.
  *
  * @category reasons
  * @since 0.1.0
@@ -328,8 +329,9 @@ export const rowOf = (reason: Reason): Verdict.Row => {
       return `${reason._tag}/${reason.kind}`
     case "ResourceQuotaError":
     case "ConflictError":
-    case "UnknownError":
       return reason._tag
+    case "UnknownError":
+      return reason.name === "AbortError" ? "UnknownError/aborted" : "UnknownError"
     case "InterruptedStreamError":
       if (reason.content) return "InterruptedStreamError/content"
       return reason.origin === undefined ? "InterruptedStreamError/empty" : rowOf(reason.origin)

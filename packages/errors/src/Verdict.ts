@@ -49,8 +49,8 @@ const onlyElsewhere = (advice: string, notBefore?: Duration.Duration): Verdict =
     : { retryable: false, elsewhere: "target", advice, notBefore }
 const never = (advice: string): Verdict => ({ retryable: false, elsewhere: "none", advice })
 
-// "Try again after 15 minutes": Bedrock user guide, troubleshooting-api-error-codes, MPAgreementBeingCreated and
-// FTUFormNotFilled (read 2026-11-21).
+// "Try again after 15 minutes": Bedrock user guide, troubleshooting-api-error-codes, MPAgreementBeingCreated (read
+// 2026-11-21).
 const agreementWait = Duration.minutes(15)
 
 /**
@@ -62,7 +62,7 @@ const agreementWait = Duration.minutes(15)
  *   per account and Region, across all models (quotas-runtime in the Bedrock user guide), so another model in the same
  *   Region is refused as well: `elsewhere` is `"region"`.
  * - `ServerError/model-timeout` is retried although the SDK does not: the model had no answer in its own time limit,
- *   which is more often load than length. The attempts of the call bound the cost.
+ *   which is more often load than length. The attempts and the elapsed limit of the call bound the cost.
  * - `ServerError/model-refused` is a `ServerError` of kind `"model"` whose `originalStatusCode` is a client error
  *   (4xx but 408 and 429): the model's own server refused the request, and will again.
  * - Validation errors never fall over to another target: the request has to change, and a fallback would hide that.
@@ -140,7 +140,7 @@ export const table = {
     "The credentials have expired. Renew them: \"aws sso login\" or \"aws login\" for a profile, a new session from STS for AWS_SESSION_TOKEN, a new API key for AWS_BEARER_TOKEN_BEDROCK."
   ),
   "AccessError/invalid-credentials": never(
-    "AWS does not accept the credentials. Check AWS_BEARER_TOKEN_BEDROCK (it goes before all others), or the key id, secret and session token that belong together, and that they are of this partition."
+    "AWS does not accept the credentials. Check AWS_BEARER_TOKEN_BEDROCK (it goes before all others), or the key id, secret and session token that belong together; an API key is good for its own Region only."
   ),
   "AccessError/clock-skew": never("The machine's clock is wrong by minutes. Set it (NTP), and try again."),
   "AccessError/clock-skew-corrected": hereOnly(
@@ -154,8 +154,7 @@ export const table = {
     "Check the id or ARN, its Region and account, and that the model has not been retired."
   ),
   "NotFoundError/form-not-filled": onlyElsewhere(
-    "Submit the provider's use case form for this account (Bedrock console, model catalogue), and try again after 15 minutes.",
-    agreementWait
+    "Submit the provider's use case form for this account (Bedrock console, model catalogue). It takes some minutes to have effect."
   ),
   ResourceQuotaError: onlyElsewhere(
     "A quota of a resource or of the payload is exceeded. Look in Service Quotas, or use another Region."
@@ -192,6 +191,7 @@ export const table = {
     "Too many calls are waiting already. Slow the producer down, or allow more to wait."
   ),
   "AdmissionError/shutting-down": never("The program is shutting down and takes no new calls."),
+  "UnknownError/aborted": never("The call was cancelled by an AbortSignal of the caller."),
   UnknownError: never(
     "The cause holds the original error. If it comes from Bedrock, please report it so that it gets a name."
   )

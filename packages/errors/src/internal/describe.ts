@@ -28,7 +28,13 @@ const kindOf = (reason: Reason.Reason): string => {
   }
 }
 
-const sentence = (text: string): string => text === "" || /[.!?]$/.test(text) ? text : `${text}.`
+// A signature error quotes the whole canonical request. The reason keeps all of it; a line to read does not.
+const longest = 500
+
+const sentence = (text: string): string => {
+  const short = text.length > longest ? `${text.slice(0, longest)}...` : text
+  return short === "" || /[.!?]$/.test(short) ? short : `${short}.`
+}
 
 export const describe = (error: Described): string => {
   const retryAfter = Reason.retryAfterOf(error.reason)

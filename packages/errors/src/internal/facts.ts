@@ -10,8 +10,10 @@ export interface Facts {
   readonly name: string | undefined
   readonly code: string | undefined
   readonly syscall: string | undefined
-  /** Redacted. */
+  /** One line, redacted. */
   readonly message: string
+  /** Whether the SDK could not read the body of the response. */
+  readonly unreadable: boolean
   readonly status: number | undefined
   readonly originalStatusCode: number | undefined
   readonly clockSkewCorrected: boolean
@@ -68,25 +70,42 @@ const stringify = (value: unknown): string => {
   }
 }
 
+// The SDK adds this to the message of whatever stopped it from reading a body.
+const hint = /\s*Deserialization error: to see the raw response.*$/s
+
+// What the SDK writes for a response that names nothing.
+const placeholders: ReadonlySet<string | undefined> = new Set(["Unknown", "UnknownError"])
+
 const messageOf = (error: unknown): string => {
-  if (typeof error !== "object" || error === null) return redact(stringify(error))
+  if (typeof error !== "object" || error === null) return stringify(error)
   const own = text(read(error, "message")) ?? text(read(error, "Message"))
+  const message = own === undefined || placeholders.has(own) ? undefined : unwrapJson(own.replace(hint, ""))
+  // Bodies of the Anthropic Messages API: {"type":"error","error":{"type":"overloaded_error","message":"..."}}.
+  const inner = message ?? text(read(read(error, "error"), "message")) ?? ""
   const original = text(read(error, "originalMessage"))
-  const message = own === undefined ? "" : unwrapJson(own)
-  return redact(original === undefined || message.includes(original) ? message : `${message} (${original})`.trim())
+  return original === undefined || inner.includes(original) ? inner : `${inner} (${original})`.trim()
 }
+
+const oneLine = (message: string): string => message.replace(/\s+/g, " ").trim()
 
 // "com.amazonaws.bedrockruntime#ThrottlingException:http://..." is one way in which AWS writes a name.
 const bareName = (name: string): string => name.replace(/^.*#/, "").replace(/:.*$/, "")
 
+const nameOf = (error: unknown): string | undefined => {
+  const name = text(read(error, "name"))
+  if (name !== undefined && !placeholders.has(name)) return bareName(name)
+  return text(read(read(error, "error"), "type")) ?? name
+}
+
 export const factsOf = (error: unknown): Facts => {
   const metadata = read(error, "$metadata")
-  const name = text(read(error, "name"))
   return {
-    name: name === undefined ? undefined : bareName(name),
+    name: nameOf(error),
     code: text(read(error, "code")),
     syscall: text(read(error, "syscall")),
-    message: messageOf(error),
+    // Redacted first: a canonical request has one secret per line.
+    message: oneLine(redact(messageOf(error))),
+    unreadable: hint.test(stringify(read(error, "message"))),
     status: statusCode(read(metadata, "httpStatusCode")) ??
       statusCode(read(read(error, "$response"), "statusCode")),
     originalStatusCode: statusCode(read(error, "originalStatusCode")),
@@ -162,7 +181,7 @@ export const responseOf = (chain: ReadonlyArray<unknown>, now: number | undefine
 
 const hasSecret = (value: string): boolean => redact(value) !== value
 
-const clean = (error: Error, depth: number): Error => {
+const withoutSecrets = (error: Error, depth: number): Error => {
   const copy = new Error(redact(error.message))
   copy.name = error.name
   if (error.stack !== undefined) copy.stack = redact(error.stack)
@@ -174,9 +193,19 @@ const clean = (error: Error, depth: number): Error => {
 /** The original, or a copy without its secrets when its text holds any. */
 export const causeOf = (error: unknown, depth = 0): unknown => {
   if (typeof error === "string") return redact(error)
-  if (!(error instanceof Error)) return error
-  const secret = chainOf(error).some((part) =>
-    hasSecret(stringify(read(part, "message"))) || hasSecret(stringify(read(part, "stack")))
-  )
-  return secret ? clean(error, depth) : error
+  if (typeof error !== "object" || error === null) return error
+  if (error instanceof Error) {
+    const texts = chainOf(error).flatMap((part) => [read(part, "message"), read(part, "stack")])
+    return texts.some((value) => hasSecret(stringify(value))) ? withoutSecrets(error, depth) : error
+  }
+  const json = toJson(error)
+  return json !== undefined && hasSecret(json) ? redact(json) : error
+}
+
+const toJson = (value: object): string | undefined => {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
 }

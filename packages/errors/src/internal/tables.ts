@@ -1,7 +1,6 @@
 // What a name, a code, a text or a status means. Each row has its source; the order of rows matters only in the lists of
 // texts, where the first match wins.
-import type * as Duration from "effect/Duration"
-import * as DurationModule from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Reason from "../Reason.ts"
 import type { Facts } from "./facts.ts"
 
@@ -39,7 +38,7 @@ const validation = (kind: Reason.ValidationError["kind"]): Build => ({ message }
 // "If you have already ..., try again in 15 minutes."
 const waitInText = (message: string): Duration.Duration | undefined => {
   const minutes = /try again (?:in|after) (\d{1,4}) minutes?/i.exec(message)?.[1]
-  return minutes === undefined ? undefined : DurationModule.minutes(Number(minutes))
+  return minutes === undefined ? undefined : Duration.minutes(Number(minutes))
 }
 
 const access = (kind: Reason.AccessError["kind"]): Build => ({ message }, { retryAfter }) =>
@@ -133,7 +132,10 @@ const timeoutTexts: Texts<Build> = [
   [/no activity|inactivity/i, silence],
   [/requestTimeout|did not get a response/i, timeout("first-token")]
 ]
-const timedOut = byMessage(timeoutTexts, timeout("call"))
+// NodeHttpHandler gives the name TimeoutError also to resets (its list: ECONNRESET, EPIPE, ETIMEDOUT), so that the code
+// has to decide where the text does not.
+const timedOut: Build = (facts, hint) =>
+  (find(timeoutTexts, facts.message) ?? codeOf(facts.code) ?? timeout("call"))(facts, hint)
 
 // --- names -----------------------------------------------------------------------------------------------------------
 
@@ -176,11 +178,13 @@ const names: Readonly<Record<string, Build>> = {
   MissingAuthenticationToken: access("no-credentials"),
   MissingAuthenticationTokenException: access("no-credentials"),
   AccessDenied: denied,
+  BadCScoreException: denied,
   NotAuthorized: denied,
   OptInRequired: denied,
   ResourceNotFound: notFound,
   ValidationError: malformed,
   SerializationException: malformed,
+  InvalidAction: malformed,
   RequestEntityTooLargeException: validation("payload-too-large"),
 
   // What the SDK counts as a throttle (`THROTTLING_ERROR_CODES` of @smithy/core 3.41.0).
@@ -216,9 +220,13 @@ const upperFirst = (name: string): string => name.charAt(0).toUpperCase() + name
 
 export const byName = (facts: Facts, hint: Hint): Reason.Reason | undefined => {
   if (facts.name === undefined) return undefined
-  const key = upperFirst(facts.name)
-  return Object.hasOwn(names, key) ? names[key]?.(facts, hint) : undefined
+  return own(names, upperFirst(facts.name))?.(facts, hint)
 }
+
+// What the caller gave up is not asked again, whatever the connection said when it was torn down. A signal made by
+// `AbortSignal.timeout` is the caller's time limit.
+export const byAbort = (facts: Facts, hint: Hint): Reason.Reason | undefined =>
+  facts.name === "TimeoutError" ? timeout("call")(facts, hint) : undefined
 
 // --- codes -----------------------------------------------------------------------------------------------------------
 
@@ -248,7 +256,8 @@ const codes: Readonly<Record<string, Build>> = {
   ERR_HTTP2_INVALID_STREAM: transport("closed"),
   ERR_STREAM_PREMATURE_CLOSE: transport("closed"),
   ERR_SOCKET_CLOSED: transport("closed"),
-  EPROTO: transport("protocol"),
+  // From OpenSSL: "wrong version number" and the like.
+  EPROTO: transport("tls"),
   CERT_HAS_EXPIRED: transport("tls"),
   CERT_NOT_YET_VALID: transport("tls"),
   DEPTH_ZERO_SELF_SIGNED_CERT: transport("tls"),
@@ -271,12 +280,16 @@ const codePrefixes: Texts<Build> = [
 // Says only that the stream was given up; its cause says why (the SDK's HTTP/2 handler on a refused connection).
 const weakCodes: Readonly<Record<string, Build>> = { ERR_HTTP2_STREAM_CANCEL: transport("closed") }
 
-export const byCode = (facts: Facts, hint: Hint, weak: boolean): Reason.Reason | undefined => {
-  const { code } = facts
-  if (code === undefined || Object.hasOwn(weakCodes, code) !== weak) return undefined
-  const known = weak ? weakCodes : codes
-  return (Object.hasOwn(known, code) ? known[code] : find(codePrefixes, code))?.(facts, hint)
-}
+const own = <A>(table: Readonly<Record<string, A>>, key: string): A | undefined =>
+  Object.hasOwn(table, key) ? table[key] : undefined
+
+const codeOf = (code: string | undefined): Build | undefined =>
+  code === undefined || Object.hasOwn(weakCodes, code) ? undefined : own(codes, code) ?? find(codePrefixes, code)
+
+export const byCode = (facts: Facts, hint: Hint): Reason.Reason | undefined => codeOf(facts.code)?.(facts, hint)
+
+export const byWeakCode = (facts: Facts, hint: Hint): Reason.Reason | undefined =>
+  facts.code === undefined ? undefined : own(weakCodes, facts.code)?.(facts, hint)
 
 // --- texts of errors without a name of their own -----------------------------------------------------------------------
 
@@ -286,11 +299,12 @@ const texts: Texts<Build> = [
   [/HTTP\/2 stream is abnormally aborted/i, transport("reset")],
   [/^Frame type id .* has failed/i, transport("protocol")],
   [/socket hang up/i, transport("reset")],
-  [/^Region is missing/i, validation("no-region")],
+  [/^Region is missing|^Region not accepted|Missing Region/i, validation("no-region")],
+  [/^(No|Empty) value provided for input HTTP label/i, validation("malformed")],
   [/credential is missing|resolved credential object is not valid/i, access("no-credentials")]
 ]
 
-const plainNames: ReadonlySet<string | undefined> = new Set([undefined, "Error"])
+const plainNames: ReadonlySet<string | undefined> = new Set([undefined, "Error", "EndpointError"])
 
 export const byText = (facts: Facts, hint: Hint): Reason.Reason | undefined =>
   plainNames.has(facts.name) ? find(texts, facts.message)?.(facts, hint) : undefined
@@ -315,5 +329,11 @@ const statuses: Readonly<Record<number, Build>> = {
   529: server("overloaded")
 }
 
+const statusOf = (status: number, facts: Facts): Build | undefined => {
+  if (status >= 500) return server("internal")
+  // An answer that can't be read: cut short, or written by something in between.
+  return status < 300 && facts.unreadable ? transport("protocol") : undefined
+}
+
 export const byStatus = (status: number, facts: Facts, hint: Hint): Reason.Reason | undefined =>
-  (statuses[status] ?? (status >= 500 ? server("internal") : undefined))?.(facts, hint)
+  (statuses[status] ?? statusOf(status, facts))?.(facts, hint)
