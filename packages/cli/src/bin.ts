@@ -8,18 +8,20 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Cli from "./Cli.ts"
+import { emulate } from "./commands/emulate.ts"
 import { run } from "./commands/run.ts"
 import * as ExitCode from "./ExitCode.ts"
 import * as Signals from "./Signals.ts"
 
 // One line per subcommand.
 const commands = [
-  run
+  run,
+  emulate
 ] as const
 
 Cli.root.pipe(
   Command.withSubcommands(commands),
   Command.run({ version: Cli.version }),
-  Effect.provide(NodeServices.layer),
+  Effect.provide([NodeServices.layer, Cli.layer]),
   (program) => Signals.runMain(program, ExitCode.teardown)
 )

@@ -1,11 +1,114 @@
 /**
- * `caprock run`: drives a file of prompts through Bedrock at the quota's speed.
+ * `caprock run`: drives a file of prompts through Bedrock at exactly the quota's speed.
  *
  * @since 0.1.0
  */
+import * as Emulator from "@caprock/emulator/Emulator"
+import * as LatencyModel from "@caprock/emulator/LatencyModel"
+import * as Catalogue from "@caprock/quota/Catalogue"
+import * as Quotas from "@caprock/quota/Quotas"
+import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import * as Console from "effect/Console"
+import * as Flag from "effect/cli/Flag"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import { CliFailure, Quiet } from "../CliFailure.ts"
+import { ExitCode } from "../ExitCode.ts"
+import * as flags from "../internal/flags.ts"
+import { explain } from "../internal/platformErrors.ts"
+import * as BedrockTarget from "../run/BedrockTarget.ts"
+import * as Input from "../run/Input.ts"
+import { Journal } from "../run/Journal.ts"
+import { Progress } from "../run/Progress.ts"
+import type { Defaults } from "../run/PromptLine.ts"
+import * as Runner from "../run/Runner.ts"
+import * as Setup from "../run/Setup.ts"
+import * as Summary from "../run/Summary.ts"
+import { Screen } from "../Screen.ts"
+import * as Signals from "../Signals.ts"
+
+const runFlags = {
+  input: Argument.String("prompts").pipe(
+    Argument.withDescription("A file of JSON Lines, or - for standard input")
+  ),
+  out: Flag.String("out").pipe(
+    Flag.withAlias("o"),
+    Flag.withMetavar("file"),
+    Flag.withDescription("Where results go. A file that has results already is continued. - is standard output")
+  ),
+  model: Flag.String("model").pipe(
+    Flag.withAlias("m"),
+    Flag.withMetavar("id"),
+    Flag.withDescription("Model id, inference profile or ARN, for lines that name none"),
+    Flag.optional
+  ),
+  region: Flag.String("region").pipe(
+    Flag.withDescription("AWS Region; else AWS_REGION, else what the AWS configuration says"),
+    Flag.withFallbackConfig(Config.String("AWS_REGION")),
+    Flag.optional
+  ),
+  system: Flag.String("system").pipe(
+    Flag.withDescription("System prompt, for lines that have none"),
+    Flag.optional
+  ),
+  maxTokens: flags.count("max-tokens").pipe(
+    Flag.withDescription("Longest answer in tokens. Bedrock reserves this much of the quota for each request"),
+    Flag.optional
+  ),
+  temperature: Flag.Finite("temperature").pipe(
+    Flag.filter((n) => n >= 0, () => "a number of at least 0"),
+    Flag.withDescription("How far the wording may stray"),
+    Flag.optional
+  ),
+  rpm: flags.count("rpm").pipe(
+    Flag.withDescription("Your quota of requests per minute; leave it out if the model has none"),
+    Flag.optional
+  ),
+  tpm: flags.count("tpm").pipe(
+    Flag.withDescription("Your quota of tokens per minute"),
+    Flag.optional
+  ),
+  quotaFile: Flag.String("quota-file").pipe(
+    Flag.withMetavar("file"),
+    Flag.withDescription(
+      `Quotas by model: {"default":{"requestsPerMinute":100,"tokensPerMinute":200000},"<model id>":{...}}`
+    ),
+    Flag.optional
+  ),
+  stream: Flag.Boolean("stream").pipe(
+    Flag.withDescription("Stream answers, so that a dead connection is noticed early and a cut answer is kept in part"),
+    Flag.withDefault(false)
+  ),
+  maxConnections: flags.count("max-connections").pipe(
+    Flag.withDescription("Most requests that are under way at once (256)"),
+    Flag.withDefault(256)
+  ),
+  endpoint: Flag.String("endpoint").pipe(
+    Flag.withMetavar("url"),
+    Flag.withDescription("Another endpoint than Bedrock's own, such as a running `caprock emulate`"),
+    Flag.optional
+  ),
+  emulate: Flag.Boolean("emulate").pipe(
+    Flag.withDescription("Ask a built-in emulator with the given quotas. Needs no account and no credentials"),
+    Flag.withDefault(false)
+  ),
+  window: flags.duration("window").pipe(
+    Flag.withDescription("How long a minute of the quotas is (60s): shorter against an emulator that is sped up"),
+    Flag.withDefault(Duration.minutes(1))
+  )
+}
+
+/** Enough that the next one is always there when quota frees, few enough to be dropped without regret. */
+const maxWaiting = 128
+/** Bytes of lines in hand, beyond the first: most lines are small, some carry images. */
+const maxBytes = 64 * 1024 * 1024
+/** Answers without an account come from somebody that everybody knows. */
+const emulatedModel = "us.anthropic.claude-sonnet-4-6"
 
 /**
  * @category commands
@@ -13,8 +116,177 @@ import * as Effect from "effect/Effect"
  */
 export const run = Command.make(
   "run",
-  {},
-  Effect.fnUntraced(function*() {
-    yield* Console.error("caprock run: under construction")
+  runFlags,
+  Effect.fnUntraced(
+    function*(given) {
+      const screen = yield* Screen
+      const catalogue = yield* Catalogue.Current
+      const region = Option.getOrUndefined(given.region)
+      const id = Option.getOrElse(given.model, () => given.emulate ? emulatedModel : undefined)
+      const model = id === undefined ? undefined : yield* readModel(id, catalogue)
+      const quotas = yield* readQuotas(given)
+      const quota = Setup.quotaOf(quotas, id, region)
+      const input = yield* Input.open(given.input)
+
+      for (const warning of model?.warnings ?? []) yield* screen.say(warning)
+      if (quota?.requestsPerMinute === undefined && quota?.tokensPerMinute === undefined) {
+        yield* screen.say(Setup.unknownQuota(model, region))
+      }
+      const unset = Option.isNone(given.maxTokens) ? Setup.unsetMaxTokens(model, quota) : undefined
+      if (unset !== undefined) yield* screen.say(unset)
+
+      const emulator = given.emulate ? yield* startEmulator(model, quota, given.window) : undefined
+      if (emulator !== undefined) {
+        yield* screen.say(`Asking an emulator at ${emulator.url}: the answers are made up, and nothing is charged.`)
+      }
+
+      const target = BedrockTarget.layer({
+        region: region ?? (emulator === undefined ? undefined : "us-east-1"),
+        endpoint: emulator?.url ?? Option.getOrUndefined(given.endpoint),
+        credentials: emulator === undefined ? undefined : { accessKeyId: "emulated", secretAccessKey: "emulated" },
+        quotas,
+        window: given.window,
+        maxConnections: given.maxConnections,
+        stream: given.stream
+      })
+      const defaults: Defaults = {
+        ...(id === undefined ? {} : { model: id }),
+        ...Option.match(given.system, { onNone: () => ({}), onSome: (system) => ({ system }) }),
+        ...Option.match(given.maxTokens, { onNone: () => ({}), onSome: (maxTokens) => ({ maxTokens }) }),
+        ...Option.match(given.temperature, { onNone: () => ({}), onSome: (temperature) => ({ temperature }) })
+      }
+      yield* execute({ input, inputPath: given.input, output: given.out, defaults, catalogue, model, given }).pipe(
+        Effect.provide(
+          Layer.mergeAll(
+            Journal.layer({ output: given.out, input: given.input }),
+            Progress.layer({ maxConnections: given.maxConnections })
+          ).pipe(Layer.provideMerge(target))
+        )
+      )
+    },
+    Effect.scoped,
+    Effect.provide(Screen.layer)
+  )
+).pipe(
+  Command.withDescription(
+    "Drives a file of prompts through Bedrock at exactly the quota's speed. Each line of the input is " +
+      `{"id"?, "prompt": "..."} or {"id"?, "request": <Converse request>}. Run the same command again to continue. ` +
+      "Exit codes: 0 all answered, 1 some lines failed, 2 could not start or had to stop, 130 interrupted, 143 terminated."
+  ),
+  Command.withShortDescription("Drives a file of prompts through Bedrock at exactly the quota's speed"),
+  Command.withExamples([
+    {
+      command:
+        "caprock run prompts.jsonl --out results.jsonl --model us.anthropic.claude-sonnet-4-6 --region us-east-1 --tpm 200000 --max-tokens 800",
+      description: "Ask each line, and never exceed 200,000 tokens per minute"
+    },
+    {
+      command: "caprock run prompts.jsonl --out results.jsonl --emulate --rpm 60 --window 6s",
+      description: "Try it without an account"
+    }
+  ])
+)
+
+const readModel = (id: string, catalogue: Catalogue.Catalogue) =>
+  Effect.fromResult(Setup.model(id, catalogue)).pipe(
+    Effect.mapError((error) =>
+      new CliFailure({
+        problem: `--model: ${error.message}`,
+        remedy: "The Bedrock console lists the ids, under Model catalog."
+      })
+    )
+  )
+
+const readQuotas = Effect.fnUntraced(function*(given: {
+  readonly rpm: Option.Option<number>
+  readonly tpm: Option.Option<number>
+  readonly quotaFile: Option.Option<string>
+}) {
+  if (Option.isNone(given.quotaFile)) {
+    return Quotas.uniform({
+      ...Option.match(given.rpm, { onNone: () => ({}), onSome: (requestsPerMinute) => ({ requestsPerMinute }) }),
+      ...Option.match(given.tpm, { onNone: () => ({}), onSome: (tokensPerMinute) => ({ tokensPerMinute }) })
+    })
+  }
+  const path = given.quotaFile.value
+  if (Option.isSome(given.rpm) || Option.isSome(given.tpm)) {
+    return yield* new CliFailure({
+      problem: "--quota-file and --rpm or --tpm were given.",
+      remedy: `Give one of them. In ${path}, "default" holds for every model without an entry of its own.`
+    })
+  }
+  const fs = yield* FileSystem.FileSystem
+  const text = yield* fs.readFileString(path).pipe(
+    Effect.mapError((error) => {
+      const { code, remedy, what } = explain(error)
+      return new CliFailure({ problem: `Can't read the quota file ${path}: ${what} (${code}).`, remedy: `${remedy}.` })
+    })
+  )
+  const quotas = Quotas.fromJson(text)
+  if (Result.isSuccess(quotas)) return quotas.success
+  return yield* new CliFailure({
+    problem: `The quota file ${path} can't be used. ${quotas.failure.message}`,
+    remedy: `Write it like {"default":{"requestsPerMinute":100,"tokensPerMinute":200000}}`
   })
-).pipe(Command.withDescription("Drives a file of prompts through Bedrock at the quota's speed"))
+})
+
+/** As fast as a model is within its minute: 0.4 s to the first token, 10 ms for each further one. */
+const startEmulator = (model: Setup.Model | undefined, quota: Quotas.Quota | undefined, window: Duration.Duration) => {
+  const scale = Duration.toMillis(window) / 60_000
+  return Emulator.make({
+    window,
+    quota: {
+      requests: quota?.requestsPerMinute,
+      tokens: quota?.tokensPerMinute,
+      tokensPerDay: quota?.tokensPerDay
+    },
+    burndown: model?.entry?.burndown,
+    maxOutput: model?.entry?.maxOutputTokens,
+    latency: LatencyModel.perToken(400 * scale, 10 * scale)
+  }).pipe(
+    Effect.mapError((error) =>
+      new CliFailure({ problem: error.message, remedy: "This is a defect of caprock. Please report it." })
+    )
+  )
+}
+
+const execute = Effect.fnUntraced(function*(options: {
+  readonly input: Input.Input
+  readonly inputPath: string
+  readonly output: string
+  readonly defaults: Defaults
+  readonly catalogue: Catalogue.Catalogue
+  readonly model: Setup.Model | undefined
+  readonly given: { readonly maxConnections: number }
+}) {
+  const { given, input, output } = options
+  const screen = yield* Screen
+  const journal = yield* Journal
+  const progress = yield* Progress
+  if (input.size !== undefined) progress.tell({ size: input.size })
+  for (const text of Summary.renderFound(journal.found, output, options.model?.id)) yield* screen.say(text)
+
+  const outcome = yield* Runner.run({
+    input: input.bytes,
+    defaults: options.defaults,
+    checkModel: (id) =>
+      Result.match(Setup.model(id, options.catalogue), {
+        onSuccess: () => undefined,
+        onFailure: (error) => error.message
+      }),
+    limits: { maxWaiting, maxCalls: given.maxConnections, maxBytes },
+    maxLineBytes: Runner.maxLineBytes
+  })
+
+  const view = yield* progress.view
+  if (view.counts.lines === 0 && outcome.stop === undefined) return yield* Input.empty(options.inputPath)
+  const summary = Summary.render(view, outcome, progress.tally, journal.found, {
+    output,
+    maxConnections: given.maxConnections,
+    quotaNames: options.model?.quotaNames ?? []
+  })
+  yield* screen.say(summary.join("\n"))
+  if (outcome.stop?._tag === "Failure") return yield* outcome.stop.failure
+  if (outcome.stop?._tag === "Signal") return yield* new Quiet({ code: Signals.exitCode[outcome.stop.signal] })
+  if (view.counts.failed > 0 || view.counts.changed > 0) return yield* new Quiet({ code: ExitCode.partial })
+})

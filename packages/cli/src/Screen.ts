@@ -1,0 +1,90 @@
+/**
+ * Standard error, as people read it: lines that stay, and on a terminal one panel below them that is redrawn in place.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Semaphore from "effect/Semaphore"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Screen extends Context.Service<Screen, {
+  /** Whether it is a terminal, on which `panel` shows. */
+  readonly live: boolean
+  /** Characters that fit on a row of the panel. */
+  readonly columns: Effect.Effect<number>
+  /** Writes text that stays, above the panel. */
+  readonly say: (text: string) => Effect.Effect<void>
+  /** Replaces the panel; no rows remove it. Rows that are too long are cut. Does nothing where `live` is false. */
+  readonly panel: (rows: ReadonlyArray<string>) => Effect.Effect<void>
+}>()("@caprock/cli/Screen") {
+  /**
+   * Standard error of this process. The panel is removed when the scope ends.
+   *
+   * @since 0.1.0
+   */
+  static readonly layer: Layer.Layer<Screen, never, Stdio.Stdio> = Layer.effect(
+    Screen,
+    Effect.gen(function*() {
+      const stdio = yield* Stdio.Stdio
+      const live = yield* stdio.stderrIsTerminal
+      return yield* make({
+        live,
+        columns: Effect.sync(() => process.stderr.columns ?? 80),
+        // Whoever closed standard error does not want to read it: no reason to stop.
+        write: (text) => Effect.ignore(Stream.run(Stream.make(text), stdio.stderr({ endOnDone: false })))
+      })
+    })
+  )
+}
+
+const erase = (rows: number): string => rows === 0 ? "" : `\r\u001b[${rows}A\u001b[0J`
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: {
+  readonly live: boolean
+  readonly columns: Effect.Effect<number>
+  readonly write: (text: string) => Effect.Effect<void>
+}) =>
+  Effect.gen(function*() {
+    const turn = Semaphore.makeUnsafe(1)
+    let shown: ReadonlyArray<string> = []
+
+    const panel = (rows: ReadonlyArray<string>) =>
+      Effect.uninterruptible(
+        turn.withPermits(1)(Effect.gen(function*() {
+          const columns = yield* options.columns
+          const next = rows.map((row) => row.length < columns ? row : row.slice(0, Math.max(0, columns - 1)))
+          if (next.length === 0 && shown.length === 0) return
+          const text = erase(shown.length) + next.map((row) => `${row}\n`).join("")
+          shown = next
+          yield* options.write(text)
+        }))
+      )
+
+    const say = (text: string) =>
+      Effect.uninterruptible(
+        turn.withPermits(1)(
+          Effect.suspend(() =>
+            options.write(`${erase(shown.length)}${text}\n${shown.map((row) => `${row}\n`).join("")}`)
+          )
+        )
+      )
+
+    if (options.live) yield* Effect.addFinalizer(() => panel([]))
+    return Screen.of({
+      live: options.live,
+      columns: options.columns,
+      say,
+      panel: options.live ? panel : () => Effect.void
+    })
+  })

@@ -1,0 +1,116 @@
+/**
+ * Which errors mean that the lines after this one would end the same way, so that going on only burns requests.
+ *
+ * @since 0.1.0
+ */
+import type { BedrockError } from "@caprock/errors/BedrockError"
+
+/**
+ * - `now`: no line can be answered before somebody does something.
+ * - `repeated`: it may be this line alone (its model, its time); several in a row are not.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Severity = "now" | "repeated" | undefined
+
+/**
+ * Errors in a row, with no answer in between, that stop a run.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const inARow = 5
+
+/**
+ * @category arithmetic
+ * @since 0.1.0
+ */
+export const severityOf = (error: BedrockError): Severity => {
+  const { reason } = error
+  switch (reason._tag) {
+    case "AccessError":
+      switch (reason.kind) {
+        case "no-credentials":
+        case "expired-credentials":
+        case "invalid-credentials":
+        case "clock-skew":
+          return "now"
+        case "denied":
+        case "agreement-pending":
+        case "clock-skew-corrected":
+          return "repeated"
+      }
+    // oxlint-disable-next-line no-fallthrough -- the inner switch is exhaustive
+    case "ThrottlingError":
+      return reason.limit === "tokens-per-day" ? "now" : undefined
+    case "NotFoundError":
+      return "repeated"
+    case "ValidationError":
+      if (reason.kind === "no-region") return "now"
+      return reason.kind === "unknown-model" || reason.kind === "on-demand-unsupported" ? "repeated" : undefined
+    case "TransportError":
+      return reason.kind === "dns" || reason.kind === "connect" || reason.kind === "tls" ? "repeated" : undefined
+    default:
+      return undefined
+  }
+}
+
+/**
+ * What to do besides what the error itself says.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const remedyOf = (error: BedrockError): string => {
+  const { reason } = error
+  const again = "Then run the same command again: it goes on where it stopped."
+  if (reason._tag === "AccessError") {
+    switch (reason.kind) {
+      case "no-credentials":
+        return `Looked at, in this order: AWS_BEARER_TOKEN_BEDROCK; AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY (and ` +
+          `AWS_SESSION_TOKEN); AWS_PROFILE and the shared files in ~/.aws (single sign-on included); ` +
+          `AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN; the container's or machine's role. Set one of them. ` +
+          `To try without an account: --emulate needs no credentials.`
+      case "expired-credentials":
+        return `Get new credentials, with \`aws sso login\` for instance. ${again}`
+      case "invalid-credentials":
+        return `Correct the credentials. ${again}`
+      case "clock-skew":
+        return `Set this machine's clock. ${again}`
+      default:
+        return `Every line would end like this. ${again}`
+    }
+  }
+  if (reason._tag === "ThrottlingError") return `Go on tomorrow with the same command: it continues where it stopped.`
+  return `Every line would end like this. ${again}`
+}
+
+/**
+ * Counts errors in a row, and tells when a run must stop.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeBreaker = (): {
+  readonly answered: () => void
+  /** `common`: whether the line was asked of the model that all lines share. */
+  readonly failed: (error: BedrockError, common: boolean) => boolean
+} => {
+  let row = 0
+  let anyAnswer = false
+  return {
+    answered: () => {
+      row = 0
+      anyAnswer = true
+    },
+    failed: (error, common) => {
+      const severity = severityOf(error)
+      if (severity === "now") return true
+      // Lines that name a model of their own stop nothing once others were answered.
+      if (severity === undefined || (!common && anyAnswer)) return false
+      row += 1
+      return row >= inARow
+    }
+  }
+}

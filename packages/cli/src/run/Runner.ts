@@ -1,0 +1,361 @@
+/**
+ * The run itself: reads lines, asks each that has no answer yet, and writes what came of it.
+ *
+ * @since 0.1.0
+ */
+import { BedrockError } from "@caprock/errors/BedrockError"
+import * as Reason from "@caprock/errors/Reason"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { CliFailure } from "../CliFailure.ts"
+import * as format from "../internal/format.ts"
+import * as lines from "../internal/lines.ts"
+import type { Signal } from "../Signals.ts"
+import { Signals } from "../Signals.ts"
+import * as Fatal from "./Fatal.ts"
+import * as Gate from "./Gate.ts"
+import { InputError } from "./InputError.ts"
+import { Journal } from "./Journal.ts"
+import { stoppingText } from "./Panel.ts"
+import { Progress } from "./Progress.ts"
+import * as PromptLine from "./PromptLine.ts"
+import * as ResultLine from "./ResultLine.ts"
+import type { CallState } from "./Tally.ts"
+import { type Answer, type CallEvent, Target } from "./Target.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly input: Stream.Stream<Uint8Array, CliFailure>
+  readonly defaults: PromptLine.Defaults
+  /** Tells what is wrong with a model that a line names; `undefined` when nothing is. */
+  readonly checkModel: (model: string) => string | undefined
+  readonly limits: Gate.Limits
+  /** Bytes of a line; longer ones end in an error. */
+  readonly maxLineBytes: number
+}
+
+/**
+ * Why a run stopped before the end of its input.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Stop =
+  | { readonly _tag: "Signal"; readonly signal: Signal }
+  | { readonly _tag: "Failure"; readonly failure: CliFailure }
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Outcome {
+  readonly stop: Stop | undefined
+  /** The first few lines whose request is no longer the one that was answered. */
+  readonly changedLines: ReadonlyArray<number>
+}
+
+/**
+ * Longest line by default. Bedrock takes at most 25 MB in one request (the `body` of InvokeModel, service model of
+ * August 2026), and base64 makes that 34 MB.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const maxLineBytes = 34 * 1024 * 1024
+
+/** A stream that was cut after its first content is asked again from the start this often: nobody has seen the part. */
+const maxCuts = 2
+const maxNamed = 5
+
+interface Call {
+  state: CallState
+  readonly drop: Deferred.Deferred<undefined>
+}
+
+/**
+ * Runs until each line has its result, or something stops it. What is under way when it stops is finished first, unless
+ * the fiber is interrupted or the output fails.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = (
+  options: Options
+): Effect.Effect<Outcome, never, Journal | Progress | Signals | Target> =>
+  Effect.scoped(Effect.gen(function*() {
+    const journal = yield* Journal
+    const progress = yield* Progress
+    const signals = yield* Signals
+    const target = yield* Target
+    const scope = yield* Scope.Scope
+    const { now, tally } = progress
+    const gate = Gate.make(options.limits)
+    const breaker = Fatal.makeBreaker()
+    const calls = new Set<Call>()
+    const stopped = Deferred.makeUnsafe<void>()
+    const outputFailed = Deferred.makeUnsafe<void>()
+    let stop: Stop | undefined
+    const isStopping = () => stop !== undefined
+    const changedLines: Array<number> = []
+
+    const requestStop = (why: Stop) => {
+      if (stop !== undefined) return
+      stop = why
+      progress.tell({ stopping: true })
+      for (const call of calls) dropUnlessSent(call)
+      Deferred.doneUnsafe(stopped, Effect.void)
+    }
+    /** What was sent is paid for; what was not costs nothing to ask later. */
+    const dropUnlessSent = (call: Call) => {
+      if (call.state !== "sent") Deferred.doneUnsafe(call.drop, Effect.undefined)
+    }
+    const append = (results: ReadonlyArray<ResultLine.ResultLine>): Effect.Effect<boolean> =>
+      Effect.matchEffect(journal.append(results), {
+        onSuccess: () => Effect.succeed(true),
+        onFailure: (failure) =>
+          Effect.sync(() => {
+            requestStop({ _tag: "Failure", failure })
+            Deferred.doneUnsafe(outputFailed, Effect.void)
+            return false
+          })
+      })
+
+    const ask = (prompt: PromptLine.Prompt, bytes: number): Effect.Effect<void> => {
+      const call: Call = { state: "waiting", drop: Deferred.makeUnsafe() }
+      const effort = { attempts: 0, waitedMillis: 0, serviceMillis: 0 }
+      const move = (to: CallState) => {
+        if (to === call.state) return
+        if (call.state === "waiting") gate.admitted()
+        else if (to === "waiting") gate.returned()
+        tally.move(call.state, to, now())
+        call.state = to
+        if (stop !== undefined) dropUnlessSent(call)
+      }
+      const onEvent = (event: CallEvent) => {
+        tally.event(event, now())
+        switch (event._tag) {
+          case "Waiting":
+            return move("waiting")
+          case "Admitted":
+            return move("sent")
+          case "AttemptFailed":
+            return move("pausing")
+          case "CallEnded":
+            effort.attempts += event.attempts
+            effort.waitedMillis += event.waitedMillis
+            effort.serviceMillis += event.serviceMillis
+            return
+          case "Settled":
+            return
+        }
+      }
+      const once = Effect.raceFirst(
+        target.ask(prompt.input, onEvent).pipe(
+          Effect.catchDefect((defect) => Effect.fail(asError(defect, prompt.model))),
+          Effect.result
+        ),
+        Deferred.await(call.drop)
+      )
+      const finish = (result: Result.Result<Answer, BedrockError>) =>
+        Result.isSuccess(result)
+          ? Effect.tap(append([ResultLine.fromAnswer(prompt, result.success, effort)]), (written) =>
+            Effect.sync(() => {
+              if (!written) return
+              breaker.answered()
+              tally.answer(result.success.usage, result.success.stopReason)
+              tally.update(asked(bytes))
+            }))
+          : Effect.tap(append([ResultLine.fromBedrockError(prompt, result.failure, effort)]), (written) =>
+            Effect.sync(() => {
+              if (!written) return
+              tally.update((counts) => {
+                counts.failed += 1
+                asked(bytes)(counts)
+              })
+              tally.failure(result.failure.reason._tag)
+              if (breaker.failed(result.failure, prompt.model === options.defaults.model)) {
+                requestStop({ _tag: "Failure", failure: fatal(prompt.line, result.failure) })
+              }
+            }))
+
+      return Effect.suspend(() => {
+        calls.add(call)
+        gate.enter(bytes)
+        tally.move(undefined, "waiting", now())
+        return Effect.uninterruptibleMask((restore) =>
+          Effect.gen(function*() {
+            let result = yield* restore(once)
+            for (let cuts = 0; cuts < maxCuts && !isStopping() && isCut(result); cuts++) {
+              move("waiting")
+              result = yield* restore(once)
+            }
+            if (result === undefined) {
+              tally.update((counts) => {
+                counts.dropped += 1
+              })
+              return
+            }
+            yield* finish(result)
+          })
+        )
+      }).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          calls.delete(call)
+          tally.move(call.state, undefined, now())
+          gate.leave(bytes, call.state === "waiting")
+        }))
+      )
+    }
+
+    /** What is to be done about a line: nothing, an error to write, or a prompt to ask. */
+    const read = (raw: lines.RawLine): PromptLine.Prompt | InputError | undefined => {
+      const { ids } = journal
+      const text = raw.bytes === undefined ? undefined : lines.decode(raw.bytes)
+      if (text !== undefined && text.trim() === "") {
+        return undefined
+      }
+      tally.update((counts) => {
+        counts.lines += 1
+      })
+      const parsed = text === undefined
+        ? Result.fail(unreadable(raw, options.maxLineBytes))
+        : PromptLine.parse(text, raw.number, options.defaults)
+      const checked = Result.flatMap(parsed, (prompt) => {
+        const problem = prompt.model === options.defaults.model ? undefined : options.checkModel(prompt.model)
+        return problem === undefined ? Result.succeed(prompt) : Result.fail(
+          new InputError({
+            line: raw.number,
+            id: prompt.id,
+            kind: "malformed-model",
+            message: `line ${raw.number}: ${problem}`
+          })
+        )
+      })
+      const id = Result.isSuccess(checked) ? checked.success.id : idOf(checked.failure)
+      const before = ids.seen(String(id), raw.number)
+      if (before !== undefined && before.line !== 0) {
+        return new InputError({
+          line: raw.number,
+          id,
+          kind: "duplicate-id",
+          message:
+            `line ${raw.number} repeats the id ${
+              JSON.stringify(id)
+            } of line ${before.line}, which counts. Give it an ` +
+            `id of its own`
+        })
+      }
+      if (before?.answered !== undefined) {
+        const same = Result.isSuccess(checked) && checked.success.digest === before.answered
+        if (!same && changedLines.length < maxNamed) changedLines.push(raw.number)
+        tally.update((counts) => {
+          counts.skipped += 1
+          if (!same) counts.changed += 1
+        })
+        return undefined
+      }
+      return Result.isSuccess(checked) ? checked.success : checked.failure
+    }
+
+    const readChunk = (chunk: ReadonlyArray<lines.RawLine>): Effect.Effect<void> =>
+      Effect.gen(function*() {
+        let bad: Array<ResultLine.ResultLine> = []
+        const flush = Effect.suspend(() => {
+          const results = bad
+          bad = []
+          return results.length === 0 ? Effect.void : append(results)
+        })
+        let position = tally.counts.bytesRead
+        for (const raw of chunk) {
+          const bytes = raw.end - position
+          position = raw.end
+          tally.update((counts) => {
+            counts.bytesRead = raw.end
+          })
+          const next = read(raw)
+          if (next === undefined || next._tag === "InputError") {
+            if (next !== undefined) bad.push(ResultLine.fromInputError(idOf(next), next))
+            tally.update((counts) => {
+              counts.bytesDone += bytes
+              if (next === undefined) return
+              counts.failed += 1
+              counts.badLines += 1
+            })
+            if (next !== undefined) tally.failure(next.kind)
+            continue
+          }
+          if (!gate.isOpen()) {
+            yield* flush
+            yield* gate.open
+          }
+          if (isStopping()) return
+          progress.tell({ model: options.defaults.model ?? next.model })
+          yield* Effect.forkIn(ask(next, bytes), scope, { startImmediately: true })
+        }
+        yield* flush
+      })
+
+    const firstSignal = yield* signals.takeFirst
+    yield* Effect.forkIn(
+      Effect.flatMap(firstSignal, (signal) => {
+        requestStop({ _tag: "Signal", signal })
+        return progress.note(stoppingText(tally.counts))
+      }),
+      scope
+    )
+    yield* Effect.forkIn(progress.display, scope)
+
+    const pull = Stream.runForEachArray(lines.split(options.input, { maxBytes: options.maxLineBytes }), readChunk).pipe(
+      Effect.catch((failure) => Effect.sync(() => requestStop({ _tag: "Failure", failure })))
+    )
+    yield* Effect.raceFirst(pull, Deferred.await(stopped))
+    yield* Effect.raceFirst(gate.idle, Deferred.await(outputFailed))
+    yield* Effect.catch(journal.sync, (failure) => Effect.sync(() => requestStop({ _tag: "Failure", failure })))
+    return { stop, changedLines }
+  }))
+
+const asked = (bytes: number) => (counts: { bytesDone: number; bytesAsked: number }) => {
+  counts.bytesDone += bytes
+  counts.bytesAsked += bytes
+}
+
+const isCut = (result: Result.Result<Answer, BedrockError> | undefined): boolean =>
+  result !== undefined && Result.isFailure(result) && result.failure.reason._tag === "InterruptedStreamError" &&
+  result.failure.reason.content
+
+const asError = (defect: unknown, modelId: string) =>
+  new BedrockError({
+    operation: "Converse",
+    modelId,
+    attempts: 0,
+    reason: new Reason.UnknownError({
+      message: `a defect of caprock: ${defect instanceof Error ? defect.message : String(defect)}. Please report it.`
+    }),
+    cause: defect
+  })
+
+const fatal = (line: number, error: BedrockError) =>
+  new CliFailure({ problem: `Stopped at line ${line}: ${error.message}`, remedy: Fatal.remedyOf(error) })
+
+const idOf = (error: InputError): string | number => error.id ?? PromptLine.derivedId(error.line)
+
+const unreadable = (raw: lines.RawLine, maxBytes: number): InputError =>
+  raw.bytes === undefined
+    ? new InputError({
+      line: raw.number,
+      kind: "too-long",
+      message: `line ${raw.number} is ${format.bytes(raw.length)} long, and a request can't be larger than ${
+        format.bytes(maxBytes)
+      }. Split it, or put its media into S3 and refer to them with s3Location`
+    })
+    : new InputError({
+      line: raw.number,
+      kind: "not-text",
+      message: `line ${raw.number} is not UTF-8. Convert the file, with \`iconv -t UTF-8\` for instance`
+    })

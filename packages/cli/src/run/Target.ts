@@ -1,0 +1,77 @@
+/**
+ * What a run asks: the layered `Bedrock`, seen as a question and an answer.
+ *
+ * @since 0.1.0
+ */
+import type { ContentBlock, ConverseCommandInput } from "@aws-sdk/client-bedrock-runtime"
+import type { BedrockError } from "@caprock/errors/BedrockError"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { Usage } from "./ResultLine.ts"
+
+/**
+ * A complete answer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Answer {
+  readonly content: ReadonlyArray<ContentBlock>
+  readonly stopReason: string
+  readonly usage: Usage
+}
+
+/**
+ * What happens to one call on its way, in order.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CallEvent =
+  | { readonly _tag: "Waiting"; readonly pool: string; readonly tokens: number }
+  | { readonly _tag: "Admitted"; readonly pool: string; readonly attempt: number; readonly waitedMillis: number }
+  | { readonly _tag: "AttemptFailed"; readonly pool: string; readonly attempt: number; readonly error: BedrockError }
+  | {
+    readonly _tag: "Settled"
+    readonly pool: string
+    readonly reserved: number
+    readonly booked: number
+    readonly charged: number
+  }
+  | {
+    readonly _tag: "CallEnded"
+    readonly pool: string
+    readonly attempts: number
+    readonly waitedMillis: number
+    readonly serviceMillis: number
+    readonly succeeded: boolean
+  }
+
+/**
+ * A pool as its ledger has it now.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PoolSnapshot {
+  readonly waiting: number
+  readonly meters: ReadonlyArray<{
+    readonly unit: "requests" | "tokens"
+    readonly limit: number
+    readonly windowMillis: number
+    readonly used: number
+  }>
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class Target extends Context.Service<Target, {
+  /** Waits for quota, asks, and asks again where that helps. `onEvent` is called in the order of what happens. */
+  readonly ask: (
+    input: ConverseCommandInput,
+    onEvent: (event: CallEvent) => void
+  ) => Effect.Effect<Answer, BedrockError>
+  readonly snapshot: (modelId: string) => Effect.Effect<PoolSnapshot>
+}>()("@caprock/cli/run/Target") {}

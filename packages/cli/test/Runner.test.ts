@@ -1,0 +1,221 @@
+import type { AnswerLine, ErrorLine } from "@caprock/cli/run/ResultLine"
+import * as Reason from "@caprock/errors/Reason"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FileSystem } from "effect"
+import { echo, failure, makeSignals, model, outputPath, platform, readResults, runPrompts, stub } from "./support.ts"
+
+const isError = (line: unknown): line is typeof ErrorLine.Type =>
+  typeof line === "object" && line !== null && "error" in line
+const isAnswer = (line: unknown): line is typeof AnswerLine.Type => !isError(line)
+
+const throttled = failure(new Reason.ThrottlingError({ limit: "tokens", message: "Too many tokens" }), 4)
+
+describe("Runner", () => {
+  it.effect("answers each line once and joins the answer to its id", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      const { outcome } = yield* runPrompts({
+        input: `{"id":"a","prompt":"one"}\n{"prompt":"two"}\r\n\n{"id":3,"prompt":"three"}`,
+        output,
+        target: stub(echo)
+      })
+      assert.isUndefined(outcome.stop)
+      const results = (yield* readResults(output)).filter(isAnswer)
+      assert.deepEqual(results.map(({ id, line, text }) => [id, line, text]), [
+        ["a", 1, "re: one"],
+        ["line-2", 2, "re: two"],
+        [3, 4, "re: three"]
+      ])
+      assert.deepInclude(results[0], {
+        model,
+        stopReason: "end_turn",
+        usage: { inputTokens: 5, outputTokens: 7 },
+        attempts: 1,
+        waitedMillis: 0,
+        serviceMillis: 3
+      })
+    }).pipe(platform))
+
+  it.effect("a continued run asks only what has no answer, and leaves one line per line of the input", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      const input = `{"id":"a","prompt":"one"}\n{"id":"b","prompt":"two"}\n{"id":"c","prompt":"three"}\nnot json\n`
+      const asked: Array<string> = []
+      yield* runPrompts({
+        input,
+        output,
+        target: stub((asked) => asked.text === "two" ? Effect.fail(throttled) : echo(asked), { asked })
+      })
+      const first = yield* readResults(output)
+      assert.sameMembers(first.filter(isError).map((line) => line.id), ["b", "line-4"])
+      assert.deepEqual(first.filter(isError).find((line) => line.id === "b")?.error.kind, "tokens")
+      const { found, view } = yield* runPrompts({ input, output, target: stub(echo, { asked }) })
+      assert.deepEqual(asked, ["one", "two", "three", "two"])
+      assert.deepInclude(found, { answered: 2, failed: 2, tornBytes: 0 })
+      assert.deepInclude(view.counts, { skipped: 2, answered: 1, failed: 1, badLines: 1 })
+      const second = yield* readResults(output)
+      assert.sameMembers(second.map((line) => line.id), ["a", "b", "c", "line-4"])
+      assert.strictEqual(second.filter(isAnswer).length, 3)
+    }).pipe(platform))
+
+  it.effect("the first of two lines with one id counts; the later one says so", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      const input =
+        `{"id":"a","prompt":"one"}\n{"id":"a","prompt":"two"}\n{"id":"line-4","prompt":"three"}\n{"prompt":"four"}\n`
+      for (let round = 0; round < 2; round++) {
+        yield* runPrompts({ input, output, target: stub(echo) })
+        const results = yield* readResults(output)
+        assert.strictEqual(results.length, 4)
+        assert.deepEqual(
+          results.filter(isError).map(({ error, id, line }) => [id, line, error.kind, error.message.slice(0, 40)]),
+          [
+            ["a", 2, "duplicate-id", `line 2 repeats the id "a" of line 1, whi`],
+            ["line-4", 4, "duplicate-id", `line 4 repeats the id "line-4" of line 3`]
+          ]
+        )
+      }
+    }).pipe(platform))
+
+  it.effect("a changed prompt under an answered id is noticed, and the old answer kept", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      yield* runPrompts({ input: `{"id":"a","prompt":"one"}\n{"id":"b","prompt":"two"}`, output, target: stub(echo) })
+      const { outcome, view } = yield* runPrompts({
+        input: `{"id":"a","prompt":"ONE"}\n{"id":"b","prompt":"two"}`,
+        output,
+        target: stub(echo),
+        // Neither of these makes an answer stale.
+        defaults: { model: "amazon.nova-lite-v1:0", maxTokens: 17 }
+      })
+      assert.deepEqual(outcome.changedLines, [1])
+      assert.deepInclude(view.counts, { skipped: 2, changed: 1, answered: 0 })
+      assert.strictEqual((yield* readResults(output)).length, 2)
+      const third = yield* runPrompts({
+        input: `{"id":"a","prompt":"one"}`,
+        output,
+        target: stub(echo),
+        defaults: { model, system: "Be brief" }
+      })
+      assert.strictEqual(third.view.counts.changed, 1)
+    }).pipe(platform))
+
+  it.effect("after the first signal what was sent is finished, and what only waits is dropped", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      const signals = yield* makeSignals
+      const asked: Array<string> = []
+      const input = Array.from({ length: 20 }, (_, i) => `{"id":"${i}","prompt":"${i}"}\n`).join("")
+      const { outcome, view } = yield* runPrompts({
+        input,
+        output,
+        target: stub((asked) => {
+          // Lines 0 to 3 are sent; the others wait for quota that never comes.
+          if (Number(asked.text) > 3) return Effect.never
+          asked.events({ _tag: "Admitted", pool: "pool", attempt: 1, waitedMillis: 0 })
+          return Effect.gen(function*() {
+            if (asked.text === "3") {
+              yield* Effect.yieldNow
+              signals.send("SIGINT")
+            }
+            for (let i = 0; i < 50; i++) yield* Effect.yieldNow
+            // A retry after the signal is not waited for.
+            if (asked.text === "2") {
+              asked.events({ _tag: "AttemptFailed", pool: "pool", attempt: 1, error: throttled })
+              return yield* Effect.never
+            }
+            return yield* echo(asked)
+          })
+        }, { asked, admit: false }),
+        signals: signals.layer
+      })
+      assert.deepEqual(outcome.stop, { _tag: "Signal", signal: "SIGINT" })
+      // 4 sent and 8 waiting: no more lines than that were taken.
+      assert.strictEqual(asked.length, 12)
+      assert.sameMembers((yield* readResults(output)).map((line) => line.id), ["0", "1", "3"])
+      assert.deepInclude(view.counts, { answered: 3, dropped: 9, waiting: 0, sent: 0, pausing: 0 })
+
+      yield* runPrompts({ input, output, target: stub(echo) })
+      assert.strictEqual(new Set((yield* readResults(output)).map((line) => line.id)).size, 20)
+    }).pipe(platform))
+
+  it.effect("no more lines are taken than may wait or be under way", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      let open = 0
+      let most = 0
+      const input = Array.from({ length: 300 }, (_, i) => `{"prompt":"${i}"}\n`).join("")
+      yield* runPrompts({
+        input,
+        output,
+        chunk: 1000,
+        target: stub((asked) =>
+          Effect.gen(function*() {
+            most = Math.max(most, ++open)
+            for (let i = 0; i < 5; i++) yield* Effect.yieldNow
+            open -= 1
+            return yield* echo(asked)
+          })
+        ),
+        limits: { maxCalls: 10 }
+      })
+      assert.strictEqual(most, 10)
+      assert.strictEqual((yield* readResults(output)).length, 300)
+    }).pipe(platform))
+
+  it.effect("a stream cut after its first content is asked again, and at last ends with what had arrived", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      const cut = failure(
+        new Reason.InterruptedStreamError({ content: true, partial: { text: "Once upon" }, message: "cut" })
+      )
+      let times = 0
+      const asked: Array<string> = []
+      yield* runPrompts({
+        input: `{"prompt":"heals"}\n{"prompt":"never heals"}`,
+        output,
+        target: stub((question) => question.text === "heals" && times++ > 0 ? echo(question) : Effect.fail(cut), {
+          asked
+        })
+      })
+      const results = yield* readResults(output)
+      assert.strictEqual(asked.filter((text) => text === "heals").length, 2)
+      assert.strictEqual(asked.filter((text) => text === "never heals").length, 3)
+      assert.deepInclude(results.find((line) => line.id === "line-1"), { text: "re: heals", attempts: 2 })
+      const failed = results.find(isError)
+      assert.deepInclude(failed?.error, { reason: "InterruptedStreamError", partialText: "Once upon" })
+    }).pipe(platform))
+
+  it.effect("an access error stops the run at once, another hopeless one after five in a row", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const output = yield* outputPath
+      const input = Array.from({ length: 100 }, (_, i) => `{"prompt":"${i}"}\n`).join("")
+      const cases = [
+        [new Reason.AccessError({ kind: "expired-credentials", message: "The security token is expired" }), 1],
+        [new Reason.AccessError({ kind: "denied", message: "You don't have access to the model" }), 5],
+        [new Reason.ThrottlingError({ limit: "tokens-per-day", message: "Too many tokens per day" }), 1],
+        [new Reason.ValidationError({ kind: "malformed", message: "no" }), 100]
+      ] as const
+      for (const [reason, lines] of cases) {
+        const { outcome } = yield* runPrompts({
+          input,
+          output,
+          target: stub(() => Effect.fail(failure(reason))),
+          limits: { maxCalls: 1 }
+        })
+        assert.strictEqual(outcome.stop?._tag, lines === 100 ? undefined : "Failure", reason._tag)
+        assert.strictEqual((yield* readResults(output)).length, lines, reason._tag)
+        yield* fs.remove(output)
+      }
+    }).pipe(platform))
+
+  it.effect("a defect of a layer below ends the line in an error, not in silence", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      yield* runPrompts({ input: `{"prompt":"x"}`, output, target: stub(() => Effect.die(new Error("oops"))) })
+      const line = (yield* readResults(output)).find(isError)
+      assert.strictEqual(line?.error.reason, "UnknownError")
+      assert.include(line?.error.message, "oops")
+    }).pipe(platform))
+})

@@ -1,0 +1,157 @@
+import { Journal } from "@caprock/cli/run/Journal"
+import * as Progress from "@caprock/cli/run/Progress"
+import type { ResultLine } from "@caprock/cli/run/ResultLine"
+import * as Runner from "@caprock/cli/run/Runner"
+import { type Answer, type CallEvent, type PoolSnapshot, Target } from "@caprock/cli/run/Target"
+import * as Screen from "@caprock/cli/Screen"
+import { type Signal, Signals } from "@caprock/cli/Signals"
+import { BedrockError } from "@caprock/errors/BedrockError"
+import type * as Reason from "@caprock/errors/Reason"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Deferred, Effect, FileSystem, Layer, Path, Stdio, Stream } from "effect"
+
+export const model = "us.anthropic.claude-sonnet-4-6"
+
+/** A question as a stub sees it. */
+export interface Asked {
+  readonly text: string
+  readonly model: string
+  readonly system: string | undefined
+  readonly maxTokens: number | undefined
+  readonly temperature: number | undefined
+  readonly events: (event: CallEvent) => void
+}
+
+export const answer = (text: string): Answer => ({
+  content: [{ text }],
+  stopReason: "end_turn",
+  usage: { inputTokens: 5, outputTokens: 7 }
+})
+
+export const failure = (reason: Reason.Reason, attempts = 1) =>
+  new BedrockError({ operation: "Converse", modelId: model, attempts, reason })
+
+/** A target that admits at once, and answers as it is told. */
+export const stub = (
+  reply: (asked: Asked) => Effect.Effect<Answer, BedrockError>,
+  options: { readonly asked?: Array<string>; readonly pool?: PoolSnapshot; readonly admit?: boolean } = {}
+) =>
+  Layer.succeed(Target, {
+    ask: (input, onEvent) =>
+      Effect.suspend(() => {
+        const text = input.messages?.[0]?.content?.[0]?.text ?? ""
+        options.asked?.push(text)
+        const pool = "pool"
+        onEvent({ _tag: "Waiting", pool, tokens: 10 })
+        if (options.admit !== false) onEvent({ _tag: "Admitted", pool, attempt: 1, waitedMillis: 0 })
+        const ended = (succeeded: boolean) =>
+          onEvent({ _tag: "CallEnded", pool, attempts: 1, waitedMillis: 0, serviceMillis: 3, succeeded })
+        return reply({
+          text,
+          model: input.modelId ?? "",
+          system: input.system?.[0]?.text,
+          maxTokens: input.inferenceConfig?.maxTokens,
+          temperature: input.inferenceConfig?.temperature,
+          events: onEvent
+        }).pipe(
+          Effect.tap(() =>
+            Effect.sync(() => {
+              onEvent({ _tag: "Settled", pool, reserved: 100, booked: 100, charged: 12 })
+              ended(true)
+            })
+          ),
+          Effect.tapError(() => Effect.sync(() => ended(false)))
+        )
+      }),
+    snapshot: () => Effect.succeed(options.pool ?? { waiting: 0, meters: [] })
+  })
+
+export const echo = (asked: Asked) => Effect.succeed(answer(`re: ${asked.text}`))
+
+/** What a test sees of the screen. */
+export const recordScreen = (written: Array<string>, live = false) =>
+  Layer.effect(
+    Screen.Screen,
+    Screen.make({
+      live,
+      columns: Effect.succeed(100),
+      write: (text) => Effect.sync(() => void written.push(text))
+    })
+  )
+
+export const makeSignals = Effect.sync(() => {
+  const first = Deferred.makeUnsafe<Signal>()
+  return {
+    send: (signal: Signal) => Deferred.doneUnsafe(first, Effect.succeed(signal)),
+    layer: Layer.succeed(Signals, { takeFirst: Effect.succeed(Deferred.await(first)) })
+  }
+})
+
+const encoder = new TextEncoder()
+
+export interface Given {
+  readonly input: string | Uint8Array
+  readonly output: string
+  readonly target: Layer.Layer<Target>
+  readonly defaults?: Runner.Options["defaults"]
+  readonly limits?: Partial<Runner.Options["limits"]>
+  readonly maxLineBytes?: number
+  readonly signals?: Layer.Layer<Signals>
+  readonly chunk?: number
+}
+
+/** Runs prompts as `caprock run` does, in this process. */
+export const runPrompts = (given: Given) => {
+  const bytes = typeof given.input === "string" ? encoder.encode(given.input) : given.input
+  const size = given.chunk ?? 7
+  const written: Array<string> = []
+  const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.slice(i * size, (i + 1) * size))
+  return Effect.gen(function*() {
+    const journal = yield* Journal
+    const outcome = yield* Runner.run({
+      input: Stream.fromIterable(chunks),
+      defaults: given.defaults ?? { model },
+      checkModel: () => undefined,
+      limits: { maxWaiting: 8, maxCalls: 64, maxBytes: 1 << 20, ...given.limits },
+      maxLineBytes: given.maxLineBytes ?? 10_000
+    })
+    const progress = yield* Progress.Progress
+    return { outcome, found: journal.found, view: yield* progress.view, written, tally: progress.tally }
+  }).pipe(
+    Effect.provide(
+      Layer.mergeAll(
+        Journal.layer({ output: given.output, input: "prompts.jsonl" }),
+        Progress.Progress.layer({ maxConnections: 64 })
+      ).pipe(
+        Layer.provideMerge(given.target),
+        Layer.provideMerge(recordScreen(written)),
+        Layer.provideMerge(given.signals ?? Layer.succeed(Signals, Signals.never)),
+        Layer.provideMerge(NodeServices.layer)
+      )
+    )
+  )
+}
+
+export const temporaryFolder = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
+
+export const readResults = (path: string) =>
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const text = yield* fs.readFileString(path)
+    assertEndsWithLineFeed(text)
+    return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as ResultLine)
+  })
+
+const assertEndsWithLineFeed = (text: string) => {
+  if (text !== "" && !text.endsWith("\n")) throw new Error(`torn: ${text.slice(-80)}`)
+}
+
+/** A path in a folder that is removed with the test. */
+export const outputPath = Effect.gen(function*() {
+  const path = yield* Path.Path
+  return path.join(yield* temporaryFolder, "results.jsonl")
+})
+
+export const platform = Effect.provide(NodeServices.layer)
+
+export const stdinOf = (text: string) => Stdio.layerTest({ stdin: Stream.make(encoder.encode(text)) })
