@@ -121,6 +121,7 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
     const faults = FaultControl.make(checked.faults ?? [])
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const fibers = new Set<Fiber.Fiber<void>>()
+    let stopping = false
     const runtime = Runtime.make({
       config: configOf(checked),
       clock,
@@ -138,14 +139,22 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
       host,
       port: checked.port ?? Options.defaults.port,
       maxBody: Runtime.maxBody,
-      handlers: { onConnection: recorder.connection, onExchange: runtime.onExchange }
+      handlers: {
+        onConnection: recorder.connection,
+        onExchange: (exchange) => stopping ? () => {} : runtime.onExchange(exchange)
+      }
     }).pipe(
       Effect.mapError((cause) =>
         new EmulatorError({ kind: "listen", message: `the emulator cannot listen: ${cause.message}`, cause })
       )
     )
     // Added after the server's finalizer, so run before it: requests end first, then sockets.
-    yield* Effect.addFinalizer(() => Effect.suspend(() => Fiber.interruptAll(fibers)))
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        stopping = true
+        return Fiber.interruptAll(fibers)
+      })
+    )
 
     const outage: Service["outage"] = ({ duration, fault, model }) =>
       Effect.sync(() => {

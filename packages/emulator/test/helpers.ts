@@ -92,3 +92,35 @@ export const collect = <A>(stream: AsyncIterable<A> | undefined) =>
       return { events, error: error as SdkError }
     }
   })
+
+/**
+ * Lets the event loop turn until something is true of the server. For tests in virtual time, where sockets are real:
+ * nothing here waits for a length of time.
+ */
+export const until = (what: string, predicate: Effect.Effect<boolean>): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    for (let turn = 0; turn < 20_000; turn++) {
+      if (yield* predicate) return
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+    }
+    return yield* Effect.die(new Error(`never happened: ${what}`))
+  })
+
+/** The one pool that a test has used. */
+export const onlyPool = (emulator: Emulator.Service) =>
+  Effect.map(emulator.stats, ({ pools }) => {
+    const [pool] = Object.values(pools)
+    if (pool === undefined) throw new Error("no pool has been used")
+    return pool
+  })
+
+/** What counts against the token quota of the only pool. */
+export const tokensUsed = (emulator: Emulator.Service) =>
+  Effect.map(onlyPool(emulator), ({ usage }) => usage.tokens?.used)
+
+/** The answer's usage, or the refusal's text. */
+export const outcome = (sent: ReturnType<typeof converse>) =>
+  sent.pipe(
+    Effect.map(() => "answered"),
+    Effect.catch(({ error }) => Effect.succeed(error.message))
+  )

@@ -293,6 +293,9 @@ export const make = (options: {
     exchange.respond(status, ["x-amzn-requestid", requestId, ...headers], body)
   }
 
+  const forFault = (digest: Buffer, attempt: number): Random.Random =>
+    Random.forRequest(config.seed, digest, attempt, label.fault)
+
   const onExchange = (exchange: Exchange): () => void => {
     const arrivedAt = now()
     const matched = route.exec(exchange.path)
@@ -345,9 +348,21 @@ export const make = (options: {
     const ref = refOf(segment)
     if (ref === undefined || !known(ref)) return invalid("The provided model identifier is invalid.")
     modelId = ref.raw
+    const digest = Random.digestOf(exchange.body)
+    const key = digest.toString("latin1")
     if (operation === "CountTokens") {
       const inputTokens = countTokens(ref, exchange.body)
       if (typeof inputTokens === "string") return invalid(inputTokens)
+      const attempt = bodies.arrive(key)
+      const fault = faults.choose(arrivedAt, operation, ref, () => forFault(digest, attempt))
+      // It is free of charge and generates nothing: what can happen to it is an error or a reset.
+      if (fault?._tag === "Error") return refuse(fault)
+      if (fault?._tag === "Reset") {
+        recorder.failed(poolKey, fault._tag)
+        log(fault._tag)
+        exchange.reset()
+        return idle
+      }
       recorder.answered(poolKey)
       log("Answered", { ...nothing, inputTokens })
       exchange.respond(
@@ -375,8 +390,6 @@ export const make = (options: {
     const pool = poolOf(caller, ref)
     poolKey = pool.key
     recorder.pooled(poolKey)
-    const digest = Random.digestOf(exchange.body)
-    const key = digest.toString("latin1")
     const attempt = bodies.arrive(key)
     const { checkpoints } = reading.prompt
     const hit = checkpoints.length === 0 ? noHit : cache.look(arrivedAt, pool.key, checkpoints)
@@ -401,8 +414,7 @@ export const make = (options: {
     if (checkpoints.length > 0) cache.store(arrivedAt, pool.key, checkpoints)
 
     const steered = config.steering ? Steering.read(reading.prompt.last) : Steering.none
-    const fault = steered.fault ??
-      faults.choose(arrivedAt, operation, ref, () => Random.forRequest(config.seed, digest, attempt, label.fault))
+    const fault = steered.fault ?? faults.choose(arrivedAt, operation, ref, () => forFault(digest, attempt))
     const draw = bodies.take(key)
     const random = (label: number): Random.Random => Random.forRequest(config.seed, digest, draw, label)
     const output = outputOf(reading, maxTokens, steered, random)
