@@ -37,6 +37,19 @@ export interface InjectOptions {
 }
 
 /**
+ * A scripted fault.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Injection {
+  /** How often it can still strike. */
+  readonly remaining: Effect.Effect<number>
+  /** Withdraws what has not struck yet. */
+  readonly withdraw: Effect.Effect<void>
+}
+
+/**
  * A running emulator.
  *
  * @category models
@@ -50,8 +63,8 @@ export interface Service {
   readonly stats: Effect.Effect<Stats.Stats>
   /** The requests that the log has kept, oldest first. Empty unless the option `log` is set. */
   readonly log: Effect.Effect<ReadonlyArray<Stats.RequestRecord>>
-  /** Lets a fault befall the next requests; the result withdraws what has not struck yet. */
-  readonly inject: (fault: Fault.Fault, options?: InjectOptions) => Effect.Effect<Effect.Effect<void>>
+  /** Lets a fault befall the next requests. */
+  readonly inject: (fault: Fault.Fault, options?: InjectOptions) => Effect.Effect<Injection>
   /** Ends every silence. */
   readonly release: Effect.Effect<void>
   /** From now on and for a time every request fails. */
@@ -185,8 +198,9 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
       log: Effect.sync(() => recorder.records()),
       inject: (fault, { model, operation, times = 1 } = {}) =>
         Effect.sync(() => {
-          const cancel = faults.script({ fault, model, operation, remaining: times })
-          return Effect.sync(cancel)
+          const script: FaultControl.Script = { fault, model, operation, remaining: times }
+          const withdraw = faults.script(script)
+          return { remaining: Effect.sync(() => script.remaining), withdraw: Effect.sync(withdraw) }
         }),
       release: faults.release,
       outage,

@@ -59,7 +59,8 @@ export const ErrorName = Schema.Literals([
 export type ErrorName = typeof ErrorName.Type
 
 /**
- * One fault. `at` is how far the answer has come, as a share of its tokens from 0 to 1.
+ * One fault. `at` is how far the answer has come, as a share of its tokens from 0 to 1 (in a stream, rounded down to
+ * whole pieces of four tokens or more).
  *
  * - `Error`: an HTTP error in place of an answer, `delayMillis` after arrival (at once unless set), with `retryAfter`
  *   (seconds) as a header where given, and the extra members of ModelErrorException.

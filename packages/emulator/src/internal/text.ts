@@ -51,19 +51,12 @@ export const make = (seed: Seed): PseudoText => {
   }
 }
 
-/** Splits a text into `n` pieces of about equal length, at blanks where there are any. */
+/** Splits a text into `n` pieces (or as many as there are characters): evenly by words where there are enough. */
 export const split = (text: string, n: number): ReadonlyArray<string> => {
-  const pieces: Array<string> = []
-  let from = 0
-  for (let i = 1; i < n; i++) {
-    const ideal = Math.round(text.length * i / n)
-    const blank = text.indexOf(" ", ideal)
-    const to = blank === -1 ? ideal : blank
-    if (to > from) {
-      pieces.push(text.slice(from, to))
-      from = to
-    }
-  }
-  if (from < text.length || pieces.length === 0) pieces.push(text.slice(from))
-  return pieces
+  const words = text.split(/(?= )/)
+  const units = words.length >= n ? words : Array.from(text)
+  const pieces = Math.min(n, units.length)
+  if (pieces <= 1) return [text]
+  const end = (piece: number): number => Math.round(units.length * piece / pieces)
+  return Array.from({ length: pieces }, (_, piece) => units.slice(end(piece), end(piece + 1)).join(""))
 }
