@@ -5,40 +5,36 @@
  *
  * On arrival Bedrock deducts the reservation R = input + `maxTokens`. In the end it charges S = input + burndown × output,
  * which may be more. A client that books R alone finds itself over the quota when the answers come; one that books the
- * worst case, input + burndown × `maxTokens`, leaves most of the quota idle. What matters is the **sum** over what is in flight:
- * with n like requests in flight the margin over the mean that keeps the sum below its bookings shrinks as 1/√n. So the booking is
+ * worst case, input + burndown × `maxTokens`, leaves most of the quota idle. What the server compares with its limit is the **sum** over
+ * what is in flight. So it is the sum that is kept covered, anew at each admission:
  *
- *     input + maxTokens × ( mean + z · sd · √(1/n + 1/N) + skewness term / n )      of max(1, burndown × output / maxTokens)
+ *     Σ booked  ≥  Σ m·E[y | age]  +  z · √( Σ m²·Var[y | age] + (Σ m·error)² )  +  skewness term
  *
- * for n in flight and N answers learned from, never below R, never above the worst case. The mean of N answers is itself
- * uncertain by sd/√N, alike for all in flight, which is the 1/N. The skewness term (Cornish–Fisher) covers rare long
- * answers, whose sums are far from normal for small n. For n = 1 it is the plain upper quantile of what was seen.
+ * where m is `maxTokens` and y = max(1, burndown × output / m), learned from the last answers of the model. A request
+ * books what the sum lacks, and at least its own expectation, which is never below R.
  *
+ * - **Age counts.** Of requests that were sent together the short ones are answered first, and give back what they had booked too
+ *   much. That must not be spent: those still in flight are the long ones. So the expectation is that of the answers which took
+ *   at least as long as this request has taken by now (in time per `maxTokens`), and what they lack is booked by the next
+ *   that is admitted. Requests that have run for longer than any answer are at their worst case.
+ * - The margin over the mean shrinks as 1/√n with n in flight. The means themselves are uncertain by their standard error,
+ *   alike for all in flight. The skewness term (Cornish–Fisher) covers rare long answers, whose sums are far from normal.
  * - Before {@link minimumSamples} answers: the worst case. With a burndown of 1: always exactly R.
- * - Answers to requests of like `maxTokens` (within a factor of 2) are used by their ratio output/`maxTokens`. While there
- *   are too few of these, all are used, by ratio or by length, whichever gives more.
- * - One imaginary answer at the worst case is always among those learned from: what has not been seen in N answers may
- *   still have a share of about 1/N.
- * - **Short answers come first.** Of requests that were sent together the short ones are answered first, and an average of the
- *   first answers is far too low. So answers are learned from in the order in which their requests were *sent*: up to the
- *   last request below which at most 2 % are unanswered, and these count as the longest seen. This needs {@link begin} and {@link end}.
- * - **What is in flight is long.** At any moment the long ones are over-represented among what is in flight. Where outputs vary so
- *   much (by more than their mean) that the charges run up so far exceed the mean final charge, that figure is used instead.
- * - The newest 8 and 32 answers are watched: when they are longer than the rest can explain, they decide at once. When
- *   the newest 128 are shorter, the older ones are dropped.
+ * - One imaginary answer, at the worst case and of endless duration, is always among those learned from: what has not been
+ *   seen in N answers may still have a share of about 1/N.
+ * - Answers to requests of like `maxTokens` (of the same power of 2 or the next) are used by their ratio output/`maxTokens`. While there are
+ *   too few of these, all are used, by ratio or by length, whichever gives more.
+ * - When the newest 16 or 64 answers are longer than chance explains, they alone decide; likewise the newest 128 when they
+ *   are shorter.
  *
  * **Gotchas**
  *
- * The 1/√n assumes that the lengths of what is in flight are independent of each other. A burst of one kind (a thousand
- * long summaries after a morning of short chats) is not, and is over its bookings until the first 8 of them were answered; the
- * debt is paid by later admissions. For requests of unlike sizes pass the effective number (Σm)² / Σm² as `inFlight`.
+ * The square root assumes that the lengths of what is in flight are independent of each other. A burst of one new kind (a thousand
+ * long summaries after a morning of short chats) is not. It shows as soon as they run for longer than what was known; what was
+ * booked too little by then is paid by later admissions.
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Lru from "./internal/lru.ts"
 import * as Statistics from "./internal/statistics.ts"
 
 /**
@@ -50,41 +46,93 @@ import * as Statistics from "./internal/statistics.ts"
  */
 export const minimumSamples = 32
 
-/** Requests whose answers are remembered per model: a few minutes of a busy client, and 1 % precision of the mean at sd/mean 0.25. */
-const windowSize = 512
-/** Part of the window that may still be unanswered. */
-const unansweredShare = 0.02
-/** Newest answers that are watched for a rise. */
-const recentSize = 32
-/** Requests beyond the window that may wait to be learned from; over it, order gives way. 2 MB per model at most. */
-const maximumSpan = 65_536
-
-const unanswered = Number.NaN
-const discarded = -1
+/**
+ * Answers that are remembered: a few minutes of a busy client, and 1 % precision of the mean at sd/mean 0.25.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const windowSize = 512
 
 /**
- * What is known of one model. Owned by one caller, changed in place by {@link begin} and {@link end}; deterministic.
+ * Probability, unless told, with which the sum stays within its bookings: at each admission, as if all that is in flight had
+ * been charged in full already. The server's own sum is behind that by what is not generated yet, so that throttles are far
+ * rarer than 1 in 20: in simulations of a full pool with a burndown of 5 (`test/fullPool.ts`) there were none, and 0.99 took 1 to 7 %
+ * longer.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultLevel = 0.95
+
+/**
+ * What is known of one pool's answers, and what is in flight. Owned by one caller, changed in place; deterministic: times are
+ * what the caller says, in milliseconds of one monotonic clock.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Lengths {
   /** @internal */
-  outputs: Float64Array
+  readonly z: number
   /** @internal */
-  limits: Float64Array
-  /** The number of the next request. @internal */
-  next: number
-  /** The first request that is not learned from yet. @internal */
-  frontier: number
-  /** Unanswered requests within the window below the frontier. @internal */
-  pending: number
-  /** The newest answers in the order in which they came. @internal */
-  readonly recentOutputs: Float64Array
+  readonly answers: Answers
+  /** What the answers say, by size class of `maxTokens`. @internal */
+  readonly tables: Map<number, Table>
   /** @internal */
-  readonly recentLimits: Float64Array
-  /** Answers ever. @internal */
-  answers: number
+  readonly flights: Array<Flight>
+  /** Sums over what is in flight, as of its last assessment. @internal */
+  readonly sums: Sums
+  /** When all in flight were last assessed, and the changes since. @internal */
+  assessedAt: number
+  /** @internal */
+  changes: number
+}
+
+interface Sums {
+  booked: number
+  mean: number
+  variance: number
+  third: number
+  error: number
+}
+
+/**
+ * One request, from when it asks to be admitted until its output is known.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Flight {
+  readonly maxTokens: number
+  readonly burndown: number
+  /** Its place among those in flight; -1 while it is not. @internal */
+  index: number
+  /** @internal */
+  since: number
+  /** What is booked for its output, and what is expected of it: mean, variance, third moment, standard error. @internal */
+  booked: number
+  /** @internal */
+  mean: number
+  /** @internal */
+  variance: number
+  /** @internal */
+  third: number
+  /** @internal */
+  error: number
+}
+
+/** The last answers, the newest over the oldest. */
+interface Answers {
+  /** Answers ever. */
+  count: number
+  readonly outputs: Float64Array
+  readonly limits: Float64Array
+  /** Size class of the limit, and duration bucket. */
+  readonly classes: Uint8Array
+  readonly buckets: Uint8Array
+  /** How long an answer takes: a running mean of the last 64. */
+  millis: number
 }
 
 /**
@@ -93,307 +141,391 @@ export interface Lengths {
  * @category constructors
  * @since 0.1.0
  */
-export const empty = (): Lengths => ({
-  outputs: new Float64Array(2 * windowSize),
-  limits: new Float64Array(2 * windowSize),
-  next: 0,
-  frontier: 0,
-  pending: 0,
-  recentOutputs: new Float64Array(recentSize),
-  recentLimits: new Float64Array(recentSize),
-  answers: 0
+export const empty = (options?: {
+  /** Probability with which the sum over what is in flight stays within its bookings. @default 0.95 */
+  readonly level?: number | undefined
+}): Lengths => ({
+  z: Statistics.normalQuantile(options?.level ?? defaultLevel),
+  answers: {
+    count: 0,
+    outputs: new Float64Array(windowSize),
+    limits: new Float64Array(windowSize),
+    classes: new Uint8Array(windowSize),
+    buckets: new Uint8Array(windowSize),
+    millis: 0
+  },
+  tables: new Map(),
+  flights: [],
+  sums: { booked: 0, mean: 0, variance: 0, third: 0, error: 0 },
+  assessedAt: Number.NEGATIVE_INFINITY,
+  changes: 0
 })
 
 /**
- * A request is being sent. The number goes to {@link end}. Amortised constant time.
+ * A request that wants to be admitted. It counts from its first {@link book} on.
  *
- * @category learning
+ * @category booking
  * @since 0.1.0
  */
-export const begin = (lengths: Lengths, maxTokens: number): number => {
-  const ticket = lengths.next
-  const span = ticket - windowStart(lengths)
-  if (span >= lengths.outputs.length) grow(lengths)
-  const slot = ticket % lengths.outputs.length
-  lengths.outputs[slot] = unanswered
-  lengths.limits[slot] = maxTokens
-  lengths.next = ticket + 1
-  while (lengths.next - lengths.frontier > maximumSpan) advance(lengths)
-  return ticket
-}
+export const begin = (request: {
+  /** The request's limit on output, or the model's maximum where it sets none. */
+  readonly maxTokens: number
+  /** Quota tokens per output token. */
+  readonly burndown: number
+}): Flight => ({
+  maxTokens: request.maxTokens,
+  burndown: request.burndown,
+  index: -1,
+  since: 0,
+  booked: 0,
+  mean: 0,
+  variance: 0,
+  third: 0,
+  error: 0
+})
 
 /**
- * A request has ended: with so many output tokens, or `undefined` where they are not known (it failed, was cut short or
- * interrupted). A ticket ends once; ending it again, or after it left the window, does nothing. Amortised constant time.
+ * Tokens to book for a request that is admitted at `now`, `inputTokens` of them for its input; a whole number. The
+ * request is in flight from now. Asked again while it still waits, the last answer counts. Whoever books must {@link end},
+ * however the request ends, sent or not.
  *
- * @category learning
+ * **Details**
+ *
+ * Amortised constant time: what is in flight is assessed anew after an eighth of it has changed, or has aged by an eighth of the
+ * least that an answer takes.
+ *
+ * **Example** (From admission to answer)
+ *
+ * ```ts
+ * import * as OutputPredictor from "@caprock/quota/OutputPredictor"
+ *
+ * const lengths = OutputPredictor.empty()
+ * const flight = OutputPredictor.begin({ maxTokens: 1000, burndown: 5 })
+ * // Nothing is known yet: the worst case.
+ * console.log(OutputPredictor.book(lengths, flight, { inputTokens: 400, now: 0 })) // 5400
+ * OutputPredictor.end(lengths, flight, { outputTokens: 180, now: 2500 })
+ * ```
+ *
+ * @category booking
  * @since 0.1.0
  */
-export const end = (lengths: Lengths, ticket: number, outputTokens: number | undefined): void => {
-  if (ticket < windowStart(lengths) || ticket >= lengths.next) return
-  const slot = ticket % lengths.outputs.length
-  if (!Number.isNaN(lengths.outputs[slot])) return
-  const known = outputTokens !== undefined && outputTokens >= 0
-  lengths.outputs[slot] = known ? outputTokens : discarded
-  if (ticket < lengths.frontier) lengths.pending--
-  if (known) {
-    const recent = lengths.answers++ % recentSize
-    lengths.recentOutputs[recent] = outputTokens
-    lengths.recentLimits[recent] = lengths.limits[slot] ?? 0
+export const book = (
+  lengths: Lengths,
+  flight: Flight,
+  options: { readonly inputTokens: number; readonly now: number }
+): number => {
+  const { inputTokens, now } = options
+  const { burndown, maxTokens } = flight
+  // What is charged can't exceed what is reserved: nothing to predict.
+  if (burndown <= 1 || maxTokens <= 0) {
+    flight.since = now
+    return Math.ceil(inputTokens + maxTokens)
   }
-  while (lengths.frontier < lengths.next && mayAdvance(lengths)) advance(lengths)
+  if (flight.index >= 0) leave(lengths, flight)
+  assessAll(lengths, now)
+  flight.since = now
+  assess(lengths, flight, now)
+  const { sums } = lengths
+  const lacking = sums.mean + flight.mean + marginOf(
+    lengths.z,
+    sums.variance + flight.variance,
+    sums.third + flight.third,
+    sums.error + flight.error
+  ) - sums.booked
+  flight.booked = Math.max(flight.mean, lacking)
+  flight.index = lengths.flights.push(flight) - 1
+  count(sums, flight, 1)
+  lengths.changes++
+  return Math.ceil(inputTokens + flight.booked)
 }
 
 /**
- * Learns from an answer whose request was not announced with {@link begin}.
+ * A request has ended: with so many output tokens, or `undefined` where they are not known (never sent, failed, cut short,
+ * interrupted). Learns from it. Constant time.
+ *
+ * @category booking
+ * @since 0.1.0
+ */
+export const end = (
+  lengths: Lengths,
+  flight: Flight,
+  options: { readonly outputTokens: number | undefined; readonly now: number }
+): void => {
+  if (flight.index >= 0) leave(lengths, flight)
+  if (options.outputTokens === undefined) return
+  observe(lengths, {
+    maxTokens: flight.maxTokens,
+    outputTokens: options.outputTokens,
+    millis: options.now - flight.since
+  })
+}
+
+/**
+ * Learns from an answer. Constant time.
  *
  * @category learning
  * @since 0.1.0
  */
 export const observe = (
   lengths: Lengths,
-  answer: { readonly maxTokens: number; readonly outputTokens: number }
-): void => end(lengths, begin(lengths, answer.maxTokens), answer.outputTokens)
-
-const windowStart = (lengths: Lengths): number => Math.max(0, lengths.frontier - windowSize)
-
-const outputAt = (lengths: Lengths, index: number): number =>
-  lengths.outputs[index % lengths.outputs.length] ?? discarded
-
-const mayAdvance = (lengths: Lengths): boolean => {
-  if (!Number.isNaN(outputAt(lengths, lengths.frontier))) return true
-  const size = lengths.frontier + 1 - windowStart(lengths)
-  return lengths.pending + 1 <= unansweredShare * size
+  answer: {
+    readonly maxTokens: number
+    readonly outputTokens: number
+    /** From admission to the end of the answer. */
+    readonly millis: number
+  }
+): void => {
+  const { maxTokens, outputTokens } = answer
+  if (!(maxTokens > 0) || !(outputTokens >= 0)) return
+  const millis = Math.max(0, answer.millis)
+  const { answers } = lengths
+  const slot = answers.count++ % windowSize
+  answers.outputs[slot] = outputTokens
+  answers.limits[slot] = maxTokens
+  answers.classes[slot] = classOf(maxTokens)
+  answers.buckets[slot] = bucketOf(millis / maxTokens)
+  answers.millis += (millis - answers.millis) / Math.min(answers.count, 64)
 }
 
-const advance = (lengths: Lengths): void => {
-  const start = windowStart(lengths)
-  if (Number.isNaN(outputAt(lengths, lengths.frontier))) lengths.pending++
-  lengths.frontier++
-  // The window moves on: what is still unanswered at its end is given up.
-  if (windowStart(lengths) > start && Number.isNaN(outputAt(lengths, start))) lengths.pending--
+// -----------------------------------------------------------------------------
+// What is in flight
+// -----------------------------------------------------------------------------
+
+const count = (sums: Sums, flight: Flight, sign: 1 | -1): void => {
+  sums.booked += sign * flight.booked
+  sums.mean += sign * flight.mean
+  sums.variance += sign * flight.variance
+  sums.third += sign * flight.third
+  sums.error += sign * flight.error
 }
 
-const grow = (lengths: Lengths): void => {
-  const { limits, outputs } = lengths
-  lengths.outputs = new Float64Array(2 * outputs.length)
-  lengths.limits = new Float64Array(2 * limits.length)
-  for (let index = windowStart(lengths); index < lengths.next; index++) {
-    lengths.outputs[index % lengths.outputs.length] = outputs[index % outputs.length] ?? discarded
-    lengths.limits[index % lengths.limits.length] = limits[index % limits.length] ?? 0
+const leave = (lengths: Lengths, flight: Flight): void => {
+  const last = lengths.flights.pop()
+  if (last !== undefined && last !== flight) {
+    lengths.flights[flight.index] = last
+    last.index = flight.index
+  }
+  flight.index = -1
+  count(lengths.sums, flight, -1)
+  lengths.changes++
+}
+
+/** Assesses a request by the answers that took at least as long as it has. */
+const assess = (lengths: Lengths, flight: Flight, now: number): void => {
+  const { maxTokens } = flight
+  const table = tableOf(lengths, maxTokens, flight.burndown)
+  const bucket = table === undefined ? 0 : bucketOf((now - flight.since) / maxTokens)
+  flight.mean = maxTokens * (table?.mean[bucket] ?? flight.burndown)
+  flight.variance = maxTokens ** 2 * (table?.variance[bucket] ?? 0)
+  flight.third = maxTokens ** 3 * (table?.third[bucket] ?? 0)
+  flight.error = maxTokens * (table?.error[bucket] ?? 0)
+}
+
+/** The part that may change, and of an answer's duration that may pass, before all are assessed anew. */
+const tolerance = 1 / 8
+
+const assessAll = (lengths: Lengths, now: number): void => {
+  const { answers, flights, sums } = lengths
+  if (lengths.changes < tolerance * flights.length && now - lengths.assessedAt < tolerance * answers.millis) return
+  lengths.assessedAt = now
+  lengths.changes = 0
+  // From nothing, so that no rounding adds up either.
+  sums.booked =
+    sums.mean =
+    sums.variance =
+    sums.third =
+    sums.error =
+      0
+  for (const flight of flights) {
+    assess(lengths, flight, now)
+    count(sums, flight, 1)
   }
 }
 
+/** What is booked above the mean of a sum with these moments and standard error. */
+const marginOf = (z: number, variance: number, third: number, error: number): number =>
+  z * Math.sqrt(variance + error * error) + (variance > 0 ? Math.max(0, third / variance) * (z * z - 1) / 6 : 0)
+
+// -----------------------------------------------------------------------------
+// What the answers say
+// -----------------------------------------------------------------------------
+
+/** Size classes of `maxTokens`: powers of 2, to the nearest. */
+const classOf = (maxTokens: number): number => Math.min(63, Math.max(0, Math.round(Math.log2(maxTokens))))
+
+/** Durations are told apart to a fourth of an octave, from a thousandth of a millisecond per token up. */
+const bucketsPerOctave = 4
+const bucketCount = 128
+const bucketOf = (millisPerToken: number): number =>
+  millisPerToken > 0
+    ? Math.min(bucketCount - 1, Math.max(0, Math.floor(bucketsPerOctave * Math.log2(millisPerToken)) + 40))
+    : 0
+
 /**
- * What is to be booked.
- *
- * @category models
- * @since 0.1.0
+ * Moments of y = max(1, burndown × output / maxTokens) for requests of one size class, over the answers that took at least as long
+ * as bucket k says.
  */
-export interface Question {
-  /** The request's limit on output, or the model's maximum where it sets none. */
-  readonly maxTokens: number
-  /** Quota tokens per output token. */
+interface Table {
   readonly burndown: number
-  /** Input and cache-write tokens, as they are reserved. */
-  readonly inputTokens: number
-  /** Like requests in flight, this one included. For unlike sizes the effective number, (Σm)² / Σm². @default 1 */
-  readonly inFlight?: number | undefined
-  /** Probability with which the sum over what is in flight stays within its bookings. @default 0.999 */
-  readonly level?: number | undefined
-}
-
-/**
- * A booking, between the reservation and the worst case.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Prediction {
-  /** Tokens to book while the request is in flight, input included; a whole number. */
-  readonly booked: number
-  /** Answers that it was learned from; 0 while it is the worst case for want of answers. */
+  /** Answers ever when it was made, and answers in it. */
+  readonly count: number
   readonly samples: number
+  readonly mean: Float64Array
+  readonly variance: Float64Array
+  readonly third: Float64Array
+  /** Standard error of the mean. */
+  readonly error: Float64Array
 }
 
-/** What {@link predict} assumes unless told. A throttle costs a second's wait; 1 in 1,000 keeps them rare without idling much. */
-const defaultLevel = 0.999
+const tableOf = (lengths: Lengths, maxTokens: number, burndown: number): Table | undefined => {
+  const { answers, tables, z } = lengths
+  if (answers.count < minimumSamples) return undefined
+  const size = classOf(maxTokens)
+  const known = tables.get(size)
+  // A thirty-second part of new answers is not worth a new table.
+  if (known !== undefined && known.burndown === burndown && answers.count - known.count <= known.samples / 32) {
+    return known
+  }
+  const table = makeTable(answers, size, burndown, z)
+  tables.set(size, table)
+  return table
+}
+
+const makeTable = (answers: Answers, size: number, burndown: number, z: number): Table => {
+  const distance = reach(answers, size)
+  const samples = newestThatCount(answers, size, distance, burndown)
+  const n = new Float64Array(bucketCount)
+  const sums = new Float64Array(bucketCount)
+  const squares = new Float64Array(bucketCount)
+  const cubes = new Float64Array(bucketCount)
+  let used = 0
+  for (let back = 1; used < samples; back++) {
+    const slot = (answers.count - back) % windowSize
+    const steps = (answers.classes[slot] ?? 0) - size
+    if (Math.abs(steps) > distance) continue
+    used++
+    const excess = excessOf(answers, slot, steps, burndown)
+    // By length, where that gives more: then the duration is not scaled either.
+    const bucket = Math.min(bucketCount - 1, (answers.buckets[slot] ?? 0) + bucketsPerOctave * Math.max(0, steps))
+    n[bucket] = (n[bucket] ?? 0) + 1
+    sums[bucket] = (sums[bucket] ?? 0) + excess
+    squares[bucket] = (squares[bucket] ?? 0) + excess ** 2
+    cubes[bucket] = (cubes[bucket] ?? 0) + excess ** 3
+  }
+  return { burndown, count: answers.count, samples, ...suffixes(n, sums, squares, cubes, burndown, z) }
+}
+
+/** How many size classes away answers are taken from: the fewest that give enough of them, else all. */
+const reach = (answers: Answers, size: number): number => {
+  const known = Math.min(answers.count, windowSize)
+  const near = [0, 0, 0]
+  for (let slot = 0; slot < known; slot++) {
+    const steps = Math.abs((answers.classes[slot] ?? 0) - size)
+    for (let distance = steps; distance < near.length; distance++) near[distance] = (near[distance] ?? 0) + 1
+  }
+  const enough = near.findIndex((found) => found >= minimumSamples)
+  return enough < 0 ? 64 : enough
+}
 
 /**
- * Tokens to book for a request until it is answered. Costs one pass over at most 544 numbers.
+ * y - 1 that an answer suggests for a request of a size class `steps` below the answer's own (above, when negative): by its ratio, or from a
+ * larger class by its length, which is more.
+ */
+const excessOf = (answers: Answers, slot: number, steps: number, burndown: number): number => {
+  const ratio = (answers.outputs[slot] ?? 0) / (answers.limits[slot] ?? 1)
+  return Math.max(0, burndown * Math.min(1, steps > 0 ? ratio * 2 ** steps : ratio) - 1)
+}
+
+/** Newest answers that are compared with all, and by how many standard errors they must differ to be no chance. */
+const spans = [16, 64] as const
+const fallSpan = 128
+const changeErrors = 4
+
+/** How many of the newest answers are to be learned from: all, or those since a change. */
+const newestThatCount = (answers: Answers, size: number, distance: number, burndown: number): number => {
+  const known = Math.min(answers.count, windowSize)
+  let n = 0
+  let sum = 0
+  let squares = 0
+  const means = [0, 0, 0]
+  for (let back = 1; back <= known; back++) {
+    const slot = (answers.count - back) % windowSize
+    const steps = (answers.classes[slot] ?? 0) - size
+    if (Math.abs(steps) > distance) continue
+    const excess = excessOf(answers, slot, steps, burndown)
+    n++
+    sum += excess
+    squares += excess * excess
+    if (n === spans[0]) means[0] = sum / n
+    if (n === spans[1]) means[1] = sum / n
+    if (n === fallSpan) means[2] = sum / n
+  }
+  const mean = sum / n
+  const deviation = Math.sqrt(Math.max(0, squares / n - mean * mean))
+  for (let index = 0; index < spans.length; index++) {
+    const span = spans[index] ?? 0
+    if (n >= 2 * span && (means[index] ?? 0) - mean > changeErrors * deviation / Math.sqrt(span)) return span
+  }
+  if (n >= 2 * fallSpan && mean - (means[2] ?? 0) > changeErrors * deviation / Math.sqrt(fallSpan)) return fallSpan
+  return n
+}
+
+/** Sums by bucket to moments from each bucket on, with the imaginary answer beyond the last. */
+const suffixes = (
+  n: Float64Array,
+  sums: Float64Array,
+  squares: Float64Array,
+  cubes: Float64Array,
+  burndown: number,
+  z: number
+): Pick<Table, "mean" | "variance" | "third" | "error"> => {
+  const error = new Float64Array(bucketCount)
+  let samples = 1
+  let sum = burndown - 1
+  let square = sum ** 2
+  let cube = sum ** 3
+  for (let bucket = bucketCount - 1; bucket >= 0; bucket--) {
+    samples += n[bucket] ?? 0
+    sum += sums[bucket] ?? 0
+    square += squares[bucket] ?? 0
+    cube += cubes[bucket] ?? 0
+    const mean = sum / samples
+    const variance = samples < 2 ? 0 : Math.max(0, square - samples * mean * mean) / (samples - 1)
+    // The spread is itself an estimate: widened to Student's t, to first order.
+    const widened = (1 + (z * z + 1) / (4 * samples)) ** 2 * variance
+    n[bucket] = 1 + mean
+    squares[bucket] = widened
+    cubes[bucket] = cube / samples - 3 * mean * square / samples + 2 * mean ** 3
+    error[bucket] = Math.sqrt(widened / samples)
+  }
+  return { mean: n, variance: squares, third: cubes, error }
+}
+
+// -----------------------------------------------------------------------------
+// What else they say
+// -----------------------------------------------------------------------------
+
+/**
+ * Tokens that each of `inFlight` like requests must book, so that their sum is covered at the level: what {@link book}
+ * comes to when all are admitted at once. For plans and reports.
  *
  * @category predicting
  * @since 0.1.0
  */
-export const predict = (lengths: Lengths, question: Question): Prediction => {
+export const predict = (lengths: Lengths, question: {
+  readonly maxTokens: number
+  readonly burndown: number
+  readonly inputTokens: number
+  /** @default 1 */
+  readonly inFlight?: number | undefined
+}): number => {
   const { burndown, inputTokens, maxTokens } = question
-  // What is charged can't exceed what is reserved: nothing to predict.
-  if (burndown <= 1 || maxTokens <= 0) return { booked: Math.ceil(inputTokens + maxTokens), samples: lengths.answers }
-  const multiple = chargeMultiple(lengths, maxTokens, burndown, question.inFlight ?? 1, question.level ?? defaultLevel)
-  return { booked: Math.ceil(inputTokens + maxTokens * multiple.value), samples: multiple.samples }
-}
-
-/** Sums over charges y = max(1, burndown × output / maxTokens), less 1 for the precision of the powers. */
-interface Moments {
-  n: number
-  sum: number
-  squares: number
-  cubes: number
-}
-
-const add = (moments: Moments, excess: number, times: number): void => {
-  moments.n += times
-  moments.sum += times * excess
-  moments.squares += times * excess * excess
-  moments.cubes += times * excess * excess * excess
-}
-
-const mean = (moments: Moments): number => moments.sum / moments.n
-const variance = (moments: Moments): number =>
-  moments.n < 2 ? 0 : Math.max(0, moments.squares - moments.sum * moments.sum / moments.n) / (moments.n - 1)
-
-/** The third central moment. */
-const third = (moments: Moments): number => {
-  const m = mean(moments)
-  return moments.cubes / moments.n - 3 * m * moments.squares / moments.n + 2 * m * m * m
-}
-
-/** Newest requests that are compared with those before, to drop the older ones when answers have become shorter. */
-const fallSize = 128
-/** Standard errors that are taken for a change rather than for chance: one in 700, and one in 30,000 for a fall, which costs safety. */
-const riseErrors = 3
-const fallErrors = 4
-
-const chargeMultiple = (
-  lengths: Lengths,
-  maxTokens: number,
-  burndown: number,
-  inFlight: number,
-  level: number
-): { readonly value: number; readonly samples: number } => {
-  const { limits, outputs } = lengths
-  const capacity = outputs.length
-  const start = windowStart(lengths)
-  const low = maxTokens / 2
-  const high = maxTokens * 2
-  let like = 0
-  let answered = 0
-  for (let index = start; index < lengths.frontier; index++) {
-    const slot = index % capacity
-    const output = outputs[slot] ?? discarded
-    if (!(output >= 0)) continue
-    answered++
-    const limit = limits[slot] ?? 0
-    if (limit >= low && limit <= high) like++
-  }
-  const onlyLike = like >= minimumSamples
-  if (answered < minimumSamples) return { value: burndown, samples: 0 }
-  const all: Moments = { n: 0, sum: 0, squares: 0, cubes: 0 }
-  let newest: Moments | undefined = undefined
-  let largest = 0
-  // What charges have run up to among what is in flight, weighted by how long each is: see `runningUp`.
-  let duration = 0
-  let running = 0
-  for (let index = lengths.frontier - 1; index >= start; index--) {
-    const slot = index % capacity
-    const output = outputs[slot] ?? discarded
-    if (!(output >= 0)) continue
-    const limit = limits[slot] ?? 0
-    if (onlyLike && !(limit >= low && limit <= high)) continue
-    const share = shareOf(output, limit, maxTokens)
-    const charge = burndown * share
-    add(all, charge > 1 ? charge - 1 : 0, 1)
-    if (charge > largest) largest = charge
-    duration += share
-    running += share * runningUp(charge)
-    if (all.n === fallSize) newest = { ...all }
-  }
-  const samples = all.n
-  const used = newest !== undefined && fell(newest, all) ? newest : all
-  // What is unanswered for longest is long; and what was never seen may have a share of 1/N.
-  if (lengths.pending > 0) add(used, Math.max(0, largest - 1), lengths.pending)
-  add(used, burndown - 1, 1)
-  const level1 = inFlight <= 1
-    ? upperCharge(lengths, maxTokens, burndown, onlyLike, level)
-    : 0
-  const average = Math.max(1 + mean(used), duration > 0 ? running / duration : 1)
-  const z = Statistics.normalQuantile(level)
-  const value = level1 > 0
-    ? Math.max(level1, average)
-    : average + margin(used, used.n, inFlight, z)
-  const risen = recentCharge(lengths, maxTokens, burndown, 1 + mean(used), variance(used), inFlight, z)
-  return { value: Math.min(burndown, Math.max(1, value, risen)), samples }
-}
-
-/**
- * The part of `maxTokens` that an answer seen under another limit suggests: by ratio where the limits are alike, else by
- * ratio or by length, whichever is more.
- */
-const shareOf = (output: number, limit: number, maxTokens: number): number => {
-  const alike = limit >= maxTokens / 2 && limit <= maxTokens * 2
-  return Math.min(1, output / (alike ? limit : Math.min(limit, maxTokens)))
-}
-
-/** The average over a request's life of what it has been charged so far, when charges follow the output. */
-const runningUp = (charge: number): number => charge > 1 ? charge / 2 + 1 / (2 * charge) : 1
-
-const fell = (newest: Moments, all: Moments): boolean => {
-  const older = all.n - newest.n
-  if (older < minimumSamples) return false
-  const drop = (all.sum - newest.sum) / older - mean(newest)
-  return drop > fallErrors * Math.sqrt(variance(all) * (1 / newest.n + 1 / older))
-}
-
-const margin = (moments: Moments, samples: number, inFlight: number, z: number): number => {
-  const v = variance(moments)
-  if (v === 0) return 0
-  const t = Statistics.widened(z, samples)
-  const skewness = Math.max(0, third(moments) / v)
-  return t * Math.sqrt(v * (1 / inFlight + 1 / samples)) + skewness * (z * z - 1) / (6 * inFlight)
-}
-
-const upperCharge = (
-  lengths: Lengths,
-  maxTokens: number,
-  burndown: number,
-  onlyLike: boolean,
-  level: number
-): number => {
-  const charges = new Float64Array(windowSize)
-  let n = 0
-  for (let index = windowStart(lengths); index < lengths.frontier; index++) {
-    const slot = index % lengths.outputs.length
-    const output = lengths.outputs[slot] ?? discarded
-    const limit = lengths.limits[slot] ?? 0
-    if (!(output >= 0) || (onlyLike && !(limit >= maxTokens / 2 && limit <= maxTokens * 2))) continue
-    charges[n++] = burndown * shareOf(output, limit, maxTokens)
-  }
-  return Math.max(1, Statistics.upperQuantile(charges.subarray(0, n), level))
-}
-
-/** The booking that the newest answers alone ask for, where they are longer than chance allows; else 0. */
-const recentCharge = (
-  lengths: Lengths,
-  maxTokens: number,
-  burndown: number,
-  expected: number,
-  spread: number,
-  inFlight: number,
-  z: number
-): number => {
-  const recent: Moments = { n: 0, sum: 0, squares: 0, cubes: 0 }
-  const known = Math.min(lengths.answers, recentSize)
-  let booking = 0
-  for (let back = 1; back <= known; back++) {
-    const slot = (lengths.answers - back) % recentSize
-    const share = shareOf(lengths.recentOutputs[slot] ?? 0, lengths.recentLimits[slot] ?? 0, maxTokens)
-    add(recent, Math.max(0, burndown * share - 1), 1)
-    if (back !== 8 && back !== recentSize) continue
-    const average = 1 + mean(recent)
-    if (average <= expected + riseErrors * Math.sqrt(spread / back)) continue
-    booking = Math.max(booking, average + margin(recent, back, inFlight, z))
-  }
-  return booking
+  if (burndown <= 1 || maxTokens <= 0) return Math.ceil(inputTokens + maxTokens)
+  const flight = begin({ maxTokens, burndown })
+  assess(lengths, flight, 0)
+  const n = Math.max(1, question.inFlight ?? 1)
+  const margin = marginOf(lengths.z, n * flight.variance, n * flight.third, n * flight.error) / n
+  return Math.ceil(inputTokens + Math.min(burndown * maxTokens, flight.mean + margin))
 }
 
 /**
@@ -424,23 +556,20 @@ export interface Advice {
  * @since 0.1.0
  */
 export const advice = (lengths: Lengths): Advice | undefined => {
-  const values = new Float64Array(windowSize)
-  let samples = 0
+  const { count: answered, limits, outputs } = lengths.answers
+  const samples = Math.min(answered, windowSize)
+  const sorted = outputs.slice(0, samples).sort()
   let reserved = 0
   let used = 0
   let truncated = 0
-  for (let index = windowStart(lengths); index < lengths.frontier; index++) {
-    const slot = index % lengths.outputs.length
-    const output = lengths.outputs[slot] ?? discarded
-    if (!(output >= 0)) continue
-    const limit = lengths.limits[slot] ?? 0
-    values[samples++] = output
+  for (let slot = 0; slot < samples; slot++) {
+    const output = outputs[slot] ?? 0
+    const limit = limits[slot] ?? 0
     reserved += limit
     used += output
     if (output >= limit) truncated++
   }
   if (samples < minimumSamples || used === 0) return undefined
-  const sorted = values.subarray(0, samples).sort()
   const at = (share: number) => sorted[Math.min(samples - 1, Math.floor(share * samples))] ?? 0
   return {
     samples,
@@ -452,81 +581,3 @@ export const advice = (lengths: Lengths): Advice | undefined => {
     maxTokens: Math.ceil(at(0.99) * 1.2)
   }
 }
-
-/**
- * A request that was announced to the service.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Ticket {
-  /** To be called once, with the output tokens of the answer, or `undefined` where they are not known. */
-  readonly end: (outputTokens: number | undefined) => void
-}
-
-/**
- * The lengths of all models that a program uses, at most 64 at a time (the least recently used is forgotten). Plain functions that
- * return at once: a limiter may ask in the middle of an admission.
- *
- * **Example** (From admission to answer)
- *
- * ```ts
- * import * as OutputPredictor from "@caprock/quota/OutputPredictor"
- * import * as Effect from "effect/Effect"
- *
- * const program = Effect.gen(function*() {
- *   const predictor = yield* OutputPredictor.OutputPredictor
- *   const model = "anthropic.claude-sonnet-4-6"
- *   const { booked } = predictor.predict(model, { maxTokens: 1000, burndown: 5, inputTokens: 400, inFlight: 20 })
- *   const ticket = predictor.begin(model, 1000)
- *   ticket.end(180)
- *   return booked
- * }).pipe(Effect.provide(OutputPredictor.layer))
- * ```
- *
- * @category services
- * @since 0.1.0
- */
-export class OutputPredictor extends Context.Service<OutputPredictor, {
-  readonly predict: (model: string, question: Question) => Prediction
-  readonly begin: (model: string, maxTokens: number) => Ticket
-  readonly observe: (
-    model: string,
-    answer: { readonly maxTokens: number; readonly outputTokens: number }
-  ) => void
-  readonly advice: (model: string) => Advice | undefined
-}>()("@caprock/quota/OutputPredictor") {}
-
-/** More models than a program uses at once; 17 kB each. */
-const maximumModels = 64
-
-/**
- * A predictor that knows nothing yet.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const make: Effect.Effect<OutputPredictor["Service"]> = Effect.sync(() => {
-  const models = Lru.make(maximumModels, empty)
-  return {
-    predict: (model, question) => predict(models.get(model), question),
-    begin: (model, maxTokens) => {
-      const lengths = models.get(model)
-      const ticket = begin(lengths, maxTokens)
-      return { end: (outputTokens) => end(lengths, ticket, outputTokens) }
-    },
-    observe: (model, answer) => observe(models.get(model), answer),
-    advice: (model) => {
-      const lengths = models.peek(model)
-      return lengths === undefined ? undefined : advice(lengths)
-    }
-  }
-})
-
-/**
- * A predictor that knows nothing yet, as a layer.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layer: Layer.Layer<OutputPredictor> = Layer.effect(OutputPredictor, make)
