@@ -28,9 +28,9 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { describe } from "./internal/describe.ts"
+import { read } from "./internal/read.ts"
 import * as Reason from "./Reason.ts"
 import type * as Verdict from "./Verdict.ts"
 
@@ -47,7 +47,7 @@ const TypeId = "~@caprock/errors/BedrockError"
  * @category errors
  * @since 0.1.0
  */
-export class BedrockError extends Schema.TaggedError<BedrockError>("@caprock/errors/BedrockError")("BedrockError", {
+export class BedrockError extends Schema.TaggedError<BedrockError>()("BedrockError", {
   operation: Schema.String,
   modelId: Schema.optionalKey(Schema.String),
   region: Schema.optionalKey(Schema.String),
@@ -114,4 +114,4 @@ export class BedrockError extends Schema.TaggedError<BedrockError>("@caprock/err
  * @category guards
  * @since 0.1.0
  */
-export const isBedrockError = (u: unknown): u is BedrockError => Predicate.hasProperty(u, TypeId)
+export const isBedrockError = (u: unknown): u is BedrockError => read(u, TypeId) === TypeId

@@ -12,6 +12,7 @@
  */
 import type * as Duration from "effect/Duration"
 import { BedrockError, isBedrockError } from "./BedrockError.ts"
+import { causeOf } from "./internal/cause.ts"
 import * as facts from "./internal/facts.ts"
 import * as tables from "./internal/tables.ts"
 import * as Reason from "./Reason.ts"
@@ -108,7 +109,7 @@ export const fromUnknown = (error: unknown, context: Context): BedrockError => {
     ...present("region", context.region),
     ...present("requestId", response.requestId),
     ...present("httpStatus", response.status),
-    ...present("cause", facts.causeOf(error))
+    ...present("cause", causeOf(error))
   })
 }
 
@@ -118,7 +119,7 @@ const present = <K extends string, A>(key: K, value: A | undefined): { readonly 
 const unknown = (error: unknown, outermost: facts.Facts | undefined): Reason.Reason =>
   new Reason.UnknownError({
     message: outermost?.message ?? String(error),
-    ...present("name", outermost?.name)
+    ...present("originalName", outermost?.name)
   })
 
 /**

@@ -14,7 +14,8 @@ import type * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import * as Verdict from "./Verdict.ts"
 
-const optionalDuration = Schema.optionalKey(Schema.DurationFromMillis)
+// As text ("3000 millis", "Infinity"): JSON has no infinite number, and this loses nothing.
+const optionalDuration = Schema.optionalKey(Schema.DurationFromString)
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /**
@@ -26,7 +27,7 @@ const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
  * @category reasons
  * @since 0.1.0
  */
-export class ThrottlingError extends Schema.TaggedError<ThrottlingError>("@caprock/errors/Reason/ThrottlingError")(
+export class ThrottlingError extends Schema.TaggedError<ThrottlingError>()(
   "ThrottlingError",
   {
     limit: Schema.Literals(["requests", "tokens", "tokens-per-day", "unknown"]),
@@ -49,7 +50,7 @@ export class ThrottlingError extends Schema.TaggedError<ThrottlingError>("@capro
  * @category reasons
  * @since 0.1.0
  */
-export class ServerError extends Schema.TaggedError<ServerError>("@caprock/errors/Reason/ServerError")(
+export class ServerError extends Schema.TaggedError<ServerError>()(
   "ServerError",
   {
     kind: Schema.Literals([
@@ -83,7 +84,7 @@ export class ServerError extends Schema.TaggedError<ServerError>("@caprock/error
  * @category reasons
  * @since 0.1.0
  */
-export class ValidationError extends Schema.TaggedError<ValidationError>("@caprock/errors/Reason/ValidationError")(
+export class ValidationError extends Schema.TaggedError<ValidationError>()(
   "ValidationError",
   {
     kind: Schema.Literals([
@@ -113,7 +114,7 @@ export class ValidationError extends Schema.TaggedError<ValidationError>("@capro
  * @category reasons
  * @since 0.1.0
  */
-export class AccessError extends Schema.TaggedError<AccessError>("@caprock/errors/Reason/AccessError")(
+export class AccessError extends Schema.TaggedError<AccessError>()(
   "AccessError",
   {
     kind: Schema.Literals([
@@ -136,7 +137,7 @@ export class AccessError extends Schema.TaggedError<AccessError>("@caprock/error
  * @category reasons
  * @since 0.1.0
  */
-export class NotFoundError extends Schema.TaggedError<NotFoundError>("@caprock/errors/Reason/NotFoundError")(
+export class NotFoundError extends Schema.TaggedError<NotFoundError>()(
   "NotFoundError",
   { kind: Schema.Literals(["resource", "form-not-filled"]), message: Schema.String, retryAfter: optionalDuration }
 ) {}
@@ -147,9 +148,9 @@ export class NotFoundError extends Schema.TaggedError<NotFoundError>("@caprock/e
  * @category reasons
  * @since 0.1.0
  */
-export class ResourceQuotaError extends Schema.TaggedError<ResourceQuotaError>(
-  "@caprock/errors/Reason/ResourceQuotaError"
-)("ResourceQuotaError", { message: Schema.String }) {}
+export class ResourceQuotaError
+  extends Schema.TaggedError<ResourceQuotaError>()("ResourceQuotaError", { message: Schema.String })
+{}
 
 /**
  * The request conflicts with another one (ConflictException, HTTP 400 or 409).
@@ -157,7 +158,7 @@ export class ResourceQuotaError extends Schema.TaggedError<ResourceQuotaError>(
  * @category reasons
  * @since 0.1.0
  */
-export class ConflictError extends Schema.TaggedError<ConflictError>("@caprock/errors/Reason/ConflictError")(
+export class ConflictError extends Schema.TaggedError<ConflictError>()(
   "ConflictError",
   { message: Schema.String }
 ) {}
@@ -175,7 +176,7 @@ export class ConflictError extends Schema.TaggedError<ConflictError>("@caprock/e
  * @category reasons
  * @since 0.1.0
  */
-export class TransportError extends Schema.TaggedError<TransportError>("@caprock/errors/Reason/TransportError")(
+export class TransportError extends Schema.TaggedError<TransportError>()(
   "TransportError",
   { kind: Schema.Literals(["connect", "dns", "reset", "protocol", "closed", "tls"]), message: Schema.String }
 ) {}
@@ -187,7 +188,7 @@ export class TransportError extends Schema.TaggedError<TransportError>("@caprock
  * @category reasons
  * @since 0.1.0
  */
-export class TimeoutError extends Schema.TaggedError<TimeoutError>("@caprock/errors/Reason/TimeoutError")(
+export class TimeoutError extends Schema.TaggedError<TimeoutError>()(
   "TimeoutError",
   { kind: Schema.Literals(["connect", "first-token", "between-tokens", "call"]), message: Schema.String }
 ) {}
@@ -199,7 +200,7 @@ export class TimeoutError extends Schema.TaggedError<TimeoutError>("@caprock/err
  * @category reasons
  * @since 0.1.0
  */
-export class AdmissionError extends Schema.TaggedError<AdmissionError>("@caprock/errors/Reason/AdmissionError")(
+export class AdmissionError extends Schema.TaggedError<AdmissionError>()(
   "AdmissionError",
   {
     kind: Schema.Literals(["wait-too-long", "room-full", "shutting-down"]),
@@ -209,15 +210,15 @@ export class AdmissionError extends Schema.TaggedError<AdmissionError>("@caprock
 ) {}
 
 /**
- * Nothing that this package knows. `name` is the name that the error carried, if it had one; `"AbortError"` when the
+ * Nothing that this package knows. `originalName` is the name that the error carried, if it had one; `"AbortError"` when the
  * caller cancelled the call.
  *
  * @category reasons
  * @since 0.1.0
  */
-export class UnknownError extends Schema.TaggedError<UnknownError>("@caprock/errors/Reason/UnknownError")(
+export class UnknownError extends Schema.TaggedError<UnknownError>()(
   "UnknownError",
-  { name: Schema.optionalKey(Schema.String), message: Schema.String }
+  { originalName: Schema.optionalKey(Schema.String), message: Schema.String }
 ) {}
 
 /**
@@ -270,9 +271,7 @@ const origins = [
  * @category reasons
  * @since 0.1.0
  */
-export class InterruptedStreamError extends Schema.TaggedError<InterruptedStreamError>(
-  "@caprock/errors/Reason/InterruptedStreamError"
-)("InterruptedStreamError", {
+export class InterruptedStreamError extends Schema.TaggedError<InterruptedStreamError>()("InterruptedStreamError", {
   partial: PartialAnswer,
   content: Schema.Boolean,
   message: Schema.String,
@@ -331,7 +330,7 @@ export const rowOf = (reason: Reason): Verdict.Row => {
     case "ConflictError":
       return reason._tag
     case "UnknownError":
-      return reason.name === "AbortError" ? "UnknownError/aborted" : "UnknownError"
+      return reason.originalName === "AbortError" ? "UnknownError/aborted" : "UnknownError"
     case "InterruptedStreamError":
       if (reason.content) return "InterruptedStreamError/content"
       return reason.origin === undefined ? "InterruptedStreamError/empty" : rowOf(reason.origin)

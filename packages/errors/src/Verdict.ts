@@ -118,7 +118,9 @@ export const table = {
   "ValidationError/context-overflow": never(
     "The input does not fit the model's context window. Shorten it, or use a model with a larger one."
   ),
-  "ValidationError/max-tokens": never("maxTokens is larger than this model allows. Lower it to the model's maximum."),
+  "ValidationError/max-tokens": never(
+    "The model allows fewer output tokens than were asked for. Lower maxTokens to the model's maximum."
+  ),
   "ValidationError/on-demand-unsupported": never(
     "This model is served through inference profiles only. Put the profile's id in place of the model's (such as \"us.\" or \"global.\" and the model id)."
   ),

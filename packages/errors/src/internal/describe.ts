@@ -22,7 +22,7 @@ const kindOf = (reason: Reason.Reason): string => {
     case "ConflictError":
       return ""
     case "UnknownError":
-      return reason.name === undefined ? "" : ` (${reason.name})`
+      return reason.originalName === undefined ? "" : ` (${reason.originalName})`
     default:
       return ` (${reason.kind})`
   }

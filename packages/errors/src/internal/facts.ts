@@ -2,7 +2,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
+import { read } from "./read.ts"
 import { redact } from "./redact.ts"
 
 /** What one error of a chain says about itself. */
@@ -28,15 +28,7 @@ export interface Response {
 }
 
 // The SDK looks ten causes deep (`isTransientError` of @smithy/core 3.41.0); a chain longer than that is a loop.
-const maxDepth = 10
-
-export const read = (value: unknown, key: string): unknown => {
-  try {
-    return Predicate.hasProperty(value, key) ? value[key] : undefined
-  } catch {
-    return undefined
-  }
-}
+export const maxDepth = 10
 
 const text = (value: unknown): string | undefined =>
   typeof value === "string" && value.trim() !== "" ? value.trim() : undefined
@@ -62,11 +54,14 @@ const unwrapJson = (message: string): string => {
     message
 }
 
+/** Stands for what throws when it is looked at. */
+export const unshowable = "a value that can't be shown"
+
 const stringify = (value: unknown): string => {
   try {
     return String(value)
   } catch {
-    return "a value that can't be shown"
+    return unshowable
   }
 }
 
@@ -176,36 +171,5 @@ export const responseOf = (chain: ReadonlyArray<unknown>, now: number | undefine
     ),
     attempts: first((error) => integer(read(read(error, "$metadata"), "attempts"), 0, Number.MAX_SAFE_INTEGER)),
     retryAfter: first((error) => retryAfterOf(read(read(error, "$response"), "headers"), now))
-  }
-}
-
-const hasSecret = (value: string): boolean => redact(value) !== value
-
-const withoutSecrets = (error: Error, depth: number): Error => {
-  const copy = new Error(redact(error.message))
-  copy.name = error.name
-  if (error.stack !== undefined) copy.stack = redact(error.stack)
-  const cause = read(error, "cause")
-  if (cause !== undefined && depth < maxDepth) copy.cause = causeOf(cause, depth + 1)
-  return copy
-}
-
-/** The original, or a copy without its secrets when its text holds any. */
-export const causeOf = (error: unknown, depth = 0): unknown => {
-  if (typeof error === "string") return redact(error)
-  if (typeof error !== "object" || error === null) return error
-  if (error instanceof Error) {
-    const texts = chainOf(error).flatMap((part) => [read(part, "message"), read(part, "stack")])
-    return texts.some((value) => hasSecret(stringify(value))) ? withoutSecrets(error, depth) : error
-  }
-  const json = toJson(error)
-  return json !== undefined && hasSecret(json) ? redact(json) : error
-}
-
-const toJson = (value: object): string | undefined => {
-  try {
-    return JSON.stringify(value)
-  } catch {
-    return undefined
   }
 }

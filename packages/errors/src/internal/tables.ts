@@ -87,7 +87,7 @@ const validationTexts: Texts<Build> = [
   [/(input|prompt) is too long|too many input tokens|input tokens? .*exceeds?/i, validation("context-overflow")],
   [/maximum tokens you requested|max_?tokens\b.*(maximum|exceeds|limit)/i, validation("max-tokens")],
   [
-    /model identifier is invalid|invalid model identifier|could not resolve the foundation model/i,
+    /model identifier is invalid|at 'modelId' failed to satisfy|could not resolve the foundation model/i,
     validation("unknown-model")
   ]
 ]
