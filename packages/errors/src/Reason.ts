@@ -314,6 +314,7 @@ export const rowOf = (reason: Reason): Verdict.Row => {
       return reason.kind === "model" && refusedByModel(reason.originalStatusCode)
         ? "ServerError/model-refused"
         : `${reason._tag}/${reason.kind}`
+    // Stryker disable ConditionalExpression: a case that falls through to the next gives the same text
     case "ValidationError":
       return `${reason._tag}/${reason.kind}`
     case "AccessError":
@@ -326,6 +327,7 @@ export const rowOf = (reason: Reason): Verdict.Row => {
       return `${reason._tag}/${reason.kind}`
     case "AdmissionError":
       return `${reason._tag}/${reason.kind}`
+    // Stryker restore ConditionalExpression
     case "ResourceQuotaError":
     case "ConflictError":
       return reason._tag
@@ -363,7 +365,12 @@ export const retryAfterOf = (reason: Reason): Duration.Duration | undefined => {
       return reason.predictedWait
     case "InterruptedStreamError":
       return reason.content || reason.origin === undefined ? undefined : retryAfterOf(reason.origin)
-    default:
+    case "ValidationError":
+    case "ResourceQuotaError":
+    case "ConflictError":
+    case "TransportError":
+    case "TimeoutError":
+    case "UnknownError":
       return undefined
   }
 }

@@ -58,9 +58,7 @@ describe("catching", () => {
 
   it.effect("as a value that is yielded", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Effect.gen(function*() {
-        return yield* throttled
-      }))
+      const error = yield* Effect.flip(throttled)
       assert.strictEqual(error, throttled)
     }))
 })
@@ -199,6 +197,31 @@ describe("across a process boundary", () => {
       }),
     { arbitrary: { runs: 500 } }
   )
+
+  it.effect("what had arrived of a stream, with every token that was reported", () =>
+    Effect.gen(function*() {
+      const partial = {
+        text: "half an ans",
+        toolInput: `{"city":"Zü`,
+        stopReason: "tool_use",
+        usage: { inputTokens: 10, outputTokens: 20, cacheReadInputTokens: 30, cacheWriteInputTokens: 40 }
+      }
+      const origin = new Reason.ServerError({ kind: "model", message: "lost", originalStatusCode: 503 })
+      const error = withReason(
+        new Reason.InterruptedStreamError({ partial, content: true, message: "cut", origin })
+      )
+      const encoded = yield* Schema.encodeEffect(BedrockError.BedrockError)(error)
+      assert.deepStrictEqual(JSON.parse(JSON.stringify(encoded)).reason, {
+        _tag: "InterruptedStreamError",
+        partial,
+        content: true,
+        message: "cut",
+        origin: { _tag: "ServerError", kind: "model", message: "lost", originalStatusCode: 503 }
+      })
+      const negative = { ...partial, usage: { ...partial.usage, outputTokens: -1 } }
+      const decode = Schema.decodeUnknownEffect(BedrockError.BedrockError)
+      yield* Effect.flip(decode({ ...encoded, reason: { ...encoded.reason, partial: negative } }))
+    }))
 
   it.effect("a wait without end, and one of nanoseconds, too", () =>
     Effect.gen(function*() {
