@@ -745,10 +745,10 @@ describe("status, last", () => {
   })
 
   it("an answer that can't be read: by its status, and as a fault of the protocol where that is good", () => {
-    const unreadable = (status: number) =>
+    const unreadable = (status: number, name = "SyntaxError") =>
       classify(
         sdkError({
-          name: "SyntaxError",
+          name,
           status,
           message:
             "Unexpected end of JSON input\n  Deserialization error: to see the raw response, inspect the hidden field {error}.$response on this object."
@@ -761,6 +761,14 @@ describe("status, last", () => {
     assert.strictEqual(Reason.rowOf(unreadable(299).reason), "TransportError/protocol")
     assert.strictEqual(Reason.rowOf(unreadable(300).reason), "UnknownError")
     assert.strictEqual(Reason.rowOf(unreadable(502).reason), "ServerError/unavailable")
+    for (const name of ["Error", "TypeError", "RangeError"]) {
+      assert.strictEqual(Reason.rowOf(unreadable(200, name).reason), "TransportError/protocol")
+    }
+    // An exception that nobody knows, in the first frame of a stream, comes the same way.
+    assert.deepStrictEqual(
+      unreadable(200, "neverHeardOfException").reason,
+      new Reason.UnknownError({ originalName: "neverHeardOfException", message: "Unexpected end of JSON input" })
+    )
     assert.strictEqual(rowOf(sdkError({ name: "SyntaxError", status: 200, message: "x" })), "UnknownError")
   })
 })

@@ -329,10 +329,13 @@ const statuses: Readonly<Record<number, Build>> = {
   529: server("overloaded")
 }
 
+const parsersNames: ReadonlySet<string | undefined> = new Set([...plainNames, "SyntaxError", "TypeError", "RangeError"])
+
 const statusOf = (status: number, facts: Facts): Build | undefined => {
   if (status >= 500) return server("internal")
-  // An answer that can't be read: cut short, or written by something in between.
-  return status < 300 && facts.unreadable ? transport("protocol") : undefined
+  // An answer that can't be read: cut short, or written by something in between. A name of its own says otherwise: the
+  // SDK finds the exception in a stream's first frame while it deserializes.
+  return status < 300 && facts.unreadable && parsersNames.has(facts.name) ? transport("protocol") : undefined
 }
 
 export const byStatus = (status: number, facts: Facts, hint: Hint): Reason.Reason | undefined =>
