@@ -90,6 +90,24 @@ describe("determinism", () => {
       assert.deepStrictEqual(yield* lengths(12, 5), calm)
     }))
 
+  it.live("the lowest draw that is free comes first", () =>
+    Effect.gen(function*() {
+      const text = (failures: number) =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.make(options)
+          const sdk = yield* client(emulator)
+          const failing = { times: failures, operation: "Converse" } as const
+          yield* emulator.inject(Fault.error("InternalServerException", { delayMillis: 20 }), failing)
+          yield* Effect.forEach(
+            Array.from({ length: failures }),
+            () => Effect.flip(converse(sdk, "the same", 100)),
+            { concurrency: "unbounded" }
+          )
+          return (yield* converse(sdk, "the same", 100)).output?.message?.content?.[0]?.text
+        })
+      assert.strictEqual(yield* text(3), yield* text(0))
+    }))
+
   it.live("a stream says what the answer in one piece says", () =>
     Effect.gen(function*() {
       const emulator = yield* Emulator.make(options)

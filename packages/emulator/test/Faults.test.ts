@@ -261,6 +261,45 @@ describe("faults", () => {
       assert.strictEqual(yield* tokensUsed(emulator), input)
     }))
 
+  it.effect("after a silence the rest takes the time it would have taken", () =>
+    Effect.gen(function*() {
+      const { emulator, sdk } = yield* start("h1", { latency: LatencyModel.perToken(1000, 100) })
+      const whole = Effect.map(converse(sdk, "Hi", 100), ({ metrics }) => metrics?.latencyMs)
+      const stream = Effect.map(streamed(sdk), ({ events }) => events.at(-1)?.metadata?.metrics?.latencyMs)
+      for (const send of [whole, stream]) {
+        yield* emulator.inject(Fault.silence({ at: 0.5, millis: 60_000 }))
+        const sent = yield* Effect.forkChild(send)
+        yield* inFlight(emulator)
+        yield* TestClock.adjust(60_000 + 1000 + output * 100)
+        assert.strictEqual(yield* Fiber.join(sent), 60_000 + 1000 + output * 100)
+      }
+    }))
+
+  it.effect("nothing is generated during a silence", () =>
+    Effect.gen(function*() {
+      const { emulator, sdk } = yield* start("h1", { latency: LatencyModel.perToken(1000, 100) })
+      yield* emulator.inject(Fault.silence({ at: 0.5 }))
+      const sent = yield* Effect.forkChild(converse(sdk, "Hi", 100))
+      yield* inFlight(emulator)
+      yield* TestClock.adjust("50 seconds")
+      yield* Fiber.interrupt(sent)
+      yield* inFlight(emulator, 0)
+      assert.strictEqual(yield* tokensUsed(emulator), input + output / 2)
+      yield* emulator.inject(Fault.silence({ at: 0.5 }))
+      const { stream } = yield* Effect.gen(function*() {
+        const opened = yield* Effect.forkChild(converseStream(sdk, "Hi", 100))
+        yield* inFlight(emulator)
+        yield* TestClock.adjust("50 seconds")
+        return yield* Fiber.join(opened)
+      })
+      const iterator = stream?.[Symbol.asyncIterator]()
+      yield* Effect.promise(() => iterator?.next() ?? Promise.resolve(undefined))
+      // Destroying the client takes its sockets with it.
+      yield* Effect.sync(() => sdk.destroy())
+      yield* inFlight(emulator, 0)
+      assert.strictEqual((yield* emulator.stats).tokens.settled, 2 * (input + output / 2))
+    }))
+
   it.effect("slow tokens stretch the answer, not the wait for its beginning", () =>
     Effect.gen(function*() {
       const { emulator, sdk } = yield* start("h1", { latency: LatencyModel.perToken(100, 10) })

@@ -197,6 +197,27 @@ describe("cached prompts", () => {
       assert.strictEqual((yield* send(long)).usage?.cacheReadInputTokens, 0)
     }))
 
+  it.effect("are read as far as they are known, and written from there on", () =>
+    Effect.gen(function*() {
+      const { sdk } = yield* start({})
+      const point = { cachePoint: { type: "default" as const } }
+      const ask = (first: string, second: string) =>
+        Effect.promise(() =>
+          sdk.send(
+            new ConverseCommand({
+              modelId,
+              system: [{ text: first }, point, { text: second }, point],
+              messages: [{ role: "user", content: [{ text: "Hi" }] }],
+              inferenceConfig: { maxTokens: 10 }
+            })
+          )
+        ).pipe(Effect.map(({ usage }) => [usage?.cacheReadInputTokens, usage?.cacheWriteInputTokens]))
+      assert.deepStrictEqual(yield* ask(long, "more ".repeat(500)), [0, 2000])
+      assert.deepStrictEqual(yield* ask(long, "more ".repeat(500)), [2000, 0])
+      assert.deepStrictEqual(yield* ask(long, "other ".repeat(500)), [1500, 500])
+      assert.deepStrictEqual(yield* ask(`${long} not`, "other ".repeat(500)), [0, 2001])
+    }))
+
   it.effect("can be part of the reservation, and are refunded then", () =>
     Effect.gen(function*() {
       const { send } = yield* ask({ reserveCacheReads: true })

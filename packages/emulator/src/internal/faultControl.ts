@@ -48,7 +48,7 @@ export const make = (rates: ReadonlyArray<Fault.FaultRate>): FaultControl => {
   let gate = Deferred.makeUnsafe<void>()
   return {
     script: (script) => {
-      scripts.push(script)
+      if (script.remaining > 0) scripts.push(script)
       return () => {
         const at = scripts.indexOf(script)
         if (at !== -1) scripts.splice(at, 1)

@@ -158,8 +158,8 @@ export const run = (job: Job): Effect.Effect<void> => {
     }
     yield* sleepUntil(startedAt + first + (total - first) * end)
     if (cutAt !== undefined) return broken("Cut", Math.floor(output * cutAt), exchange.cut)
-    finish("Answered", output, cost(output))
     const { body, headers } = shape.whole(latency())
+    finish("Answered", output, cost(output))
     exchange.respond(200, ["x-amzn-requestid", job.requestId, "content-type", "application/json", ...headers], body)
   })
 
@@ -199,9 +199,10 @@ export const run = (job: Job): Effect.Effect<void> => {
       exchange.write(shape.piece(piece, sent))
     }
     yield* sleepUntil(startedAt + total)
+    const tail = shape.tail({ latencyMs: latency(), firstByteMs })
     // The books are closed before the client can know that the answer is complete.
     finish("Answered", output, cost(output))
-    exchange.end(shape.tail({ latencyMs: latency(), firstByteMs }))
+    exchange.end(tail)
   })
 
   const body = Effect.gen(function*() {
