@@ -22,8 +22,8 @@ export interface Row {
   readonly ids: ReadonlyArray<string>
   /** The model's name in the console. */
   readonly name: string
-  /** Quota tokens charged per output token, on bedrock-runtime. */
-  readonly burndown: number
+  /** Quota tokens charged per output token, on bedrock-runtime. `undefined` where no source names the model. */
+  readonly burndown?: number | undefined
   /** Largest output in tokens, which is reserved where a request sets no limit. `undefined` where no source was found. */
   readonly maxOutputTokens?: number | undefined
   /** The model as quota names write it, after "for": `Anthropic Claude Sonnet 4.5 V1`. */
@@ -47,6 +47,8 @@ export interface Entry {
   readonly known: boolean
   readonly name: string
   readonly burndown: number
+  /** False where `burndown` is a cautious guess. */
+  readonly burndownKnown: boolean
   readonly maxOutputTokens: number
   /** False where `maxOutputTokens` is a cautious guess. */
   readonly maxOutputKnown: boolean
@@ -118,7 +120,8 @@ export const lookup = (catalogue: Catalogue, model: string): Entry => {
   return row === undefined ? unknown(model) : {
     known: true,
     name: row.name,
-    burndown: row.burndown,
+    burndown: row.burndown ?? cautiousBurndown(model),
+    burndownKnown: row.burndown !== undefined,
     maxOutputTokens: row.maxOutputTokens ?? cautiousOutput,
     maxOutputKnown: row.maxOutputTokens !== undefined,
     quotaLabel: row.quotaLabel,
@@ -128,30 +131,33 @@ export const lookup = (catalogue: Catalogue, model: string): Entry => {
   }
 }
 
-/** The largest output of any row below: a reservation of less might be too little. */
+/** The largest output of any row: a reservation of less might be too little. */
 const cautiousOutput = 131_072
 
 /**
- * The highest burndown that the provider's models have had; providers without one have 1. A model newer than the catalogue has
- * the burndown of the newest rows rather than of most, and one that is assumed too low is throttled, while one too high
- * books more for as long as a request is in flight.
+ * The highest burndown that a provider's models have had. A model that is newer than the catalogue has the burndown of the newest rows
+ * rather than of most. Assumed too low, it is throttled; too high, more is booked while a request is in flight.
  */
-const cautiousBurndown: ReadonlyMap<string, number> = new Map([
+const highestBurndown: ReadonlyMap<string, number> = new Map([
   ["anthropic", 15],
   ["openai", 10],
   ["moonshot", 10],
   ["moonshotai", 10]
 ])
 
+const cautiousBurndown = (model: string): number =>
+  highestBurndown.get(model.slice(0, Math.max(0, model.indexOf(".")))) ?? 1
+
 const unknown = (model: string): Entry => ({
   known: false,
   name: model,
-  burndown: cautiousBurndown.get(model.slice(0, Math.max(0, model.indexOf(".")))) ?? 1,
+  burndown: cautiousBurndown(model),
+  burndownKnown: false,
   maxOutputTokens: cautiousOutput,
   maxOutputKnown: false,
   quotaLabel: undefined,
   onDemand: true,
-  source: "none: cautious default",
+  source: "none: cautious figures",
   asOf: "2026-11-21"
 })
 
