@@ -197,6 +197,33 @@ export const key = (pool: Pool): string => {
   return (pool.variant === undefined ? parts : [...parts, pool.variant]).map(escape).join("|")
 }
 
+const accessPaths: ReadonlySet<string> = new Set<AccessPath>(["on-demand", "cross-region", "global", "provisioned"])
+const isAccessPath = (part: string): part is AccessPath => accessPaths.has(part)
+
+/**
+ * The pool that a {@link key} names; `undefined` for any other string. A key does not say whether the model was
+ * resolved, so `resolved` is true.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromKey = (key: string): Pool | undefined => {
+  const [account, region, path, capacity, model, variant, ...more] = key.split("|").map((part) =>
+    part.replaceAll("%7C", "|").replaceAll("%25", "%")
+  )
+  if (account === undefined || region === undefined || model === undefined || more.length > 0) return undefined
+  if (path === undefined || !isAccessPath(path) || (capacity !== "shared" && capacity !== "reserved")) return undefined
+  return {
+    account,
+    region,
+    path,
+    capacity,
+    model,
+    ...(variant === undefined ? {} : { variant }),
+    resolved: true
+  }
+}
+
 /** The `anthropic_beta` value that asks for the million-token window of Claude Sonnet 4 and 4.5 (Bedrock user guide, 2025-08). */
 const longContextBeta = "context-1m-2025-08-07"
 

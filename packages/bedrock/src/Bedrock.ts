@@ -1,0 +1,441 @@
+/**
+ * Bedrock with its quota kept: the runtime's operations, admitted by the limiter, retried by one policy, and sent by
+ * the tuned client.
+ *
+ * **When to use**
+ *
+ * Use in place of the SDK's client wherever a program sends more than a handful of requests. Callers send what they like, when
+ * they like; each call waits just as long as the quota asks for.
+ *
+ * **Details**
+ *
+ * A call goes through three stages. *Backoff* owns its attempts: at most four requests, about 1 s, 2 s and 4 s apart, only for
+ * what is worth another try. For each attempt the *limiter* reserves on the pool of the model: input, as learned from earlier
+ * answers, and `maxTokens` (the model's maximum where it is not set), or the predicted charge where burndown makes that more.
+ * The *client* sends it, and the usage that comes back settles the reservation. A stream may be asked for again until its
+ * first content, never after.
+ *
+ * **Gotchas**
+ *
+ * Set `maxTokens`: what it reserves and does not use is not free for others until the answer is there. The limiter knows
+ * what passes through this layer, and no other program on the same account.
+ *
+ * **Example** (Three lines to a call)
+ *
+ * ```ts
+ * import { Bedrock } from "@caprock/bedrock"
+ * import { Quotas } from "@caprock/quota"
+ * import { Effect } from "effect"
+ *
+ * const program = Bedrock.Bedrock.use((bedrock) =>
+ *   bedrock.converse({
+ *     modelId: "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+ *     messages: [{ role: "user", content: [{ text: "Why is the sky blue?" }] }],
+ *     inferenceConfig: { maxTokens: 500 }
+ *   })
+ * )
+ *
+ * const BedrockLive = Bedrock.layer({
+ *   region: "us-east-1",
+ *   quotas: Quotas.uniform({ requestsPerMinute: 200, tokensPerMinute: 200_000 })
+ * })
+ *
+ * export const main = program.pipe(Effect.provide(BedrockLive))
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Backoff from "@caprock/backoff/Backoff"
+import * as RetryBudget from "@caprock/backoff/RetryBudget"
+import * as BedrockClient from "@caprock/client/BedrockClient"
+import * as CallObserver from "@caprock/client/CallObserver"
+import * as Usage from "@caprock/client/Usage"
+import type { BedrockError } from "@caprock/errors/BedrockError"
+import * as Reason from "@caprock/errors/Reason"
+import * as Catalogue from "@caprock/quota/Catalogue"
+import * as ModelId from "@caprock/quota/ModelId"
+import type * as OutputPredictor from "@caprock/quota/OutputPredictor"
+import * as Pool from "@caprock/quota/Pool"
+import * as Quotas from "@caprock/quota/Quotas"
+import * as TokenEstimator from "@caprock/quota/TokenEstimator"
+import * as RateLimiter from "@caprock/rate-limiter/RateLimiter"
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { CallEvents } from "./CallEvents.ts"
+import { Accountant, type Request } from "./internal/accountant.ts"
+import { admit, type Attempt, type Call, exitOf, type Served } from "./internal/attempt.ts"
+import { failure, fromLimiter, type Subject, withAttempts } from "./internal/failures.ts"
+import * as readings from "./internal/readings.ts"
+import { open, type Reading } from "./internal/streaming.ts"
+
+type Operations = BedrockClient.BedrockClient["Service"]
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/**
+ * How the pool of a model stands, and what its answers advise.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Snapshot extends RateLimiter.Snapshot {
+  readonly pool: string
+  /** What the answers so far say about output lengths; `undefined` before there are enough of them. */
+  readonly advice: OutputPredictor.Advice | undefined
+}
+
+/**
+ * The operations of `BedrockClient`, with the SDK's own input and output types.
+ *
+ * All fail with `BedrockError`. Its `attempts` are the requests that were sent for the call. Beyond the client's own reasons
+ * there is `ValidationError` of kind `exceeds-quota`, at once, for a request that is larger than its whole quota, and
+ * `AdmissionError` where `maxWait` is set and the predicted wait is longer.
+ *
+ * Interrupting a call at any point leaves no waiter, reservation, fiber or socket behind; what the server may have charged
+ * stays booked until it leaves the window.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Bedrock extends Context.Service<Bedrock, {
+  readonly converse: Operations["converse"]
+  readonly converseStream: Operations["converseStream"]
+  readonly invokeModel: Operations["invokeModel"]
+  readonly invokeModelWithResponseStream: Operations["invokeModelWithResponseStream"]
+  /** Free of charge (AWS: CountTokens, read 2026-11), so it passes no limiter; retried like the others. */
+  readonly countTokens: Operations["countTokens"]
+  /** How the pool of a model id, profile or ARN stands. */
+  readonly snapshot: (modelId: string) => Effect.Effect<Snapshot, BedrockError>
+}>()("@caprock/bedrock/Bedrock") {}
+
+// -----------------------------------------------------------------------------
+// Options
+// -----------------------------------------------------------------------------
+
+/**
+ * How quotas are kept.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface QuotaOptions {
+  /** The quotas of the account, by model. A pool without one is not limited. None unless given. */
+  readonly quotas?: Quotas.Quotas | undefined
+  /** Meters that are shorter than a minute, and the length of the minute itself (for emulators). */
+  readonly meters?: Quotas.MeterOptions | undefined
+  /** How long a charge stays booked beyond its window. @default 250 millis */
+  readonly guard?: Duration.Input | undefined
+}
+
+/**
+ * How calls are made.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface CallOptions {
+  /** The account's id, or any name for it: programs of the same name share pools. @default "default" */
+  readonly account?: string | undefined
+  /** Model behind an application inference profile, custom model or other id that does not say it. */
+  readonly resolve?: ReadonlyMap<string, string> | undefined
+  /** Attempts, and the waits between them. */
+  readonly backoff?: Omit<Backoff.Options, "budget" | "pool"> | undefined
+  /** Longest wait for quota, of each attempt. No limit unless set. */
+  readonly maxWait?: Duration.Input | undefined
+  /** Whether a throttled request stays counted against requests per minute. @default true */
+  readonly countThrottled?: boolean | undefined
+}
+
+/**
+ * Everything that {@link layer} takes.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface Options extends QuotaOptions, CallOptions, BedrockClient.Options {}
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * Assembles the service from the client, limiter and retry budget of its context.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(
+  options: CallOptions = {}
+): Effect.fn.Return<
+  Bedrock["Service"],
+  never,
+  BedrockClient.BedrockClient | RateLimiter.RateLimiter | RetryBudget.RetryBudget
+> {
+  const client = yield* BedrockClient.BedrockClient
+  const limiter = yield* RateLimiter.RateLimiter
+  const budget = yield* RetryBudget.RetryBudget
+  const catalogue = yield* Catalogue.Current
+  const clock = yield* Clock.Clock
+  const accountant = new Accountant(() => Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
+  const maxWait = options.maxWait === undefined ? undefined : Duration.fromInputUnsafe(options.maxWait)
+
+  const poolOf = (
+    subject: Subject,
+    tier: Pool.Options["tier"],
+    fields: unknown
+  ): Result.Result<Pool.Pool, BedrockError> => {
+    const parsed = ModelId.parse(subject.modelId)
+    if (Result.isFailure(parsed)) {
+      return Result.fail(
+        failure(subject, new Reason.ValidationError({ kind: "unknown-model", message: parsed.failure.message }))
+      )
+    }
+    const pool = Pool.of(parsed.success, {
+      region: client.region ?? "",
+      account: options.account,
+      resolve: options.resolve,
+      tier,
+      variant: Pool.variantOf(fields)
+    })
+    return Result.mapError(pool, (error) =>
+      failure(
+        subject,
+        new Reason.ValidationError({
+          kind: error.reason === "region-missing" ? "no-region" : "unknown-model",
+          message: error.message
+        })
+      ))
+  }
+
+  const subjectOf = (operation: string, modelId: string | undefined): Subject => ({
+    operation,
+    modelId: modelId ?? "",
+    region: client.region
+  })
+
+  const begin = (
+    subject: Subject,
+    pool: Pool.Pool,
+    request: Pick<Request, "base" | "maxTokens">
+  ): Effect.Effect<Call> =>
+    Effect.map(CallEvents, (tell) => ({
+      subject,
+      request: { ...request, pool: Pool.key(pool), entry: Catalogue.lookup(catalogue, pool.model) },
+      limiter,
+      accountant,
+      maxWait,
+      countThrottled: options.countThrottled ?? true,
+      tell,
+      tally: { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0 }
+    }))
+
+  const retried = <A, R>(attempt: Effect.Effect<A, BedrockError, R>, call: Call) =>
+    Backoff.retry(attempt, { ...options.backoff, budget, pool: call.request.pool })
+
+  const ended = (call: Call, succeeded: boolean): Effect.Effect<void> =>
+    Effect.sync(() => {
+      const { request, tally, tell } = call
+      const { sent, serviceMillis, waitedMillis } = tally
+      tell({ _tag: "CallEnded", pool: request.pool, attempts: sent, waitedMillis, serviceMillis, succeeded })
+    })
+
+  const unary = <A>(
+    call: Call,
+    send: Effect.Effect<A, BedrockError>,
+    servedBy: (answer: A, attempt: Attempt) => Served
+  ): Effect.Effect<A, BedrockError> => {
+    const attempt = Effect.scoped(Effect.flatMap(admit(call), (attempt) =>
+      send.pipe(
+        Effect.provideService(CallObserver.CallObserver, attempt.observer),
+        Effect.onExit(exitOf(attempt, (answer) => servedBy(answer, attempt)))
+      )))
+    return retried(attempt, call).pipe(
+      Effect.mapError((error) => withAttempts(error, call.tally.sent)),
+      Effect.onExit((exit) => ended(call, exit._tag === "Success"))
+    )
+  }
+
+  const streamed = <A>(
+    call: Call,
+    send: Stream.Stream<A, BedrockError>,
+    reading: Reading<A>
+  ): Stream.Stream<A, BedrockError> => {
+    const attempt: Effect.Effect<Stream.Stream<A, BedrockError>, BedrockError, Scope.Scope> = Effect.map(
+      open(call, reading, (attempt) => Stream.provideService(send, CallObserver.CallObserver, attempt.observer)),
+      ({ held, rest }) => Stream.concat(Stream.fromIterable(held), rest)
+    )
+    return Stream.unwrap(retried(attempt, call)).pipe(
+      Stream.mapError((error) => withAttempts(error, call.tally.sent)),
+      Stream.onExit((exit) => ended(call, exit._tag === "Success"))
+    )
+  }
+
+  const converseRequest = (input: Parameters<Operations["converse"]>[0]): Pick<Request, "base" | "maxTokens"> => ({
+    base: TokenEstimator.converse(input),
+    maxTokens: input.inferenceConfig?.maxTokens
+  })
+
+  const bodyRequest = (input: Parameters<Operations["invokeModel"]>[0]) => {
+    const body = TokenEstimator.body(bytesOf(input.body))
+    return { request: { base: body.tokens, maxTokens: body.maxTokens }, fields: body.json }
+  }
+
+  return Bedrock.of({
+    converse: (input) =>
+      Effect.suspend(() => {
+        const subject = subjectOf("Converse", input.modelId)
+        const pool = poolOf(subject, input.serviceTier?.type, input.additionalModelRequestFields)
+        return Result.isFailure(pool)
+          ? Effect.fail(pool.failure)
+          : Effect.flatMap(begin(subject, pool.success, converseRequest(input)), (call) =>
+            unary(call, client.converse(input), (answer) => ({
+              usage: Usage.fromTokenUsage(answer.usage),
+              latencyMillis: answer.metrics?.latencyMs
+            })))
+      }),
+    converseStream: (input) =>
+      Stream.unwrap(Effect.suspend(() => {
+        const subject = subjectOf("ConverseStream", input.modelId)
+        const pool = poolOf(subject, input.serviceTier?.type, input.additionalModelRequestFields)
+        return Result.isFailure(pool)
+          ? Effect.fail(pool.failure)
+          : Effect.map(begin(subject, pool.success, converseRequest(input)), (call) =>
+            streamed(call, client.converseStream(input), readings.converse))
+      })),
+    invokeModel: (input) =>
+      Effect.suspend(() => {
+        const subject = subjectOf("InvokeModel", input.modelId)
+        const { fields, request } = bodyRequest(input)
+        const pool = poolOf(subject, input.serviceTier, fields)
+        return Result.isFailure(pool)
+          ? Effect.fail(pool.failure)
+          : Effect.flatMap(begin(subject, pool.success, request), (call) =>
+            unary(call, client.invokeModel(input), (_, attempt) => readings.headers(attempt.head())))
+      }),
+    invokeModelWithResponseStream: (input) =>
+      Stream.unwrap(Effect.suspend(() => {
+        const subject = subjectOf("InvokeModelWithResponseStream", input.modelId)
+        const { fields, request } = bodyRequest(input)
+        const pool = poolOf(subject, input.serviceTier, fields)
+        return Result.isFailure(pool)
+          ? Effect.fail(pool.failure)
+          : Effect.map(begin(subject, pool.success, request), (call) =>
+            streamed(call, client.invokeModelWithResponseStream(input), readings.chunks))
+      })),
+    countTokens: (input) =>
+      Backoff.retry(client.countTokens(input), { ...options.backoff, budget, pool: "count-tokens" }),
+    snapshot: (modelId) =>
+      Effect.suspend(() => {
+        const subject = subjectOf("Snapshot", modelId)
+        const pool = poolOf(subject, undefined, undefined)
+        if (Result.isFailure(pool)) return Effect.fail(pool.failure)
+        const key = Pool.key(pool.success)
+        return limiter.snapshot(key).pipe(
+          Effect.mapError((error) => fromLimiter(subject, error)),
+          Effect.map((snapshot) => ({ ...snapshot, pool: key, advice: accountant.advice(key) }))
+        )
+      })
+  })
+})
+
+/** Any of the forms in which the SDK takes a body. */
+const bytesOf = (body: unknown): Uint8Array | string =>
+  typeof body === "string" || body instanceof Uint8Array
+    ? body
+    : body instanceof ArrayBuffer
+    ? new Uint8Array(body)
+    : ArrayBuffer.isView(body)
+    ? new Uint8Array(body.buffer, body.byteOffset, body.byteLength)
+    : ""
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+/**
+ * A limiter in memory whose pools have the meters of the quotas.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerLimiter = (options: QuotaOptions = {}): Layer.Layer<RateLimiter.RateLimiter> =>
+  RateLimiter.layer({
+    meters: (key) => {
+      const pool = Pool.fromKey(key)
+      const { quotas } = options
+      return quotas === undefined || pool === undefined
+        ? []
+        : Quotas.metersOf(Quotas.lookup(quotas, pool), options.meters)
+    },
+    guard: options.guard
+  })
+
+/**
+ * The service on a client, limiter and retry budget of your own: for a limiter that is shared between processes, a scripted
+ * client in tests, or a budget that other calls draw on too.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerNoDeps = (
+  options: CallOptions = {}
+): Layer.Layer<
+  Bedrock,
+  never,
+  BedrockClient.BedrockClient | RateLimiter.RateLimiter | RetryBudget.RetryBudget
+> => Layer.effect(Bedrock, make(options))
+
+/**
+ * The whole service. Needs nothing; looks for Region and credentials where the SDK does, unless they are given.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options = {}): Layer.Layer<Bedrock> =>
+  layerNoDeps(options).pipe(
+    Layer.provide([BedrockClient.layer(options), layerLimiter(options), Layer.orDie(RetryBudget.layer())])
+  )
+
+/**
+ * The whole service, configured by the environment: the variables that the SDK reads, and
+ *
+ * - `CAPROCK_RPM`, `CAPROCK_TPM`: requests and tokens per minute of every pool that has no quota of its own;
+ * - `CAPROCK_QUOTAS`: quotas by model as JSON, in the form of a quota file;
+ * - `CAPROCK_ACCOUNT`: a name for the account.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Options = {}
+): Layer.Layer<Bedrock, Config.ConfigError | Quotas.QuotaError> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const { account, quotas, rpm, tpm } = yield* Config.all({
+      account: Config.option(Config.String("CAPROCK_ACCOUNT")),
+      quotas: Config.option(Config.String("CAPROCK_QUOTAS")),
+      rpm: Config.option(Config.Number("CAPROCK_RPM")),
+      tpm: Config.option(Config.Number("CAPROCK_TPM"))
+    })
+    const named = Option.isNone(quotas) ? undefined : yield* Effect.fromResult(Quotas.fromJson(quotas.value))
+    const common = yield* Effect.fromResult(Quotas.fromJson(JSON.stringify({
+      default: {
+        ...(Option.isNone(rpm) ? {} : { requestsPerMinute: rpm.value }),
+        ...(Option.isNone(tpm) ? {} : { tokensPerMinute: tpm.value })
+      }
+    })))
+    return layer({
+      quotas: { default: named?.default ?? common.default, pools: named?.pools ?? common.pools },
+      ...(Option.isNone(account) ? {} : { account: account.value }),
+      ...options
+    })
+  }))

@@ -1,0 +1,64 @@
+/**
+ * What happens to calls, told as data: metrics, logs and progress displays listen here, and the calls know none of them.
+ *
+ * @since 0.1.0
+ */
+import type { BedrockError } from "@caprock/errors/BedrockError"
+import * as Context from "effect/Context"
+
+/**
+ * One event of a call. Times are milliseconds.
+ *
+ * - `Waiting`: an attempt asks for admission with `tokens` to be booked.
+ * - `Admitted`: it may send now, `waitedMillis` after it asked.
+ * - `AttemptFailed`: it failed with `error`; whether another follows is decided after this.
+ * - `Settled`: of `reserved` by the server and `booked` by us, `charged` was what it cost. Only where that is known.
+ * - `CallEnded`: exactly one for each call, whatever its end. `attempts` counts the requests that were sent,
+ *   `waitedMillis` is the wait for quota over all attempts, `serviceMillis` the time with the server.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CallEvent =
+  | { readonly _tag: "Waiting"; readonly pool: string; readonly tokens: number }
+  | { readonly _tag: "Admitted"; readonly pool: string; readonly attempt: number; readonly waitedMillis: number }
+  | { readonly _tag: "AttemptFailed"; readonly pool: string; readonly attempt: number; readonly error: BedrockError }
+  | {
+    readonly _tag: "Settled"
+    readonly pool: string
+    readonly reserved: number
+    readonly booked: number
+    readonly charged: number
+  }
+  | {
+    readonly _tag: "CallEnded"
+    readonly pool: string
+    readonly attempts: number
+    readonly waitedMillis: number
+    readonly serviceMillis: number
+    readonly succeeded: boolean
+  }
+
+/**
+ * Who listens to the calls made by this fiber. It is called in the middle of the call and must return at once; nobody
+ * listens by default.
+ *
+ * **Example** (Counting attempts)
+ *
+ * ```ts
+ * import { CallEvents } from "@caprock/bedrock"
+ * import { Effect } from "effect"
+ *
+ * let attempts = 0
+ * const counted = <A, E, R>(call: Effect.Effect<A, E, R>) =>
+ *   call.pipe(Effect.provideService(CallEvents.CallEvents, (event) => {
+ *     if (event._tag === "CallEnded") attempts += event.attempts
+ *   }))
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const CallEvents = Context.Reference<(event: CallEvent) => void>("@caprock/bedrock/CallEvents", {
+  defaultValue: () => () => {}
+})

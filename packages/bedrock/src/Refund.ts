@@ -1,0 +1,46 @@
+/**
+ * What a failed call gives back of what it had booked: one stated policy, as a table. The reasons are in
+ * docs/decisions/0003.
+ *
+ * @since 0.1.0
+ */
+import type { Reason } from "@caprock/errors/Reason"
+
+/**
+ * - `everything`: the server can't have counted it.
+ * - `tokens`: the request was counted, its tokens were not taken.
+ * - `nothing`: the server may have charged all of it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type GivesBack = "everything" | "tokens" | "nothing"
+
+/**
+ * What a request that was sent gives back when it fails with a reason. One that was never sent gives back everything.
+ *
+ * @category table
+ * @since 0.1.0
+ */
+export const table: Readonly<Record<Reason["_tag"], GivesBack>> = {
+  ThrottlingError: "tokens",
+  ValidationError: "tokens",
+  AccessError: "tokens",
+  NotFoundError: "tokens",
+  ResourceQuotaError: "tokens",
+  ConflictError: "tokens",
+  ServerError: "nothing",
+  TransportError: "nothing",
+  TimeoutError: "nothing",
+  InterruptedStreamError: "nothing",
+  AdmissionError: "everything",
+  UnknownError: "nothing"
+}
+
+/**
+ * What an attempt gives back. O(1).
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const of = (reason: Reason, sent: boolean): GivesBack => sent ? table[reason._tag] : "everything"

@@ -1,0 +1,113 @@
+import * as Accounting from "@caprock/quota/Accounting"
+import type * as Catalogue from "@caprock/quota/Catalogue"
+import * as OutputPredictor from "@caprock/quota/OutputPredictor"
+import * as TokenEstimator from "@caprock/quota/TokenEstimator"
+import type { Cost } from "@caprock/rate-limiter/Cost"
+import type * as Duration from "effect/Duration"
+
+/** What one request asks of its pool, before anything is known of its answer. */
+export interface Request {
+  readonly pool: string
+  readonly entry: Catalogue.Entry
+  /** The base estimate of its input. */
+  readonly base: number
+  /** The limit on output that it sets; `undefined` where it leaves that to the model. */
+  readonly maxTokens: number | undefined
+}
+
+/** One attempt in the books, from when it asks for admission to its end, which has to be told however it ends. */
+export interface Entry {
+  readonly cost: Cost
+  /** Tokens that the server reserves, as far as is known now. */
+  readonly reserved: () => number
+  /** It was admitted. */
+  readonly begin: () => void
+  /** What it was charged. Learns from it. */
+  readonly charged: (usage: Accounting.Usage) => number
+  readonly end: () => void
+}
+
+/** What is known of one pool's answers, and what is in flight. */
+interface Experience {
+  readonly ratios: TokenEstimator.Ratios
+  readonly lengths: OutputPredictor.Lengths
+  inFlight: number
+}
+
+/** More pools than a program sends to. The oldest is forgotten first: it is learned anew from a few answers. */
+const maximumPools = 256
+
+/**
+ * Turns requests into costs, and answers into experience. It owns what was learned, by pool.
+ *
+ * @internal
+ */
+export class Accountant {
+  private readonly pools = new Map<string, Experience>()
+  private readonly now: () => number
+
+  constructor(now: () => number) {
+    this.now = now
+  }
+
+  open(request: Request, maxWait: Duration.Duration | undefined): Entry {
+    const { base, entry, pool } = request
+    const { burndown } = entry
+    const experience = this.experienceOf(pool)
+    const maxTokens = request.maxTokens ?? entry.maxOutputTokens
+    // A guessed maximum may book too much, but must not refuse what the server would take.
+    const certain = request.maxTokens !== undefined || entry.maxOutputKnown
+    const flight = OutputPredictor.begin({ maxTokens, burndown })
+    const estimate = () => TokenEstimator.estimate(experience.ratios, base, { inFlight: experience.inFlight + 1 })
+    let state: "waiting" | "flying" | "over" = "waiting"
+    let outputTokens: number | undefined
+    return {
+      cost: {
+        pool,
+        requests: 1,
+        tokens: Accounting.reservation({ inputTokens: estimate().likely, maxTokens: certain ? maxTokens : 0 }),
+        book: () =>
+          OutputPredictor.book(experience.lengths, flight, { inputTokens: estimate().upper, now: this.now() }),
+        maxWait
+      },
+      reserved: () => Accounting.reservation({ inputTokens: estimate().likely, maxTokens }),
+      begin: () => {
+        state = "flying"
+        experience.inFlight++
+      },
+      charged: (usage) => {
+        outputTokens = usage.outputTokens
+        TokenEstimator.observe(experience.ratios, { base, actual: Accounting.promptTokens(usage) })
+        return Accounting.settlement(usage, burndown)
+      },
+      end: () => {
+        if (state === "over") return
+        if (state === "flying") experience.inFlight--
+        state = "over"
+        OutputPredictor.end(experience.lengths, flight, { outputTokens, now: this.now() })
+      }
+    }
+  }
+
+  /** What the answers of a pool advise for `maxTokens`; `undefined` before there are enough. */
+  advice(pool: string): OutputPredictor.Advice | undefined {
+    const experience = this.pools.get(pool)
+    return experience === undefined ? undefined : OutputPredictor.advice(experience.lengths)
+  }
+
+  private experienceOf(pool: string): Experience {
+    const known = this.pools.get(pool)
+    if (known !== undefined) return known
+    for (const oldest of this.pools.keys()) {
+      if (this.pools.size < maximumPools) break
+      this.pools.delete(oldest)
+    }
+    const experience: Experience = {
+      ratios: TokenEstimator.empty(),
+      lengths: OutputPredictor.empty(),
+      inFlight: 0
+    }
+    this.pools.set(pool, experience)
+    return experience
+  }
+}

@@ -1,0 +1,195 @@
+import type { CallObserver, ResponseHead } from "@caprock/client/CallObserver"
+import type { BedrockError } from "@caprock/errors/BedrockError"
+import type * as Accounting from "@caprock/quota/Accounting"
+import type { RateLimiter, Reservation } from "@caprock/rate-limiter/RateLimiter"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { CallEvent } from "../CallEvents.ts"
+import * as Refund from "../Refund.ts"
+import type { Accountant, Entry, Request } from "./accountant.ts"
+import { fromLimiter, type Subject } from "./failures.ts"
+
+/** What the attempts of a call share. */
+export interface Call {
+  readonly subject: Subject
+  readonly request: Request
+  readonly limiter: RateLimiter["Service"]
+  readonly accountant: Accountant
+  readonly maxWait: Duration.Duration | undefined
+  readonly countThrottled: boolean
+  readonly tell: (event: CallEvent) => void
+  readonly tally: Tally
+}
+
+/** What a call has cost so far. */
+export interface Tally {
+  attempts: number
+  sent: number
+  waitedMillis: number
+  serviceMillis: number
+}
+
+/** What an answer tells of its cost. */
+export interface Served {
+  readonly usage: Accounting.Usage | undefined
+  /** The server's own time from the request's arrival to its end. */
+  readonly latencyMillis: number | undefined
+}
+
+/** An attempt that was admitted. Its end comes exactly once: the first of `succeeded`, `failed` and the scope's close. */
+export interface Attempt {
+  readonly observer: CallObserver
+  readonly head: () => ResponseHead | undefined
+  readonly succeeded: (served: Served) => Effect.Effect<void>
+  readonly failed: (error: BedrockError) => Effect.Effect<void>
+}
+
+/**
+ * Reserves for one attempt and waits for admission. Closing the scope without an end means interruption: what was sent
+ * stays charged, what was not is given back.
+ *
+ * @internal
+ */
+export const admit = Effect.fnUntraced(
+  function*(call: Call): Effect.fn.Return<Attempt, BedrockError, Scope.Scope> {
+    const { accountant, limiter, request, subject, tally, tell } = call
+    const { pool } = request
+    const clock = yield* Clock.Clock
+    const scope = yield* Scope.Scope
+    const entry = accountant.open(request, call.maxWait)
+    tell({ _tag: "Waiting", pool, tokens: entry.cost.tokens })
+    return yield* Effect.uninterruptibleMask((restore) =>
+      restore(limiter.reserve(entry.cost)).pipe(
+        Effect.mapError((error) => fromLimiter(subject, error)),
+        Effect.flatMap((reservation) => {
+          tally.attempts++
+          const waitedMillis = Duration.toMillis(reservation.waited)
+          tally.waitedMillis += waitedMillis
+          entry.begin()
+          tell({ _tag: "Admitted", pool, attempt: tally.attempts, waitedMillis })
+          const attempt = new Admitted(call, entry, reservation, clock)
+          return Effect.as(Scope.addFinalizer(scope, attempt.abandoned), attempt)
+        }),
+        Effect.tapError((error) =>
+          Effect.sync(() => tell({ _tag: "AttemptFailed", pool, attempt: tally.attempts, error }))
+        ),
+        // Refused, or interrupted while it waited: nobody else will end it.
+        Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(entry.end))
+      )
+    )
+  }
+)
+
+class Admitted implements Attempt {
+  private readonly call: Call
+  private readonly entry: Entry
+  private readonly reservation: Reservation
+  private readonly now: () => number
+  private readonly admittedAt: number
+  private sent = false
+  private answeredAt: number | undefined
+  private response: ResponseHead | undefined
+  private open = true
+  readonly observer: CallObserver
+
+  constructor(call: Call, entry: Entry, reservation: Reservation, clock: Clock.Clock) {
+    this.call = call
+    this.entry = entry
+    this.reservation = reservation
+    this.now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    this.admittedAt = this.now()
+    this.observer = {
+      onFlushed: () => {
+        if (this.sent) return
+        this.sent = true
+        call.tally.sent++
+        reservation.sentUnsafe()
+      },
+      onResponse: (head) => {
+        this.response = head
+        this.answeredAt ??= this.now()
+      }
+    }
+  }
+
+  readonly head = (): ResponseHead | undefined => this.response
+
+  /** How long ago the server had the request: since the first byte of its answer, or as it says, whichever is longer. */
+  private servedFor(latencyMillis: number | undefined): Duration.Duration {
+    const sinceAnswer = this.answeredAt === undefined ? 0 : this.now() - this.answeredAt
+    return Duration.millis(Math.max(sinceAnswer, latencyMillis ?? 0))
+  }
+
+  private once(settle: () => Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (!this.open) return Effect.void
+      this.open = false
+      this.call.tally.serviceMillis += this.now() - this.admittedAt
+      return Effect.andThen(settle(), Effect.sync(this.entry.end))
+    })
+  }
+
+  private charge({ latencyMillis, usage }: Served): Effect.Effect<void> {
+    const { booked } = this.reservation
+    const reserved = this.entry.reserved()
+    const charged = usage === undefined ? undefined : this.entry.charged(usage)
+    if (charged !== undefined) {
+      this.call.tell({ _tag: "Settled", pool: this.call.request.pool, reserved, booked, charged })
+    }
+    return this.reservation.settle({ tokens: charged ?? booked, servedFor: this.servedFor(latencyMillis) })
+  }
+
+  readonly succeeded = (served: Served): Effect.Effect<void> => this.once(() => this.charge(served))
+
+  readonly failed = (error: BedrockError): Effect.Effect<void> =>
+    this.once(() => {
+      const { countThrottled, limiter, request, tally, tell } = this.call
+      const { reason } = error
+      tell({ _tag: "AttemptFailed", pool: request.pool, attempt: tally.attempts, error })
+      const learned = reason._tag === "ThrottlingError"
+        ? limiter.throttled(
+          request.pool,
+          reason.limit === "requests" || reason.limit === "tokens" ? reason.limit : undefined
+        )
+        : Effect.void
+      return Effect.andThen(this.giveBack(error, countThrottled), learned)
+    })
+
+  private giveBack({ reason }: BedrockError, countThrottled: boolean): Effect.Effect<void> {
+    switch (Refund.of(reason, this.sent)) {
+      case "everything":
+        return this.reservation.release
+      case "tokens":
+        return this.reservation.settle({
+          tokens: 0,
+          requests: reason._tag === "ThrottlingError" && !countThrottled ? 0 : 1,
+          servedFor: this.servedFor(undefined)
+        })
+      case "nothing":
+        // Without an answer nothing more is known than when it was sent: the charge stays as it is.
+        return this.response === undefined ? Effect.void : this.charge({
+          usage: reason._tag === "InterruptedStreamError" ? reason.partial.usage : undefined,
+          latencyMillis: undefined
+        })
+    }
+  }
+
+  /** The caller was interrupted, or left a stream early. */
+  get abandoned(): Effect.Effect<void> {
+    return this.once(() => this.sent ? Effect.void : this.reservation.release)
+  }
+}
+
+/** @internal */
+export const exitOf = <A>(
+  attempt: Attempt,
+  served: (value: A) => Served
+): (exit: Exit.Exit<A, BedrockError>) => Effect.Effect<void> =>
+(exit) => {
+  if (Exit.isSuccess(exit)) return attempt.succeeded(served(exit.value))
+  const error = exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
+  return error === undefined ? Effect.void : attempt.failed(error)
+}
