@@ -48,13 +48,14 @@
  * `reserved`: at each time `t` after the first arrival the reservations in flight are at most `L + t·L/W`; integrated
  * over `T`, `ΣRℓ ≤ L·(T + T²/2W)`.
  *
- * **Unknown shape** (the default). Bedrock does not document which shape it has, and as long as nothing is throttled no
- * answer tells. So a client that wants no throttle *whatever the shape* sends at the same times under each of them, and
- * its schedule keeps the rules of all: no bound of any shape can be beaten by it, whichever shape it meets, and the
- * largest one holds. Besides, `Σ(R in F) ≤ L` by the rolling window (if every `ℓ < W`), which makes the bucket's `debt`
- * nearly `ΣS`. Fixed windows of unknown phase are the rolling window exactly, since some phase ends a window just after
- * each admission. (A client that is told shape and phase, or takes its chance on them, can be quicker under fixed
- * windows and buckets: the bounds of those say by how much at most.)
+ * **Unknown** (the default): neither the shape nor when growth is charged is documented, and as long as nothing is
+ * throttled no answer tells. So a client that wants no throttle *in any case* sends at the same times in each of them. Its
+ * schedule keeps the rules of all, no bound of any of them can be beaten by it, whichever it meets, and the largest one
+ * holds. Fixed windows of unknown phase are the rolling window exactly, since some phase ends a window just after each
+ * admission. Growth may be charged as soon as it can be: right after arrival. Then with `S` for `c` of those that grow,
+ * and `G = max g`, `Σ c(t) ≤ L + G` in a rolling window (at an admission only the newest has not grown yet), and all of
+ * the above follows with `S` in place of `m` and `L + G` in place of `L`; and in a bucket `ΣS − G ≤ L + T'·L/W`.
+ * (A client that is told more, or takes its chance, can be quicker: the bounds of the shapes say by how much at most.)
  *
  * Each bound is also at least `latency`, the longest single answer. Where a request arrives later than the first one,
  * the bounds hold all the more. Milliseconds and tokens throughout; O(n log n).
@@ -101,7 +102,7 @@ export interface Options {
   /** Tokens per window; absent, unlimited. */
   readonly tokens?: number | undefined
   readonly windowMillis: number
-  /** What the client is told of the shape. Unless given, nothing: see the module's text. */
+  /** What the client is told. Unless given, neither the shape nor when growth is charged: see the module's text. */
   readonly shape?: Shape | undefined
   /** With fixed windows: from the beginning to the first boundary, above 0. Unless given, the most favourable. */
   readonly phaseMillis?: number | undefined
@@ -235,8 +236,7 @@ const bucket = (charges: ReadonlyArray<Charged>, options: Options, shortest: num
   const { requests, tokens, windowMillis: window } = options
   const refilled = (amount: number, limit: number): number => Math.max(amount / limit - 1, 0) * window + shortest
   const indebted = (limit: number): number => {
-    const blind = options.shape === undefined && longest < window
-    const room = blind ? limit : inFlight(charges, limit, window, longest)
+    const room = inFlight(charges, limit, window, longest)
     const outstanding = most(charges, room, ({ reserved }) => reserved, ({ growth, reserved }) => growth / reserved)
     return refilled(sum(charges, ({ growth, kept }) => kept + growth) - outstanding, limit)
   }
@@ -248,6 +248,24 @@ const bucket = (charges: ReadonlyArray<Charged>, options: Options, shortest: num
         (Math.sqrt(1 + 2 * sum(charges, ({ latency, reserved }) => reserved * latency) / (tokens * window)) - 1),
       debt: charges.some(({ growth }) => growth > 0) ? indebted(tokens) : 0
     })
+  }
+}
+
+/** Whatever the shape, and growth charged right after arrival. */
+const early = (charges: ReadonlyArray<Charged>, options: Options, shortest: number): Parts => {
+  const { tokens, windowMillis: window } = options
+  if (tokens === undefined) return {}
+  const largest = charges.reduce((most, { growth }) => Math.max(most, growth), 0)
+  const settled = sum(charges, ({ growth, kept }) => kept + growth)
+  const grown = charges.map((charge) => ({
+    ...charge,
+    reserved: charge.reserved + charge.growth,
+    kept: charge.kept + charge.growth,
+    growth: 0
+  }))
+  return {
+    ...rolling(grown, { windowMillis: window, tokens: tokens + largest }, shortest),
+    debt: largest === 0 ? 0 : ((settled - largest) / tokens - 1) * window + shortest
   }
 }
 
@@ -277,7 +295,7 @@ export const make = (requests: Iterable<Answered>, options: Options): LowerBound
   const charges = Array.from(requests, (request) => charged(request, options.windowMillis))
   const latency = charges.reduce((most, charge) => Math.max(most, charge.latency), 0)
   const shortest = charges.reduce((least, charge) => Math.min(least, charge.latency), latency)
-  const told = options.shape === undefined ? [rolling, fixed, bucket] : [shapes[options.shape]]
+  const told = options.shape === undefined ? [rolling, fixed, bucket, early] : [shapes[options.shape]]
   const found = charges.length === 0 ? [] : told.map((bound) => bound(charges, options, shortest, latency))
   const largest = (part: Exclude<Part, "latency">): number =>
     found.reduce((largest, parts) => Math.max(largest, parts[part] ?? 0), 0)
