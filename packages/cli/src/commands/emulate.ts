@@ -13,12 +13,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { CliFailure } from "../CliFailure.ts"
 import * as EmulatorPanel from "../EmulatorPanel.ts"
-import * as flags from "../internal/flags.ts"
+import * as Flags from "../Flags.ts"
 import { Screen } from "../Screen.ts"
 import { Signals } from "../Signals.ts"
 
 const emulateFlags = {
-  port: flags.port("port").pipe(
+  port: Flags.port("port").pipe(
     Flag.withDescription("Port to listen on; 0 takes a free one"),
     Flag.withDefault(0)
   ),
@@ -26,19 +26,19 @@ const emulateFlags = {
     Flag.withDescription("Address to listen on; the default can be reached from this machine only"),
     Flag.withDefault("127.0.0.1")
   ),
-  rpm: flags.count("rpm").pipe(
+  rpm: Flags.count("rpm").pipe(
     Flag.withDescription("Requests per minute of each pool; no limit unless given"),
     Flag.optional
   ),
-  tpm: flags.count("tpm").pipe(
+  tpm: Flags.count("tpm").pipe(
     Flag.withDescription("Tokens per minute of each pool; no limit unless given"),
     Flag.optional
   ),
-  tpd: flags.count("tpd").pipe(
+  tpd: Flags.count("tpd").pipe(
     Flag.withDescription("Tokens per day of each pool; no limit unless given"),
     Flag.optional
   ),
-  window: flags.duration("window").pipe(
+  window: Flags.duration("window").pipe(
     Flag.withDescription("How long a minute of the quotas is (60s): shorter makes tests faster"),
     Flag.withDefault(Duration.minutes(1))
   ),
@@ -60,13 +60,13 @@ const emulateFlags = {
     Flag.withDescription("Quota tokens that an output token costs (1)"),
     Flag.withDefault(1)
   ),
-  maxOutput: flags.count("max-output").pipe(
+  maxOutput: Flags.count("max-output").pipe(
     Flag.withDescription("Output tokens that are reserved where a request sets no maxTokens"),
     Flag.optional
   ),
   latency: Flag.String("latency").pipe(
     Flag.filterMap(
-      flags.readLatency,
+      Flags.readLatency,
       (text) =>
         `"${text}" is no latency. Write milliseconds (200), a range (100-900), or first token + each token (400+10)`
     ),
@@ -78,7 +78,7 @@ const emulateFlags = {
   ),
   output: Flag.String("output").pipe(
     Flag.filterMap(
-      flags.readOutput,
+      Flags.readOutput,
       () => "tokens (300), or a share of maxTokens (0.1-0.5)"
     ),
     Flag.withMetavar("tokens"),
@@ -89,7 +89,7 @@ const emulateFlags = {
     Flag.withDescription("Decides every length, delay and fault"),
     Flag.withDefault("caprock")
   ),
-  faults: flags.faults("faults").pipe(
+  faults: Flags.faults("faults").pipe(
     Flag.withDescription("What befalls requests at random, such as InternalServerException=0.02,reset=0.01,cut=0.01"),
     Flag.optional
   )

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { defaultMaxConnections } from "@caprock/client/BedrockClient"
 import * as Emulator from "@caprock/emulator/Emulator"
 import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import * as Catalogue from "@caprock/quota/Catalogue"
@@ -19,7 +20,8 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { CliFailure, Quiet } from "../CliFailure.ts"
 import { ExitCode } from "../ExitCode.ts"
-import * as flags from "../internal/flags.ts"
+import * as Flags from "../Flags.ts"
+import * as Heap from "../Heap.ts"
 import { explain } from "../internal/platformErrors.ts"
 import * as BedrockTarget from "../run/BedrockTarget.ts"
 import * as Input from "../run/Input.ts"
@@ -56,7 +58,7 @@ const runFlags = {
     Flag.withDescription("System prompt, for lines that have none"),
     Flag.optional
   ),
-  maxTokens: flags.count("max-tokens").pipe(
+  maxTokens: Flags.count("max-tokens").pipe(
     Flag.withDescription("Longest answer in tokens. Bedrock reserves this much of the quota for each request"),
     Flag.optional
   ),
@@ -65,11 +67,11 @@ const runFlags = {
     Flag.withDescription("How far the wording may stray"),
     Flag.optional
   ),
-  rpm: flags.count("rpm").pipe(
+  rpm: Flags.count("rpm").pipe(
     Flag.withDescription("Your quota of requests per minute; leave it out if the model has none"),
     Flag.optional
   ),
-  tpm: flags.count("tpm").pipe(
+  tpm: Flags.count("tpm").pipe(
     Flag.withDescription("Your quota of tokens per minute"),
     Flag.optional
   ),
@@ -84,9 +86,9 @@ const runFlags = {
     Flag.withDescription("Stream answers, so that a dead connection is noticed early and a cut answer is kept in part"),
     Flag.withDefault(false)
   ),
-  maxConnections: flags.count("max-connections").pipe(
-    Flag.withDescription("Most requests that are under way at once (256)"),
-    Flag.withDefault(256)
+  maxConnections: Flags.count("max-connections").pipe(
+    Flag.withDescription("Most requests that are under way at once (1024)"),
+    Flag.withDefault(defaultMaxConnections)
   ),
   endpoint: Flag.String("endpoint").pipe(
     Flag.withMetavar("url"),
@@ -97,7 +99,7 @@ const runFlags = {
     Flag.withDescription("Ask a built-in emulator with the given quotas. Needs no account and no credentials"),
     Flag.withDefault(false)
   ),
-  window: flags.duration("window").pipe(
+  window: Flags.duration("window").pipe(
     Flag.withDescription("How long a minute of the quotas is (60s): shorter against an emulator that is sped up"),
     Flag.withDefault(Duration.minutes(1))
   )
@@ -119,6 +121,7 @@ export const run = Command.make(
   runFlags,
   Effect.fnUntraced(
     function*(given) {
+      yield* Heap.keepSmall
       const screen = yield* Screen
       const catalogue = yield* Catalogue.Current
       const region = Option.getOrUndefined(given.region)
@@ -143,9 +146,11 @@ export const run = Command.make(
       const target = BedrockTarget.layer({
         region: region ?? (emulator === undefined ? undefined : "us-east-1"),
         endpoint: emulator?.url ?? Option.getOrUndefined(given.endpoint),
-        credentials: emulator === undefined ? undefined : { accessKeyId: "emulated", secretAccessKey: "emulated" },
+        ...(emulator === undefined
+          ? {}
+          : { credentials: { accessKeyId: "emulated", secretAccessKey: "emulated" } }),
         quotas,
-        window: given.window,
+        meters: { window: given.window, day: Duration.times(given.window, 1440) },
         maxConnections: given.maxConnections,
         stream: given.stream
       })
@@ -283,7 +288,7 @@ const execute = Effect.fnUntraced(function*(options: {
   const summary = Summary.render(view, outcome, progress.tally, journal.found, {
     output,
     maxConnections: given.maxConnections,
-    quotaNames: options.model?.quotaNames ?? []
+    quotaNames: options.model?.quotaNames ?? {}
   })
   yield* screen.say(summary.join("\n"))
   if (outcome.stop?._tag === "Failure") return yield* outcome.stop.failure

@@ -8,6 +8,12 @@ import * as format from "../internal/format.ts"
 import * as Throughput from "./Throughput.ts"
 
 /**
+ * @category models
+ * @since 0.1.0
+ */
+export type QuotaNames = Readonly<Partial<Record<Throughput.Meter["unit"], string>>>
+
+/**
  * What was measured.
  *
  * @category models
@@ -43,8 +49,8 @@ export interface Facts {
   /** Share of the time in which every connection was in use. */
   readonly connectionsShare: number
   readonly maxConnections: number
-  /** Where the account's quota can be read, if the model is known. */
-  readonly quotaNames: ReadonlyArray<string>
+  /** The names under which Service Quotas has the model's quotas per minute, where they are known. */
+  readonly quotaNames: QuotaNames
 }
 
 /** Less than this is not worth a change, and within what the estimate can be wrong by. */
@@ -132,10 +138,10 @@ const limit = (facts: Facts): string | undefined => {
   return slowest.meter.unit === "requests"
     ? `The requests quota sets the pace, and only ${share} of the token quota can be used at it: more requests per minute ` +
       `would finish up to ${format.ratio(sooner)} times sooner, and longer prompts or answers cost no time.` +
-      quotaNames(facts)
+      quotaName(facts, "requests")
     : `The token quota sets the pace, and only ${share} of the requests quota can be used at it: more tokens per minute ` +
       `would finish up to ${format.ratio(sooner)} times sooner, and a higher requests quota nothing.` +
-      quotaNames(facts)
+      quotaName(facts, "tokens")
 }
 
 const connections = (facts: Facts): string | undefined => {
@@ -170,14 +176,16 @@ const unexplainedThrottles = (facts: Facts): string | undefined => {
   }
   return known
     ? `${times} for ${which} while our ledger had room: the real quota is lower than ` +
-      `${flag} says, or somebody else draws on it.` + quotaNames(facts)
-    : `${times} for ${which}. Give ${flag}, and no throttle will happen.` + quotaNames(facts)
+      `${flag} says, or somebody else draws on it.` + quotaName(facts, which)
+    : `${times} for ${which}. Give ${flag}, and no throttle will happen.` + quotaName(facts, which)
 }
 
-const quotaNames = (facts: Facts): string =>
-  facts.quotaNames.length === 0
+const quotaName = (facts: Facts, unit: Throughput.Meter["unit"]): string => {
+  const name = facts.quotaNames[unit]
+  return name === undefined
     ? " See Service Quotas, Amazon Bedrock, in the AWS console."
-    : ` See Service Quotas, Amazon Bedrock: ${facts.quotaNames.map((name) => `"${name}"`).join(" and ")}.`
+    : ` See Service Quotas, Amazon Bedrock: "${name}".`
+}
 
 /** Up to two digits that count: 812 becomes 820. */
 const roundUp = (n: number): number => {

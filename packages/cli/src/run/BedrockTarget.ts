@@ -3,34 +3,74 @@
  *
  * @since 0.1.0
  */
-import type { Quotas } from "@caprock/quota/Quotas"
-import type * as Duration from "effect/Duration"
+import type { ConverseCommandOutput } from "@aws-sdk/client-bedrock-runtime"
+import * as Bedrock from "@caprock/bedrock/Bedrock"
+import { CallEvents } from "@caprock/bedrock/CallEvents"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { CliFailure } from "../CliFailure.ts"
-import { Target } from "./Target.ts"
+import * as Stream from "effect/Stream"
+import * as streamedAnswer from "../internal/streamedAnswer.ts"
+import { usageOf } from "../internal/usage.ts"
+import { type Answer, type PoolSnapshot, Target } from "./Target.ts"
 
 /**
  * @category models
  * @since 0.1.0
  */
-export interface Options {
-  readonly region: string | undefined
-  readonly endpoint: string | undefined
-  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined
-  readonly quotas: Quotas
-  readonly window: Duration.Duration
-  readonly maxConnections: number
+export interface Options extends Bedrock.Options {
   /** Whether answers are streamed, so that what arrived of one that was cut is known. */
   readonly stream: boolean
 }
 
 /**
+ * The target on a `Bedrock` of your own.
+ *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<Target, CliFailure> =>
+export const layerNoDeps = (options: { readonly stream: boolean }): Layer.Layer<Target, never, Bedrock.Bedrock> =>
   Layer.effect(
     Target,
-    Effect.fail(new CliFailure({ problem: `not built yet ${options.maxConnections}`, remedy: "" }))
+    Effect.map(Bedrock.Bedrock, (bedrock) =>
+      Target.of({
+        ask: (input, onEvent) =>
+          Effect.provideService(
+            options.stream ? fold(bedrock.converseStream(input)) : Effect.map(bedrock.converse(input), answerOf),
+            CallEvents,
+            onEvent
+          ),
+        snapshot: (modelId) =>
+          bedrock.snapshot(modelId).pipe(
+            Effect.map((snapshot): PoolSnapshot => ({
+              waiting: snapshot.waiting,
+              meters: snapshot.meters
+            })),
+            // A model that has no pool ends each of its calls in an error that says so; the panel shows none.
+            Effect.orElseSucceed(() => nothing)
+          )
+      }))
   )
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<Target> =>
+  layerNoDeps(options).pipe(Layer.provide(Bedrock.layer(options)))
+
+const nothing: PoolSnapshot = { waiting: 0, meters: [] }
+
+const answerOf = (output: ConverseCommandOutput): Answer => ({
+  content: output.output?.message?.content ?? [],
+  stopReason: output.stopReason ?? "",
+  usage: usageOf(output.usage)
+})
+
+const fold = <E>(events: Stream.Stream<Parameters<streamedAnswer.Folding["add"]>[0], E>): Effect.Effect<Answer, E> =>
+  Effect.suspend(() => {
+    const answer = streamedAnswer.make()
+    return Effect.map(
+      Stream.runForEach(events, (event) => Effect.sync(() => answer.add(event))),
+      answer.answer
+    )
+  })

@@ -126,8 +126,9 @@ export const make = (): IdTable => {
       load(id)
       const slot = find()
       const before = entry(slot)
-      if (before === undefined) lines[insert(slot)] = line
-      else if (before.line === 0) lines[slot] = line
+      // `insert` may replace the arrays, so it comes first.
+      const at = before === undefined ? insert(slot) : slot
+      if (before === undefined || before.line === 0) lines[at] = line
       return before
     },
     answer: (id, digest) => {

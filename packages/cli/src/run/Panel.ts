@@ -71,9 +71,7 @@ export const renderLine = (view: View): string => {
       `${format.count(counts.answered)} answered`,
       ...(share === undefined ? [] : [format.percent(share)]),
       ...(view.pool?.meters ?? []).map((meter) =>
-        `${format.count(meter.used)} of ${format.count(meter.limit)} ${meter.unit} in ${
-          format.duration(meter.windowMillis)
-        }`
+        `${format.count(meter.used)} of ${format.count(meter.limit)} ${meter.unit} in ${windowText(meter.windowMillis)}`
       ),
       ...(view.pool === undefined || view.pool.meters.length === 0
         ? [
@@ -113,11 +111,12 @@ const meterRows = (view: View): ReadonlyArray<string> => {
     const share = meter.limit <= 0 ? 1 : meter.used / meter.limit
     return `${meter.unit.padEnd(8)} ${format.bar(share, barWidth)} ${format.percent(share).padStart(5)}  ${
       format.count(meter.used)
-    } of ${format.count(meter.limit)} in ${
-      meter.windowMillis === 60_000 ? "a minute" : format.duration(meter.windowMillis)
-    }`
+    } of ${format.count(meter.limit)} in ${windowText(meter.windowMillis)}`
   })
 }
+
+const windowText = (millis: number): string =>
+  millis === 60_000 ? "a minute" : millis === 86_400_000 ? "a day" : format.duration(millis)
 
 const throttles = (counts: Readonly<Counts>): number =>
   counts.throttles.requests + counts.throttles.tokens + counts.throttles.tokensPerDay + counts.throttles.unknown

@@ -9,6 +9,7 @@ import * as Pool from "@caprock/quota/Pool"
 import * as Quotas from "@caprock/quota/Quotas"
 import * as Result from "effect/Result"
 import * as format from "../internal/format.ts"
+import type { QuotaNames } from "./Advice.ts"
 
 /**
  * A model as the catalogue knows it.
@@ -20,8 +21,8 @@ export interface Model {
   readonly id: string
   readonly entry: Catalogue.Entry | undefined
   readonly path: Pool.AccessPath
-  /** Its quotas' names in Service Quotas: per minute, requests and tokens. */
-  readonly quotaNames: ReadonlyArray<string>
+  /** Its quotas' names in Service Quotas. */
+  readonly quotaNames: QuotaNames
   readonly warnings: ReadonlyArray<string>
 }
 
@@ -36,16 +37,18 @@ export const model = (id: string, catalogue: Catalogue.Catalogue): Result.Result
     const { path } = Pool.metered(parsed)
     const name = ModelId.modelOf(parsed)
     // An ARN or a name of the account's own says nothing of its model, so there is nothing to know about it.
-    if (name === undefined) return { id, entry: undefined, path, quotaNames: [], warnings: [] }
+    if (name === undefined) return { id, entry: undefined, path, quotaNames: {}, warnings: [] }
     const entry = Catalogue.lookup(catalogue, name)
+    const named = (unit: "requests" | "tokens"): QuotaNames => {
+      const quota = Catalogue.quotaName(entry, path, unit)
+      return quota === undefined ? {} : { [unit]: quota }
+    }
     const hint = Catalogue.accessHint(entry, path, name)
     return {
       id,
       entry,
       path,
-      quotaNames: (["requests", "tokens"] as const)
-        .map((unit) => Catalogue.quotaName(entry, path, unit))
-        .filter((text) => text !== undefined),
+      quotaNames: { ...named("requests"), ...named("tokens") },
       warnings: [
         ...(entry.known
           ? []
@@ -67,7 +70,7 @@ export const model = (id: string, catalogue: Catalogue.Catalogue): Result.Result
  * @since 0.1.0
  */
 export const unknownQuota = (model: Model | undefined, region: string | undefined): string => {
-  const names = model?.quotaNames ?? []
+  const names = Object.values(model?.quotaNames ?? {})
   return `Warning: no quota is known (--rpm, --tpm, --quota-file), so nothing holds requests back until Bedrock throttles them. ` +
     (names.length === 0
       ? `Read yours in Service Quotas, service code "bedrock"`

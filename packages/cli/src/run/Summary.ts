@@ -17,7 +17,7 @@ import type { Tally } from "./Tally.ts"
 export interface Context {
   readonly output: string
   readonly maxConnections: number
-  readonly quotaNames: ReadonlyArray<string>
+  readonly quotaNames: Advice.QuotaNames
 }
 
 /**
@@ -77,9 +77,7 @@ export const render = (
     ...(orphans <= 0
       ? []
       : [
-        `${
-          format.plural(orphans, "answer")
-        } in ${context.output} belong to no line of this input; they were left there.`
+        `${format.plural(orphans, "answer")} in ${context.output} without a line in this input: left there.`
       ]),
     ...(outcome.stop?._tag === "Signal"
       ? [`Stopped by ${outcome.stop.signal}. Run the same command again: it goes on where it stopped.`]
@@ -113,7 +111,9 @@ const tokens = ({ counts }: View): string => {
 }
 
 const changed = (n: number, lines: ReadonlyArray<number>, output: string): string =>
-  `Warning: ${format.plural(n, "line")} ask something else than what ${output} answers under the same id ` +
+  `Warning: ${
+    format.plural(n, "line asks", "lines ask")
+  } something else than what ${output} answers under the same id ` +
   `(${lines.length === 1 ? "line" : "lines"} ${lines.join(", ")}${
     n > lines.length ? ", ..." : ""
   }). The old answers were ` +

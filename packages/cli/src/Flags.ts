@@ -1,4 +1,8 @@
-/** Flags that several commands have, and the readers of values that flags have no type for. */
+/**
+ * Flags that several commands have, and the readers of values that flags have no type for.
+ *
+ * @since 0.1.0
+ */
 import * as Fault from "@caprock/emulator/Fault"
 import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import * as OutputModel from "@caprock/emulator/OutputModel"
@@ -9,15 +13,30 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 
-/** A port to listen on. */
+/**
+ * A port to listen on.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
 export const port = (name: string) =>
   Flag.Int(name).pipe(Flag.filter((n) => n >= 0 && n <= 65_535, () => "a port, 0 to 65535"))
 
-/** A number of at least 1. */
+/**
+ * A number of at least 1.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
 export const count = (name: string) =>
   Flag.Int(name).pipe(Flag.filter((n) => n >= 1, () => "a whole number of at least 1"))
 
-/** A length of time, such as `60s`, `500ms` or `1 minute`. A bare number is seconds. */
+/**
+ * A length of time, such as `60s`, `500ms` or `1 minute`. A bare number is seconds.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
 export const duration = (name: string) =>
   Flag.String(name).pipe(
     Flag.withMetavar("duration"),
@@ -35,6 +54,12 @@ const units: Readonly<Record<string, Duration.Unit>> = {
   h: "hours"
 }
 
+/**
+ * A length of time as it is written; none for anything else, and for none at all.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
 export const readDuration = (text: string): Option.Option<Duration.Duration> => {
   const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text)
   if (match === null) return Option.none()
@@ -46,7 +71,12 @@ export const readDuration = (text: string): Option.Option<Duration.Duration> => 
   )
 }
 
-/** Faults by rate, as `readFaults` reads them. */
+/**
+ * Faults by rate, as `readFaults` reads them.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
 export const faults = (name: string) =>
   Flag.String(name).pipe(
     Flag.withMetavar("name=share,..."),
@@ -59,7 +89,12 @@ export const faults = (name: string) =>
     )
   )
 
-/** `InternalServerException=0.02,reset=0.01,cut=0.01`: faults with how often they befall a request. */
+/**
+ * `InternalServerException=0.02,reset=0.01,cut=0.01`: faults with how often they befall a request.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
 export const readFaults = (text: string): Result.Result<ReadonlyArray<Fault.FaultRate>, string> => {
   const faults: Array<Fault.FaultRate> = []
   for (const part of text.split(",")) {
@@ -94,7 +129,12 @@ const readFault = (name: string): Fault.Fault | undefined => {
   return known === undefined ? undefined : Fault.error(known)
 }
 
-/** `200`: milliseconds; `100-900`: anything between; `400+10`: to the first token, and for each token. */
+/**
+ * `200`: milliseconds; `100-900`: anything between; `400+10`: to the first token, and for each token.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
 export const readLatency = (text: string): Option.Option<LatencyModel.LatencyModel> => {
   const match = /^(\d+(?:\.\d+)?)(?:([-+])(\d+(?:\.\d+)?))?$/.exec(text.trim())
   if (match === null) return Option.none()
@@ -106,7 +146,12 @@ export const readLatency = (text: string): Option.Option<LatencyModel.LatencyMod
   return a <= b ? Option.some(LatencyModel.uniform(a, b)) : Option.none()
 }
 
-/** `300`: tokens; `0.1-0.5`: a share of the request's maxTokens. */
+/**
+ * `300`: tokens; `0.1-0.5`: a share of the request's maxTokens.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
 export const readOutput = (text: string): Option.Option<OutputModel.OutputModel> => {
   if (/^\d+$/.test(text.trim())) return Option.some(OutputModel.fixed(Number(text)))
   const match = /^(\d*\.?\d+)-(\d*\.?\d+)$/.exec(text.trim())
