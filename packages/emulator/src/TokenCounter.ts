@@ -7,10 +7,20 @@
  * @since 0.1.0
  */
 
-/** What an image costs, whatever its size. A real service charges by pixels; this one does not decode images. */
+/**
+ * What an image costs, whatever its size, in tokens. A real service charges by pixels; this one does not decode images.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
 export const imageTokens = 1600
 
-/** What one message costs besides its content. */
+/**
+ * What one message costs besides its content, in tokens.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
 export const messageOverhead = 4
 
 /**

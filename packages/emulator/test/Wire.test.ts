@@ -14,7 +14,7 @@ import * as OutputModel from "@caprock/emulator/OutputModel"
 import { assert, describe, it } from "@effect/vitest"
 import { EventStreamCodec } from "@smithy/core/event-streams"
 import { Effect } from "effect"
-import { client, collect, converse, converseStream, modelId, outcome, type Transport } from "./helpers.ts"
+import { client, collect, converse, converseStream, modelId, outcome, tokensUsed, type Transport } from "./helpers.ts"
 
 const transports: ReadonlyArray<Transport> = ["h1", "h2"]
 
@@ -183,7 +183,7 @@ describe("validation", () => {
       const megabytes = (n: number) => "a".repeat(n * 1024 * 1024)
       assert.strictEqual(yield* outcome(converse(sdk, megabytes(24), 10)), "answered")
       assert.match(yield* outcome(converse(sdk, megabytes(25), 10)), /length less than or equal to/)
-    }), 30_000)
+    }))
 
   it.effect("refuses what is not JSON, and paths that it does not know", () =>
     Effect.gen(function*() {
@@ -282,6 +282,38 @@ describe("event streams", () => {
 
 /** What `JSON.parse` gives: the tests say what they expect in it. */
 type Parsed = ReturnType<typeof JSON.parse>
+
+describe("output functions", () => {
+  it.effect("are told what was asked, and answer in their own words", () =>
+    Effect.gen(function*() {
+      const { sdk } = yield* start({
+        output: ({ inputTokens, maxTokens, operation, prompt }) => ({
+          text: `${operation} ${prompt} ${inputTokens} ${maxTokens}`,
+          stopReason: "content_filtered"
+        })
+      })
+      const { output, stopReason, usage } = yield* converse(sdk, "ping", 50)
+      assert.strictEqual(output?.message?.content?.[0]?.text, "Converse ping 5 50")
+      assert.deepStrictEqual([stopReason, usage?.outputTokens], ["content_filtered", 5])
+      const stopped = yield* converse(sdk, "ping", 2)
+      assert.deepStrictEqual([stopped.usage?.outputTokens, stopped.output?.message?.content?.[0]?.text], [2, "Conver"])
+    }))
+
+  it.effect("that are broken break their own request only", () =>
+    Effect.gen(function*() {
+      const { emulator, sdk } = yield* start({
+        quota: { tokens: 1000 },
+        output: ({ prompt }) => {
+          if (prompt === "throw") throw new Error("no idea")
+          return { outputTokens: prompt === "count" ? Number.NaN : 3 }
+        }
+      })
+      assert.strictEqual(yield* outcome(converse(sdk, "throw", 50)), "The output function threw Error: no idea")
+      assert.strictEqual(yield* outcome(converse(sdk, "count", 50)), "The output function gave NaN outputTokens.")
+      assert.strictEqual(yield* tokensUsed(emulator), 0)
+      assert.strictEqual(yield* outcome(converse(sdk, "Hi", 50)), "answered")
+    }))
+})
 
 describe("InvokeModel", () => {
   const bodies: ReadonlyArray<readonly [model: string, body: object, read: (json: Parsed) => unknown]> = [

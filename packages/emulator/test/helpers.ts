@@ -99,7 +99,7 @@ export const collect = <A>(stream: AsyncIterable<A> | undefined) =>
  */
 export const until = (what: string, predicate: Effect.Effect<boolean>): Effect.Effect<void> =>
   Effect.gen(function*() {
-    for (let turn = 0; turn < 20_000; turn++) {
+    for (let turn = 0; turn < 200_000; turn++) {
       if (yield* predicate) return
       yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
     }

@@ -2,15 +2,13 @@
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type * as Http from "node:http"
-import type * as Fault from "../Fault.ts"
 import * as LatencyModel from "../LatencyModel.ts"
 import type { Shape as MeterShape } from "../Meter.ts"
 import type * as Options from "../Options.ts"
-import * as OutputModel from "../OutputModel.ts"
-import * as TokenCounter from "../TokenCounter.ts"
+import type * as OutputModel from "../OutputModel.ts"
 import type * as Answer from "./answer.ts"
 import * as Bodies from "./bodies.ts"
-import * as Converse from "./converse.ts"
+import * as Draw from "./draw.ts"
 import type * as FaultControl from "./faultControl.ts"
 import { names } from "./faultControl.ts"
 import * as Generation from "./generation.ts"
@@ -18,9 +16,9 @@ import * as Invoke from "./invoke.ts"
 import * as Json from "./json.ts"
 import * as ModelId from "./modelId.ts"
 import * as Pool from "./pool.ts"
-import type * as Prompt from "./prompt.ts"
 import * as PromptCache from "./promptCache.ts"
 import * as Random from "./random.ts"
+import * as Reading from "./reading.ts"
 import type * as Recorder from "./recorder.ts"
 import type { Exchange } from "./server.ts"
 import * as Steering from "./steering.ts"
@@ -65,55 +63,16 @@ export interface Runtime {
 /** The service's own limit on a body: 25 MB. */
 export const maxBody = 25 * 1024 * 1024
 
-const operations: Record<string, Fault.Operation> = {
-  "converse": "Converse",
-  "converse-stream": "ConverseStream",
-  "invoke": "InvokeModel",
-  "invoke-with-response-stream": "InvokeModelWithResponseStream",
-  "count-tokens": "CountTokens"
-}
-
-const route = /^\/model\/([^/?]+)\/([a-z-]+)(?:\?.*)?$/
-
 const credentialScope = /Credential=([^/,\s]+)\/[0-9]{8}\/([a-z0-9-]+)\//
-
-/** The labels keep the draws of one request independent of each other. */
-const label = { output: 0, latency: 1, text: 2, fault: 3, vector: 4 } as const
 
 interface Caller {
   readonly account: string
   readonly region: string
 }
 
-const decodeSegment = (segment: string): string | undefined => {
-  try {
-    return decodeURIComponent(segment)
-  } catch {
-    return undefined
-  }
-}
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 const header = (headers: Http.IncomingHttpHeaders, name: string): string | undefined => {
   const value = headers[name]
   return typeof value === "string" ? value : undefined
-}
-
-/** A request that has been read and found right. */
-interface Reading {
-  readonly operation: Fault.Operation
-  readonly ref: ModelId.ModelRef
-  readonly body: Json.Json
-  readonly prompt: Prompt.Prompt
-  readonly maxTokens: number | undefined
-  readonly invoke: Invoke.Request | undefined
 }
 
 export const make = (options: {
@@ -151,7 +110,7 @@ export const make = (options: {
 
   const refOf = (segment: string): ModelId.ModelRef | undefined => {
     if (parsed.has(segment)) return parsed.get(segment)
-    const raw = decodeSegment(segment)
+    const raw = Reading.decodeSegment(segment)
     const ref = raw === undefined ? undefined : ModelId.parse(raw)
     // A client that makes ids up must not fill the memory.
     if (parsed.size < 10_000) parsed.set(segment, ref)
@@ -205,110 +164,26 @@ export const make = (options: {
     }
   }
 
-  /** Reads and checks a body; a text says what is wrong with it. */
-  const readBody = (operation: Fault.Operation, ref: ModelId.ModelRef, bytes: Buffer): Reading | string => {
-    const text = bytes.toString("utf8")
-    const body = parseJson(text)
-    if (!Json.isRecord(body)) return "The request body is not valid JSON. Reformat your input and try again."
-    const cached = text.includes("\"cachePoint\"") || text.includes("\"cache_control\"")
-    if (operation === "Converse" || operation === "ConverseStream") {
-      const wrong = Converse.validate(body)
-      return wrong ?? { operation, ref, body, ...Converse.read(body, cached), invoke: undefined }
-    }
-    const family = Invoke.familyOf(ref.model, body)
-    const wrong = Invoke.validate(family, body)
-    if (wrong !== undefined) return wrong
-    const invoke = Invoke.read(family, body, cached)
-    return { operation, ref, body, prompt: invoke.prompt, maxTokens: invoke.maxTokens, invoke }
-  }
-
-  const countTokens = (ref: ModelId.ModelRef, bytes: Buffer): number | string => {
-    const input = Json.record(Json.record(parseJson(bytes.toString("utf8")))["input"])
-    if (Json.isRecord(input["converse"])) {
-      const wrong = Converse.validate(input["converse"])
-      return wrong ?? Converse.read(input["converse"], false).prompt.tokens
-    }
-    if (Json.isRecord(input["invokeModel"])) {
-      const reading = readBody("InvokeModel", ref, Buffer.from(Json.text(input["invokeModel"]["body"]), "base64"))
-      return typeof reading === "string" ? reading : reading.prompt.tokens
-    }
-    return "1 validation error detected: Value at 'input' failed to satisfy constraint: Member must not be null"
-  }
-
-  const outputOf = (
-    reading: Reading,
-    maxTokens: number,
-    steered: Steering.Steering,
-    random: (label: number) => Random.Random
-  ): OutputModel.Output & { readonly outputTokens: number } => {
-    if (reading.invoke !== undefined && Invoke.isEmbedding(reading.invoke.family)) return { outputTokens: 0, text: "" }
-    const { output } = config
-    const drawn: OutputModel.Output = typeof output === "function"
-      ? output({
-        operation: reading.operation,
-        modelId: reading.ref.raw,
-        prompt: reading.prompt.last,
-        inputTokens: reading.prompt.tokens,
-        maxTokens: reading.maxTokens,
-        body: reading.body
-      }, random(label.output))
-      : { outputTokens: OutputModel.draw(output, reading.maxTokens, random(label.output)) }
-    const toolText = drawn.toolUse === undefined ? "" : JSON.stringify(drawn.toolUse.input ?? {})
-    const wanted = steered.output ?? drawn.outputTokens ?? TokenCounter.count(drawn.text ?? toolText)
-    const outputTokens = Math.min(Math.max(0, Math.round(wanted)), maxTokens)
-    const stopReason = drawn.stopReason ?? (wanted >= maxTokens ? "max_tokens" : undefined)
-    return { ...drawn, outputTokens, stopReason }
-  }
-
-  const shapeOf = (reading: Reading, answer: Answer.Answer, vector: () => ReadonlyArray<number>): Generation.Shape => {
-    const { invoke, operation } = reading
-    const stream = operation === "ConverseStream" || operation === "InvokeModelWithResponseStream"
-    const eventStream = ["content-type", "application/vnd.amazon.eventstream"]
-    if (invoke === undefined) {
-      return {
-        stream,
-        whole: (latencyMs) => ({ headers: [], body: Converse.format(answer, latencyMs) }),
-        headers: eventStream,
-        head: Converse.streamHead,
-        piece: (piece, index) => Converse.streamPiece(answer, piece, index),
-        tail: ({ latencyMs }) => Converse.streamTail(answer, latencyMs)
-      }
-    }
-    const tier = answer.serviceTier === undefined ? [] : ["x-amzn-bedrock-service-tier", answer.serviceTier]
-    return {
-      stream,
-      whole: (latencyMs) => ({
-        headers: [...Invoke.usageHeaders(answer, latencyMs), ...tier],
-        body: Invoke.format(invoke, answer, latencyMs, vector)
-      }),
-      headers: [...eventStream, "x-amzn-bedrock-content-type", "application/json", ...tier],
-      head: () => Invoke.streamHead(invoke, answer),
-      piece: (piece, index) => Invoke.streamPiece(invoke, answer, piece, index),
-      tail: (timings) => Invoke.streamTail(invoke, answer, timings)
-    }
-  }
-
   const respondError = (exchange: Exchange, requestId: string, error: WireError.WireError): void => {
     const { body, headers, status } = WireError.encode(error)
     exchange.respond(status, ["x-amzn-requestid", requestId, ...headers], body)
   }
 
   const forFault = (digest: Buffer, attempt: number): Random.Random =>
-    Random.forRequest(config.seed, digest, attempt, label.fault)
+    Random.forRequest(config.seed, digest, attempt, Draw.label.fault)
 
   const onExchange = (exchange: Exchange): () => void => {
     const arrivedAt = now()
-    const matched = route.exec(exchange.path)
-    const operation = operations[matched?.[2] ?? ""]
-    const segment = matched?.[1]
     const requestId = nextId()
-    if (segment === undefined || operation === undefined || exchange.method !== "POST") {
+    const route = Reading.routeOf(exchange.path)
+    if (route === undefined || exchange.method !== "POST") {
       respondError(exchange, requestId, { name: "UnknownOperationException" })
       return idle
     }
+    const { operation, segment } = route
     const invocationId = header(exchange.headers, "amz-sdk-invocation-id")
     recorder.request(invocationId)
-    let modelId = decodeSegment(segment) ?? segment
+    let modelId = Reading.decodeSegment(segment) ?? segment
     let poolKey = ""
     const log = (outcome: string, details: LogDetails = nothing): void => {
       if (!recorder.logging) return
@@ -351,7 +226,7 @@ export const make = (options: {
     const digest = Random.digestOf(exchange.body)
     const key = digest.toString("latin1")
     if (operation === "CountTokens") {
-      const inputTokens = countTokens(ref, exchange.body)
+      const inputTokens = Reading.countTokens(ref, exchange.body)
       if (typeof inputTokens === "string") return invalid(inputTokens)
       const attempt = bodies.arrive(key)
       const fault = faults.choose(arrivedAt, operation, ref, () => forFault(digest, attempt))
@@ -372,7 +247,7 @@ export const make = (options: {
       )
       return idle
     }
-    const reading = readBody(operation, ref, exchange.body)
+    const reading = Reading.readBody(operation, ref, exchange.body)
     if (typeof reading === "string") return invalid(reading)
     const modelMaximum = byModel(config.maxOutput, ref, config.defaultMaxOutput)
     if (reading.maxTokens !== undefined && reading.maxTokens > modelMaximum) {
@@ -414,19 +289,22 @@ export const make = (options: {
     if (checkpoints.length > 0) cache.store(arrivedAt, pool.key, checkpoints)
 
     const steered = config.steering ? Steering.read(reading.prompt.last) : Steering.none
-    const fault = steered.fault ?? faults.choose(arrivedAt, operation, ref, () => forFault(digest, attempt))
     const draw = bodies.take(key)
-    const random = (label: number): Random.Random => Random.forRequest(config.seed, digest, draw, label)
-    const output = outputOf(reading, maxTokens, steered, random)
+    const random = (purpose: number): Random.Random => Random.forRequest(config.seed, digest, draw, purpose)
+    const drawn = Draw.draw(config.output, reading, maxTokens, steered.output, random(Draw.label.output))
+    const broken = "_tag" in drawn ? drawn : undefined
+    const output: Draw.Drawn = "_tag" in drawn ? nothingDrawn : drawn
+    const fault = broken ?? steered.fault ??
+      faults.choose(arrivedAt, operation, ref, () => forFault(digest, attempt))
     const serviceTier = header(exchange.headers, "x-amzn-bedrock-service-tier") ??
       Json.record(reading.body["serviceTier"])["type"]
     const answer: Answer.Answer = {
       id: requestId.replaceAll("-", ""),
       modelId: ref.model,
-      text: output.text ?? pseudo.take(random(label.text), output.outputTokens),
+      text: output.text ?? pseudo.take(random(Draw.label.text), output.outputTokens),
       toolUse: output.toolUse,
       toolUseId: `tooluse_${requestId.replaceAll("-", "").slice(-22)}`,
-      stopReason: output.stopReason ?? (output.toolUse === undefined ? "end_turn" : "tool_use"),
+      stopReason: output.stopReason,
       usage: {
         inputTokens,
         outputTokens: output.outputTokens,
@@ -437,9 +315,9 @@ export const make = (options: {
       serviceTier: typeof serviceTier === "string" ? serviceTier : undefined
     }
     const timing = steered.latency === undefined
-      ? LatencyModel.draw(config.latency, output.outputTokens, random(label.latency))
+      ? LatencyModel.draw(config.latency, output.outputTokens, random(Draw.label.latency))
       : { first: steered.latency / 4, total: steered.latency }
-    const vectors = random(label.vector)
+    const vectors = random(Draw.label.vector)
     const vector = (): ReadonlyArray<number> =>
       Array.from({ length: reading.invoke?.dimensions ?? 0 }, () => Math.round((vectors() * 2 - 1) * 1e6) / 1e6)
     let settled = 0
@@ -450,7 +328,7 @@ export const make = (options: {
       arrivedAt,
       reservation: admitted,
       answer,
-      shape: shapeOf(reading, answer, vector),
+      shape: Draw.shapeOf(reading, answer, vector),
       timing,
       fault,
       inputCost,
@@ -498,6 +376,8 @@ export const make = (options: {
 }
 
 const idle = (): void => {}
+
+const nothingDrawn: Draw.Drawn = { outputTokens: 0, text: "", toolUse: undefined, stopReason: "end_turn" }
 
 const noHit: PromptCache.Hit = { read: 0, write: 0 }
 

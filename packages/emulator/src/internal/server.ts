@@ -47,7 +47,7 @@ interface AnyResponse {
   writeHead(status: number, headers: Http.OutgoingHttpHeaders): unknown
   write(bytes: Uint8Array, flushed: () => void): boolean
   end(): unknown
-  end(bytes: Uint8Array): unknown
+  end(bytes: Uint8Array | string): unknown
 }
 
 const http2Preface = 0x50 // "P" of "PRI * HTTP/2.0"; a POST begins with one too
@@ -96,10 +96,9 @@ const serve = (
       respond: (status, headers, body) => {
         gone = () => {}
         if (closed) return
-        // Ended with a Buffer, head and body leave in one packet.
-        const bytes = Buffer.from(body, "utf8")
-        response.writeHead(status, { ...headerObject(headers), "content-length": String(bytes.length) })
-        response.end(bytes)
+        // Ended with a string, head and body leave in one write.
+        response.writeHead(status, { ...headerObject(headers), "content-length": String(Buffer.byteLength(body)) })
+        response.end(body)
       },
       open: (status, headers) => {
         if (!closed) response.writeHead(status, headerObject(headers))

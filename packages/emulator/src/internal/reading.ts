@@ -1,0 +1,84 @@
+/** What a request asks for: its operation, and its body read and checked. */
+import type * as Fault from "../Fault.ts"
+import * as Converse from "./converse.ts"
+import * as Invoke from "./invoke.ts"
+import * as Json from "./json.ts"
+import type * as ModelId from "./modelId.ts"
+import type * as Prompt from "./prompt.ts"
+
+const operations: Record<string, Fault.Operation> = {
+  "converse": "Converse",
+  "converse-stream": "ConverseStream",
+  "invoke": "InvokeModel",
+  "invoke-with-response-stream": "InvokeModelWithResponseStream",
+  "count-tokens": "CountTokens"
+}
+
+const route = /^\/model\/([^/?]+)\/([a-z-]+)(?:\?.*)?$/
+
+/** Which operation a path names, and its model id as it stands there. */
+export const routeOf = (
+  path: string
+): { readonly operation: Fault.Operation; readonly segment: string } | undefined => {
+  const [, segment, verb = ""] = route.exec(path) ?? []
+  const operation = operations[verb]
+  return segment === undefined || operation === undefined ? undefined : { operation, segment }
+}
+
+/** The model id comes percent-encoded, ARNs and colons included. */
+export const decodeSegment = (segment: string): string | undefined => {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return undefined
+  }
+}
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** A request that has been read and found right. */
+export interface Reading {
+  readonly operation: Fault.Operation
+  readonly ref: ModelId.ModelRef
+  readonly body: Json.Json
+  readonly prompt: Prompt.Prompt
+  readonly maxTokens: number | undefined
+  readonly invoke: Invoke.Request | undefined
+}
+
+/** Reads and checks a body; a text says what is wrong with it. */
+export const readBody = (operation: Fault.Operation, ref: ModelId.ModelRef, bytes: Buffer): Reading | string => {
+  const text = bytes.toString("utf8")
+  const body = parseJson(text)
+  if (!Json.isRecord(body)) return "The request body is not valid JSON. Reformat your input and try again."
+  const cached = text.includes("\"cachePoint\"") || text.includes("\"cache_control\"")
+  if (operation === "Converse" || operation === "ConverseStream") {
+    const wrong = Converse.validate(body)
+    return wrong ?? { operation, ref, body, ...Converse.read(body, cached), invoke: undefined }
+  }
+  const family = Invoke.familyOf(ref.model, body)
+  const wrong = Invoke.validate(family, body)
+  if (wrong !== undefined) return wrong
+  const invoke = Invoke.read(family, body, cached)
+  return { operation, ref, body, prompt: invoke.prompt, maxTokens: invoke.maxTokens, invoke }
+}
+
+/** The input tokens of a CountTokens request. */
+export const countTokens = (ref: ModelId.ModelRef, bytes: Buffer): number | string => {
+  const input = Json.record(Json.record(parseJson(bytes.toString("utf8")))["input"])
+  if (Json.isRecord(input["converse"])) {
+    const wrong = Converse.validate(input["converse"])
+    return wrong ?? Converse.read(input["converse"], false).prompt.tokens
+  }
+  if (Json.isRecord(input["invokeModel"])) {
+    const reading = readBody("InvokeModel", ref, Buffer.from(Json.text(input["invokeModel"]["body"]), "base64"))
+    return typeof reading === "string" ? reading : reading.prompt.tokens
+  }
+  return "1 validation error detected: Value at 'input' failed to satisfy constraint: Member must not be null"
+}
