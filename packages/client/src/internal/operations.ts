@@ -6,7 +6,7 @@ import { Call, type CallOptions } from "./call.ts"
 import { Failures } from "./failures.ts"
 import { type Limits, Patience } from "./patience.ts"
 import type { Progress } from "./progress.ts"
-import { assemble, type Source } from "./streaming.ts"
+import { assemble } from "./streaming.ts"
 
 interface Input {
   readonly modelId?: string | undefined
@@ -25,16 +25,25 @@ export const make = (options: { readonly limits: Limits; readonly region: string
     input: Input,
     send: (options: CallOptions) => Promise<Output>
   ): Effect.Effect<Output, BedrockError> =>
-    Effect.flatMap(CallObserver, (observer) => {
-      const call = new Call(observer)
+    Effect.withFiber((fiber) => {
+      const call = new Call(fiber.getRef(CallObserver))
+      const patience = new Patience(limits, fiber.context)
       const failures = new Failures(operation, input.modelId, region, call)
-      return new Patience(limits).wait(
-        false,
-        Effect.tryPromise({ try: () => send({ call }), catch: failures.fromUnknown }),
-        (expired) => Effect.fail(failures.expired(expired))
-      ).pipe(
-        // A failure too: the SDK may have given up on a response that it had not read to its end.
-        Effect.onError(() => Effect.sync(() => call.abort()))
+      return Effect.onExit(
+        patience.wait<Output, Output, BedrockError>({
+          promise: () => send({ call }),
+          content: false,
+          onValue: Effect.succeed,
+          onError: (cause) => Effect.fail(failures.fromUnknown(cause)),
+          onExpired: (expired) => Effect.fail(failures.expired(expired))
+        }),
+        () =>
+          Effect.sync(() => {
+            patience.end()
+            // After a success nothing is left to abort. After a failure there may be: the SDK may have given up on a
+            // response that it had not read to its end.
+            call.abort()
+          })
       )
     })
 
@@ -44,30 +53,27 @@ export const make = (options: { readonly limits: Limits; readonly region: string
     progress: () => Progress<Event>,
     send: (options: CallOptions) => Promise<AsyncIterable<Event> | undefined>
   ): Stream.Stream<Event, BedrockError> =>
-    Stream.unwrap(Effect.gen(function*() {
-      const observer = yield* CallObserver
-      const call = yield* Effect.acquireRelease(
-        Effect.sync(() => new Call(observer)),
-        (call) => Effect.sync(() => call.abort())
-      )
+    Stream.unwrap(Effect.withFiber((fiber) => {
+      const call = new Call(fiber.getRef(CallObserver))
+      const patience = new Patience(limits, fiber.context)
       const failures = new Failures(operation, input.modelId, region, call)
-      const start = Effect.map(
-        Effect.tryPromise({ try: () => send({ call }), catch: failures.fromUnknown }),
-        (events) => sourceOf(events, failures)
+      return Effect.as(
+        Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            patience.end()
+            call.abort()
+          })
+        ),
+        assemble(() => send({ call }).then(iteratorOf), progress(), patience, failures)
       )
-      return assemble(start, progress(), new Patience(limits), failures)
     }))
 
   return { unary, stream }
 }
 
-const sourceOf = <Event>(events: AsyncIterable<Event> | undefined, failures: Failures): Source<Event> => {
-  if (events === undefined) return { next: Effect.undefined }
-  const iterator = events[Symbol.asyncIterator]()
-  return {
-    next: Effect.map(
-      Effect.tryPromise({ try: () => iterator.next(), catch: failures.fromUnknown }),
-      (result) => result.done === true ? undefined : result.value
-    )
-  }
+const iteratorOf = <Event>(events: AsyncIterable<Event> | undefined): AsyncIterator<Event> =>
+  (events ?? nothing)[Symbol.asyncIterator]()
+
+const nothing: AsyncIterable<never> = {
+  [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) })
 }

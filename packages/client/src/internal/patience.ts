@@ -1,5 +1,8 @@
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Timeouts from "../Timeouts.ts"
 
 /**
@@ -27,6 +30,9 @@ export const limitsOf = (timeouts: Timeouts.Timeouts | undefined, defaults: Requ
 }
 
 /** @internal */
+export const unlimited: Limits = { connect: Infinity, firstToken: Infinity, betweenTokens: Infinity, call: Infinity }
+
+/** @internal */
 export interface Expired {
   readonly kind: Timeouts.Kind
   /** The limit as it was set, in milliseconds. */
@@ -34,45 +40,128 @@ export interface Expired {
 }
 
 /**
- * What is left of one call's patience. Only waiting uses it up.
+ * One wait for a promise, and what follows from each of its ends.
+ *
+ * @internal
+ */
+export interface Wait<P, A, E> {
+  readonly promise: () => Promise<P>
+  /** Whether any content of the answer was seen before. */
+  readonly content: boolean
+  readonly onValue: (value: P) => Effect.Effect<A, E>
+  readonly onError: (cause: unknown) => Effect.Effect<A, E>
+  readonly onExpired: (expired: Expired) => Effect.Effect<A, E>
+}
+
+interface Current {
+  readonly deadline: number
+  readonly expire: () => void
+}
+
+/**
+ * The patience of one call: only waiting uses it up.
+ *
+ * A stream waits hundreds of times, so there is not a timer for each wait but one watchman for all: a fiber that sleeps
+ * until the deadline of the wait that called it, and on waking looks for the deadline of the wait that there is then.
+ * (`Effect.timeout` for each event costs as much as half of what the SDK takes to decode it.)
  *
  * @internal
  */
 export class Patience {
   readonly #limits: Limits
+  readonly #context: Context.Context<never>
+  readonly #clock: Clock.Clock
   #waited = 0
+  #current: Current | undefined
+  #watchman: Fiber.Fiber<void> | undefined
+  #wakesAt = Infinity
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, context: Context.Context<never>) {
     this.#limits = limits
+    this.#context = context
+    this.#clock = Context.get(context, Clock.Clock)
   }
 
-  /** Lets `effect` take as long as the rarest of the limits that hold now; `expired` says which one that was. */
-  wait<A, E, R>(
-    content: boolean,
-    effect: Effect.Effect<A, E, R>,
-    expired: (expired: Expired) => Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E, R> {
-    return Effect.clockWith((clock) => {
-      const { betweenTokens, call, firstToken } = this.#limits
-      const near = content ? betweenTokens : firstToken - this.#waited
-      const far = call - this.#waited
-      const duration = Math.min(near, far)
-      const started = clock.monotonicTimeNanosUnsafe()
-      const waiting = duration === Infinity ? effect : Effect.timeoutOrElse(effect, {
-        duration,
-        orElse: () =>
-          expired(
-            far < near
-              ? { kind: "call", millis: call }
-              : content
-              ? { kind: "between-tokens", millis: betweenTokens }
-              : { kind: "first-token", millis: firstToken }
-          )
-      })
-      return Effect.map(waiting, (value) => {
-        this.#waited += Number(clock.monotonicTimeNanosUnsafe() - started) / 1e6
-        return value
+  wait<P, A, E>(wait: Wait<P, A, E>): Effect.Effect<A, E> {
+    return Effect.callback<A, E>((resume) => {
+      const started = this.#now()
+      let ended = false
+      const end = (next: () => Effect.Effect<A, E>) => {
+        if (ended) return
+        ended = true
+        this.#waited += this.#now() - started
+        this.#current = undefined
+        resume(Effect.suspend(next))
+      }
+      this.#await(wait.content, started, (expired) => end(() => wait.onExpired(expired)))
+      try {
+        wait.promise().then(
+          (value) => end(() => wait.onValue(value)),
+          (cause: unknown) => end(() => wait.onError(cause))
+        )
+      } catch (cause) {
+        end(() => wait.onError(cause))
+      }
+      return Effect.sync(() => {
+        ended = true
+        this.end()
       })
     })
+  }
+
+  /** The call is over. */
+  end(): void {
+    this.#current = undefined
+    this.#dismiss()
+  }
+
+  #await(content: boolean, started: number, expire: (expired: Expired) => void): void {
+    const { betweenTokens, call, firstToken } = this.#limits
+    const near = content ? betweenTokens : firstToken - this.#waited
+    const far = call - this.#waited
+    const left = Math.max(0, Math.min(near, far))
+    if (left === Infinity) return
+    const deadline = started + left
+    this.#current = {
+      deadline,
+      expire: () =>
+        expire(
+          far < near
+            ? { kind: "call", millis: call }
+            : content
+            ? { kind: "between-tokens", millis: betweenTokens }
+            : { kind: "first-token", millis: firstToken }
+        )
+    }
+    if (deadline < this.#wakesAt) {
+      this.#dismiss()
+      this.#wakesAt = deadline
+      this.#watchman = Effect.runForkWith(this.#context)(this.#watch(left))
+    }
+  }
+
+  #watch(millis: number): Effect.Effect<void> {
+    return Effect.flatMap(Effect.sleep(millis), () => {
+      const current = this.#current
+      const left = current === undefined ? 0 : current.deadline - this.#now()
+      if (current !== undefined && left > 0) {
+        this.#wakesAt = current.deadline
+        return this.#watch(left)
+      }
+      this.#watchman = undefined
+      this.#wakesAt = Infinity
+      current?.expire()
+      return Effect.void
+    })
+  }
+
+  #dismiss(): void {
+    this.#watchman?.interruptUnsafe()
+    this.#watchman = undefined
+    this.#wakesAt = Infinity
+  }
+
+  #now(): number {
+    return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 }

@@ -1,20 +1,17 @@
 import { type BedrockError, isBedrockError } from "@caprock/errors/BedrockError"
 import * as Effect from "effect/Effect"
-import * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type { Replies, StreamReplies, StreamReply } from "../BedrockClientTest.ts"
 import { CallObserver } from "../CallObserver.ts"
 import { Call } from "./call.ts"
 import { Failures } from "./failures.ts"
-import { Patience } from "./patience.ts"
+import { Patience, unlimited } from "./patience.ts"
 import type { Progress } from "./progress.ts"
-import { assemble, type Source } from "./streaming.ts"
+import { assemble } from "./streaming.ts"
 
 interface Input {
   readonly modelId?: string | undefined
 }
-
-const noLimits = { connect: Infinity, firstToken: Infinity, betweenTokens: Infinity, call: Infinity }
 
 /**
  * An operation that answers from its script. It lets the observer know of flush and response as the transport would: of
@@ -54,24 +51,27 @@ export const stream = <I extends Input, E>(
 ): (input: I) => Stream.Stream<E, BedrockError> => {
   const reply = player(operation, replies)
   return (input) =>
-    Stream.unwrap(Effect.gen(function*() {
-      const call = new Call(yield* CallObserver)
+    Stream.unwrap(Effect.withFiber((fiber) => {
+      const call = new Call(fiber.getRef(CallObserver))
       record(input)
       const next: StreamReply<E> = reply(input)
       if (isBedrockError(next)) {
         failed(call, next)
-        return Stream.fail(next)
+        return Effect.succeed(Stream.fail(next))
       }
       answered(call)
       const events = Stream.isStream(next) ? next : Stream.fromIterable(next).pipe(
         Stream.mapEffect((event) => isBedrockError(event) ? Effect.fail(event) : Effect.succeed(event))
       )
-      const source = yield* sourceOf(events)
-      return assemble(
-        Effect.succeed(source),
-        progress(),
-        new Patience(noLimits),
-        new Failures(operation, input.modelId, undefined, call)
+      const iterator = Stream.toAsyncIterableWith(events, fiber.context)[Symbol.asyncIterator]()
+      return Effect.as(
+        Effect.addFinalizer(() => Effect.promise<unknown>(() => iterator.return?.() ?? Promise.resolve())),
+        assemble(
+          () => Promise.resolve(iterator),
+          progress(),
+          new Patience(unlimited, fiber.context),
+          new Failures(operation, input.modelId, undefined, call)
+        )
       )
     }))
 }
@@ -95,20 +95,3 @@ const failed = (call: Call, error: BedrockError): void => {
   if (error.httpStatus !== undefined) call.responded({ statusCode: error.httpStatus, headers: {} })
   else if (error.attempts > 0) call.flushed()
 }
-
-const sourceOf = <E>(events: Stream.Stream<E, BedrockError>) =>
-  Effect.map(Stream.toPull(events), (pull): Source<E> => {
-    let ready: ReadonlyArray<E> = []
-    let at = 0
-    const next: Source<E>["next"] = Effect.suspend(() =>
-      at < ready.length ? Effect.succeed(ready[at++]) : Pull.catchDone(
-        Effect.flatMap(pull, (events) => {
-          ready = events
-          at = 0
-          return next
-        }),
-        () => Effect.undefined
-      )
-    )
-    return { next }
-  })

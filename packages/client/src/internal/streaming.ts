@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type { Failures } from "./failures.ts"
-import type { Patience } from "./patience.ts"
+import type { Expired, Patience } from "./patience.ts"
 import type { Progress } from "./progress.ts"
 
 // Once an answer is whole nothing more is owed, but reading on to the end of the response lets the connection be used
@@ -13,52 +13,59 @@ import type { Progress } from "./progress.ts"
 const endMillis = 1_000
 
 /**
- * A source of events: each run of `next` gives one, or `undefined` at the end.
- *
- * @internal
- */
-export interface Source<Event> {
-  readonly next: Effect.Effect<Event | undefined, BedrockError>
-}
-
-/**
- * Turns a source into a stream that succeeds only when the whole answer was seen. One event is in flight at a time, and
- * the next is asked for when the consumer wants it: a slow consumer holds the connection, not a buffer.
+ * Turns the SDK's iterator into a stream that succeeds only when the whole answer was seen. One event is asked for at a
+ * time, when the consumer wants it: a slow consumer holds the connection, not a buffer.
  *
  * @internal
  */
 export const assemble = <Event>(
-  start: Effect.Effect<Source<Event>, BedrockError>,
+  start: () => Promise<AsyncIterator<Event>>,
   progress: Progress<Event>,
   patience: Patience,
   failures: Failures
 ): Stream.Stream<Event, BedrockError> => {
-  const expired = (reason: Parameters<Failures["expired"]>[0]) => Effect.fail(failures.expired(reason))
-  const after = (next: Source<Event>["next"]): Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, BedrockError> => {
-    const live = Effect.flatMap(
-      Effect.mapError(
-        Effect.suspend(() => patience.wait<Event | undefined, BedrockError, never>(progress.content(), next, expired)),
-        (error) => failures.interrupted(progress, error)
-      ),
-      (event): Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, BedrockError> => {
-        if (event === undefined) return progress.endsWell() ? Cause.done() : Effect.fail(failures.interrupted(progress))
-        progress.observe(event)
-        return Effect.succeed(Arr.of(event))
-      }
-    )
-    // However it ends now, the caller has everything.
-    const rest = next.pipe(
-      Effect.timeoutOption(endMillis),
+  type Next = Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, BedrockError>
+
+  const cut = (error: BedrockError): Effect.Effect<never, BedrockError> =>
+    Effect.fail(failures.interrupted(progress, error))
+  const onExpired = (expired: Expired) => cut(failures.expired(expired))
+  const onError = (cause: unknown) => cut(failures.fromUnknown(cause))
+
+  const live = (iterator: AsyncIterator<Event>): Next =>
+    patience.wait<IteratorResult<Event>, Arr.NonEmptyReadonlyArray<Event>, BedrockError | Cause.Done>({
+      promise: () => iterator.next(),
+      content: progress.content(),
+      onValue: (result) => {
+        if (result.done === true) {
+          return progress.endsWell()
+            ? Cause.done()
+            : Effect.fail(failures.interrupted(progress))
+        }
+        progress.observe(result.value)
+        return Effect.succeed(Arr.of(result.value))
+      },
+      onError,
+      onExpired
+    })
+
+  // However it ends now, the caller has everything.
+  const rest = (iterator: AsyncIterator<Event>): Next =>
+    Effect.tryPromise(() => iterator.next()).pipe(
+      Effect.timeout(endMillis),
       Effect.matchEffect({
         onFailure: () => Cause.done(),
-        onSuccess: (event) =>
-          event._tag === "None" || event.value === undefined ? Cause.done() : Effect.succeed(Arr.of(event.value))
+        onSuccess: (result) => result.done === true ? Cause.done() : Effect.succeed(Arr.of(result.value))
       })
     )
-    return Effect.suspend(() => progress.complete() ? rest : live)
-  }
-  return Stream.unwrap(Effect.map(
-    patience.wait(false, start, expired),
-    (source) => Stream.fromPull(Effect.succeed(after(source.next)))
-  ))
+
+  return Stream.unwrap(patience.wait({
+    promise: start,
+    content: false,
+    onValue: (iterator) =>
+      Effect.succeed(Stream.fromPull(Effect.succeed(
+        Effect.suspend(() => progress.complete() ? rest(iterator) : live(iterator))
+      ))),
+    onError,
+    onExpired
+  }))
 }

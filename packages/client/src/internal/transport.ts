@@ -168,6 +168,7 @@ class Exchange {
   readonly #call: Call
   readonly #outcome: Outcome
   #ready = false
+  #ended = false
 
   constructor(shared: Shared, request: HttpRequest, call: Call, outcome: Outcome) {
     this.#shared = shared
@@ -190,9 +191,9 @@ class Exchange {
     // for a write that failed, too: on a socket that never was ready.
     outgoing.once("finish", () => this.#ready && this.#guarded(() => this.#call.flushed()))
     outgoing.once("response", (response) => this.#onResponse(response))
-    outgoing.on("error", (error) => this.#end(() => this.#outcome.reject(error)))
+    outgoing.on("error", (error) => this.#end(() => error))
     outgoing.once("close", () => {
-      this.#end(() => this.#outcome.reject(abortError("The connection was closed.")))
+      this.#end(() => abortError("The connection was closed."))
       // The agent takes the socket back right after this event.
       queueMicrotask(this.#outcome.released)
     })
@@ -231,8 +232,8 @@ class Exchange {
   #onResponse(response: Http.IncomingMessage): void {
     // Someone has to listen: an error after the reader has left must not end the process.
     response.on("error", () => {})
-    response.once("end", () => this.#end(() => {}))
-    response.once("close", () => this.#end(() => {}))
+    response.once("end", () => this.#end())
+    response.once("close", () => this.#end())
     const head = { statusCode: response.statusCode ?? 0, headers: headersOf(response.headers) }
     if (!this.#guarded(() => this.#call.responded(head))) return
     this.#outcome.resolve(
@@ -245,13 +246,16 @@ class Exchange {
     if (this.#ready && this.#request.writableEnded) this.#guarded(() => this.#call.flushed())
     this.#request.destroy()
     // A request that still waits for a socket reports nothing when it is destroyed.
-    this.#end(() => this.#outcome.reject(abortError(message)))
+    this.#end(() => abortError(message))
   }
 
-  #end(settle: () => void): void {
+  // Only the first end counts. `reason` says why there will be no response, unless there was one.
+  #end(reason?: () => unknown): void {
+    if (this.#ended) return
+    this.#ended = true
     this.#call.settled()
-    settle()
     this.#outcome.ended()
+    if (reason !== undefined) this.#outcome.reject(reason())
   }
 
   // An observer's exception fails the call instead of the process.
@@ -261,7 +265,7 @@ class Exchange {
       return true
     } catch (cause) {
       this.#request.destroy()
-      this.#end(() => this.#outcome.reject(cause))
+      this.#end(() => cause)
       return false
     }
   }
