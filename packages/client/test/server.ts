@@ -5,6 +5,7 @@ import { EventStreamCodec } from "@smithy/core/event-streams"
 import { fromUtf8, toUtf8 } from "@smithy/core/serde"
 import { Effect } from "effect"
 import * as Http from "node:http"
+import * as Https from "node:https"
 import type { AddressInfo, Socket } from "node:net"
 
 const codec = new EventStreamCodec(toUtf8, fromUtf8)
@@ -76,17 +77,19 @@ export interface Server {
 
 /** `handle` gets each request once its body has been read. */
 export const server = (
-  handle: (request: Http.IncomingMessage, response: Http.ServerResponse, body: string) => void
+  handle: (request: Http.IncomingMessage, response: Http.ServerResponse, body: string) => void,
+  tls?: { readonly cert: string; readonly key: string }
 ) =>
   Effect.acquireRelease(
     Effect.callback<Server & { readonly close: Effect.Effect<void> }>((resume) => {
       const open = new Set<Socket>()
       let opened = 0
-      const server = Http.createServer((request, response) => {
+      const listener: Http.RequestListener = (request, response) => {
         const parts: Array<Buffer> = []
         request.on("data", (part) => parts.push(part))
         request.on("end", () => handle(request, response, Buffer.concat(parts).toString()))
-      })
+      }
+      const server = tls === undefined ? Http.createServer(listener) : Https.createServer(tls, listener)
       server.on("connection", (socket) => {
         opened++
         open.add(socket)
@@ -96,7 +99,7 @@ export const server = (
       server.listen(0, "127.0.0.1", () => {
         const { port } = server.address() as AddressInfo
         resume(Effect.succeed({
-          url: `http://127.0.0.1:${port}`,
+          url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`,
           open,
           opened: () => opened,
           close: Effect.callback<void>((resume) => {
