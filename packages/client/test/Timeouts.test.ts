@@ -1,8 +1,9 @@
 import type { Timeouts } from "@caprock/client"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Stream } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import type * as Http from "node:http"
 import * as Net from "node:net"
 import { clientOf, eventually, frames, request, server, startStream } from "./server.ts"
 
@@ -11,7 +12,7 @@ const silent = (timeouts: Timeouts.Timeouts | undefined, frames: ReadonlyArray<U
     const arrived = yield* Deferred.make<void>()
     const { open, url } = yield* server((_request, response) => {
       if (frames.length > 0) startStream(response).write(Buffer.concat(frames))
-      Effect.runFork(Deferred.succeed(arrived, undefined))
+      Deferred.doneUnsafe(arrived, Exit.void)
     })
     const client = yield* clientOf(url, { timeouts })
     return { client, open, arrived: Deferred.await(arrived) }
@@ -72,6 +73,79 @@ describe("Timeouts", () => {
       if (reason._tag !== "InterruptedStreamError") return assert.fail(reason.message)
       assert.strictEqual(reason.partial.text, "Hel")
       assert.strictEqual(reason.origin?._tag === "TimeoutError" && reason.origin.kind, "between-tokens")
+      yield* eventually(() => open.size === 0)
+    }))
+
+  /** A stream whose server says the next frame when it is told to. */
+  const told = (timeouts: Timeouts.Timeouts) =>
+    Effect.gen(function*() {
+      let response: Http.ServerResponse | undefined
+      const { open, url } = yield* server((_request, response_) => {
+        response = response_
+        startStream(response_).flushHeaders()
+      })
+      const client = yield* clientOf(url, { timeouts })
+      let received = 0
+      const fiber = yield* client.converseStream(request).pipe(
+        Stream.runForEach(() => Effect.sync(() => received++)),
+        Effect.forkChild
+      )
+      yield* eventually(() => response !== undefined)
+      const say = (frame: Uint8Array) =>
+        Effect.gen(function*() {
+          const before = received
+          response?.write(frame)
+          yield* eventually(() => received > before)
+        })
+      return { fiber, open, say, error: Effect.flip(Fiber.join(fiber)) }
+    })
+
+  it.effect("first-token: all the waiting before the first content counts, whatever else comes", () =>
+    Effect.gen(function*() {
+      const { fiber, error, say } = yield* told({ firstToken: "30 seconds" })
+      yield* TestClock.adjust("20 seconds")
+      yield* say(frames.start)
+      yield* TestClock.adjust("9 seconds")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const { reason } = yield* error
+      assert.strictEqual(reason._tag === "TimeoutError" && reason.kind, "first-token")
+    }))
+
+  it.effect("between-tokens: counts from the last token", () =>
+    Effect.gen(function*() {
+      const { fiber, error, say } = yield* told({ betweenTokens: "5 seconds" })
+      yield* TestClock.adjust("10 minutes")
+      for (const text of ["a", "b", "c"]) {
+        yield* say(frames.text(text))
+        yield* TestClock.adjust("4 seconds")
+      }
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const { reason } = yield* error
+      assert.strictEqual(reason._tag === "InterruptedStreamError" && reason.partial.text, "abc")
+    }))
+
+  it.effect("call: all the waiting of a stream counts", () =>
+    Effect.gen(function*() {
+      const { fiber, error, say } = yield* told({ call: "10 seconds", betweenTokens: "5 seconds" })
+      for (const text of ["a", "b", "c"]) {
+        yield* say(frames.text(text))
+        yield* TestClock.adjust("3 seconds")
+      }
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const { reason } = yield* error
+      if (reason._tag !== "InterruptedStreamError") return assert.fail(reason.message)
+      assert.strictEqual(reason.origin?._tag === "TimeoutError" && reason.origin.kind, "call")
+    }))
+
+  it.effect("a whole answer is not lost because the server does not end the response", () =>
+    Effect.gen(function*() {
+      const { fiber, open, say } = yield* told({})
+      for (const frame of [frames.start, frames.text("a"), frames.stop, frames.metadata]) yield* say(frame)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(fiber)
       yield* eventually(() => open.size === 0)
     }))
 

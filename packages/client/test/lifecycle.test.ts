@@ -1,7 +1,19 @@
 import { CallObserver } from "@caprock/client"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
-import { answer, clientOf, eventually, frames, request, sendJson, server, startStream } from "./server.ts"
+import type * as Net from "node:net"
+import {
+  answer,
+  clientOf,
+  eventually,
+  frames,
+  onCreated,
+  request,
+  sendJson,
+  server,
+  startStream,
+  turns
+} from "./server.ts"
 
 const active = (name: string) => process.getActiveResourcesInfo().filter((active) => active === name).length
 
@@ -10,7 +22,7 @@ describe("interruption", () => {
     Effect.gen(function*() {
       const arrived = yield* Deferred.make<void>()
       const { open, url } = yield* server(() => {
-        Effect.runFork(Deferred.succeed(arrived, undefined))
+        Deferred.doneUnsafe(arrived, Exit.void)
       })
       const client = yield* clientOf(url)
       const fiber = yield* Effect.forkChild(client.converse(request))
@@ -22,14 +34,17 @@ describe("interruption", () => {
 
   it.effect("before the request was made sends nothing", () =>
     Effect.gen(function*() {
-      let requests = 0
+      const arrived: Array<string> = []
       let seen = 0
       const asked = yield* Deferred.make<void>()
       let give: (credentials: { accessKeyId: string; secretAccessKey: string }) => void = () => {}
-      const { opened, url } = yield* server(() => requests++)
+      const { url } = yield* server((_incoming, response, body) => {
+        arrived.push(JSON.parse(body).messages[0].content[0].text)
+        sendJson(response, answer)
+      })
       const client = yield* clientOf(url, {
         credentials: () => {
-          Effect.runFork(Deferred.succeed(asked, undefined))
+          Deferred.doneUnsafe(asked, Exit.void)
           return new Promise((resolve) => {
             give = resolve
           })
@@ -40,31 +55,17 @@ describe("interruption", () => {
         Effect.forkChild
       )
       yield* Deferred.await(asked)
+      // The second waits for the same credentials, behind the first.
+      const second = yield* Effect.forkChild(
+        client.converse({ ...request, messages: [{ role: "user", content: [{ text: "second" }] }] })
+      )
+      yield* turns()
       yield* Fiber.interrupt(fiber)
       give({ accessKeyId: "a", secretAccessKey: "b" })
-      for (let i = 0; i < 20; i++) {
-        yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
-      }
-      assert.deepStrictEqual([requests, seen, opened()], [0, 0, 0])
-    }))
-
-  it.effect("in the turn in which the request was written counts as flushed", () =>
-    Effect.gen(function*() {
-      const { url } = yield* server((_request, response) => sendJson(response, answer))
-      const client = yield* clientOf(url)
-      yield* client.converse(request)
-      const seen: Array<string> = []
-      // The second request goes out on the pooled connection; interrupt as soon as the socket has it.
-      const fiber = yield* client.converse(request).pipe(
-        Effect.provideService(CallObserver.CallObserver, {
-          onFlushed: () => seen.push("flushed"),
-          onResponse: () => seen.push("response")
-        }),
-        Effect.forkChild
-      )
-      yield* eventually(() => seen.length > 0)
-      yield* Fiber.interrupt(fiber)
-      assert.strictEqual(seen.filter((entry) => entry === "flushed").length, 1)
+      yield* Fiber.join(second)
+      yield* turns()
+      assert.deepStrictEqual(arrived, ["second"])
+      assert.strictEqual(seen, 0)
     }))
 
   it.effect("of a stream closes the connection at once", () =>
@@ -106,6 +107,8 @@ describe("closing the client", () => {
         response.end(Buffer.concat([frames.start, frames.text("a"), frames.stop, frames.metadata]))
       })
       const [socketsBefore, timersBefore] = [active("TCPSocketWrap"), active("Timeout")]
+      const sockets = new Set<Net.Socket>()
+      yield* onCreated((request) => request.once("socket", (socket) => sockets.add(socket)))
       const scope = yield* Scope.make()
       const client = yield* Scope.provide(clientOf(url), scope)
       yield* Effect.forEach([1, 2, 3], () =>
@@ -114,6 +117,10 @@ describe("closing the client", () => {
       })
       assert.isAbove(open.size, 0)
       yield* Scope.close(scope, Exit.void)
+      assert.isAbove(sockets.size, 0)
+      for (const socket of sockets) {
+        assert.isTrue(socket.closed)
+      }
       // The server's ends of the connections close when it hears of it.
       yield* eventually(() =>
         open.size === 0
@@ -126,7 +133,7 @@ describe("closing the client", () => {
     Effect.gen(function*() {
       const arrived = yield* Deferred.make<void>()
       const { open, opened, url } = yield* server(() => {
-        Effect.runFork(Deferred.succeed(arrived, undefined))
+        Deferred.doneUnsafe(arrived, Exit.void)
       })
       const scope = yield* Scope.make()
       const client = yield* Scope.provide(clientOf(url, { maxConnections: 1 }), scope)
@@ -171,6 +178,10 @@ describe("the pool", () => {
           return answered === 60
         })
         yield* Fiber.join(fiber)
+        const last = yield* Effect.forkChild(client.converse(request))
+        yield* eventually(() => held.length === 1)
+        held[0]?.()
+        yield* Fiber.join(last)
         assert.strictEqual(opened(), expected)
       }
     }))

@@ -4,6 +4,7 @@ import { BedrockClient } from "@caprock/client"
 import { EventStreamCodec } from "@smithy/core/event-streams"
 import { fromUtf8, toUtf8 } from "@smithy/core/serde"
 import { Effect } from "effect"
+import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type { AddressInfo, Socket } from "node:net"
@@ -131,3 +132,18 @@ export const eventually = (condition: () => boolean): Effect.Effect<void> =>
     }
     look()
   })
+
+/** Lets what is under way in the event loop go on for some turns. */
+export const turns = (count = 20): Effect.Effect<void> =>
+  Effect.repeat(Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void))), { times: count })
+
+/** Looks at each request of this process in the very moment in which Node makes it. */
+export const onCreated = (look: (request: Http.ClientRequest) => void) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const listener = (message: unknown) => look(Reflect.get(Object(message), "request"))
+      subscribe("http.client.request.created", listener)
+      return listener
+    }),
+    (listener) => Effect.sync(() => unsubscribe("http.client.request.created", listener))
+  )

@@ -3,7 +3,18 @@ import type { BedrockError } from "@caprock/errors/BedrockError"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema, Stream } from "effect"
 import type * as Http from "node:http"
-import { chunk, clientOf, eventually, exception, frames, request, server, startStream, unmodelled } from "./server.ts"
+import {
+  chunk,
+  clientOf,
+  event,
+  eventually,
+  exception,
+  frames,
+  request,
+  server,
+  startStream,
+  unmodelled
+} from "./server.ts"
 
 type Ending = (response: Http.ServerResponse) => void
 
@@ -75,6 +86,21 @@ describe("converseStream", () => {
     Effect.gen(function*() {
       const reason = interrupted(failure(yield* run([frames.start, frames.text("a"), frames.metadata], end)))
       assert.deepStrictEqual(reason.partial, { text: "a", usage: { inputTokens: 7, outputTokens: 3 } })
+    }))
+
+  it.effect("carries the input of the tool call that was being written, and of no other", () =>
+    Effect.gen(function*() {
+      const start = event("contentBlockStart", {
+        contentBlockIndex: 1,
+        start: { toolUse: { toolUseId: "t", name: "f" } }
+      })
+      const input = (input: string) =>
+        event("contentBlockDelta", { contentBlockIndex: 1, delta: { toolUse: { input } } })
+      const first = [frames.start, start, input("{\"a\":"), input("1}"), frames.blockStop]
+      const one = interrupted(failure(yield* run([frames.start, start], end)))
+      assert.deepStrictEqual([one.content, one.partial], [true, { text: "", toolInput: "" }])
+      const two = interrupted(failure(yield* run([...first, start, input("{\"b\"")], end)))
+      assert.strictEqual(two.partial.toolInput, "{\"b\"")
     }))
 
   it.effect("does not mind how the connection ends after a whole answer", () =>

@@ -1,22 +1,21 @@
 import { CallObserver } from "@caprock/client"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
-import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import type * as Http from "node:http"
 import * as Tls from "node:tls"
 import { selfSigned } from "./certificate.ts"
-import { answer, clientOf, eventually, frames, request, sendJson, server, startStream } from "./server.ts"
-
-/** Looks at each request of this process in the very moment in which Node makes it. */
-const onCreated = (look: (request: Http.ClientRequest) => void) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const listener = (message: unknown) => look(Reflect.get(Object(message), "request"))
-      subscribe("http.client.request.created", listener)
-      return listener
-    }),
-    (listener) => Effect.sync(() => unsubscribe("http.client.request.created", listener))
-  )
+import {
+  answer,
+  clientOf,
+  eventually,
+  frames,
+  onCreated,
+  request,
+  sendJson,
+  server,
+  startStream,
+  turns
+} from "./server.ts"
 
 const recording = () => {
   const seen: Array<string> = []
@@ -76,7 +75,7 @@ describe("transport", () => {
       const fiber = yield* Effect.forkChild(watch(client.converse(asking("second"))))
       yield* Fiber.await(fiber)
       // The connection that was meant for it goes back, and serves the next one.
-      yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+      yield* turns()
       yield* client.converse(asking("third"))
       assert.deepStrictEqual(seen, [])
       assert.deepStrictEqual(arrived, ["first", "third"])
@@ -100,7 +99,7 @@ describe("transport", () => {
       })
       // The SDK signs each of them before it asks for a connection.
       for (let i = 0; i < 20; i++) {
-        yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+        yield* turns()
       }
       yield* Fiber.interrupt(rest[0]?.fiber ?? first)
       for (let i = 0; i < 3; i++) {

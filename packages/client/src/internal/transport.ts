@@ -75,9 +75,9 @@ export const make = (options: Options): Transport => {
   const released = (): void => {
     connections--
     for (const next of waiting) {
+      if (connections >= options.maxConnections) return
       waiting.delete(next)
       start(next)
-      if (connections >= options.maxConnections) return
     }
   }
 
@@ -230,7 +230,8 @@ class Exchange {
   }
 
   #onResponse(response: Http.IncomingMessage): void {
-    // Someone has to listen: an error after the reader has left must not end the process.
+    // Someone has to listen: an error after the reader has left must not end the process. (Node 24 sees to it by itself,
+    // but does not promise it.)
     response.on("error", () => {})
     response.once("end", () => this.#end())
     response.once("close", () => this.#end())
