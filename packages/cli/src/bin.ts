@@ -8,6 +8,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Cli from "./Cli.ts"
+import { demo } from "./commands/demo.ts"
 import { emulate } from "./commands/emulate.ts"
 import { run } from "./commands/run.ts"
 import * as ExitCode from "./ExitCode.ts"
@@ -16,7 +17,8 @@ import * as Signals from "./Signals.ts"
 // One line per subcommand.
 const commands = [
   run,
-  emulate
+  emulate,
+  demo
 ] as const
 
 Cli.root.pipe(
