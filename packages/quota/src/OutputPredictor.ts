@@ -91,6 +91,7 @@ export interface Lengths {
 
 interface Sums {
   booked: number
+  worst: number
   mean: number
   variance: number
   third: number
@@ -156,7 +157,7 @@ export const empty = (options?: {
   },
   tables: new Map(),
   flights: [],
-  sums: { booked: 0, mean: 0, variance: 0, third: 0, error: 0 },
+  sums: { booked: 0, worst: 0, mean: 0, variance: 0, third: 0, error: 0 },
   assessedAt: Number.NEGATIVE_INFINITY,
   changes: 0
 })
@@ -226,13 +227,14 @@ export const book = (
   flight.since = now
   assess(lengths, flight, now)
   const { sums } = lengths
-  const lacking = sums.mean + flight.mean + marginOf(
+  const margin = marginOf(
     lengths.z,
     sums.variance + flight.variance,
     sums.third + flight.third,
     sums.error + flight.error
-  ) - sums.booked
-  flight.booked = Math.max(flight.mean, lacking)
+  )
+  const needed = Math.min(sums.worst + burndown * maxTokens, sums.mean + flight.mean + margin)
+  flight.booked = Math.max(flight.mean, needed - sums.booked)
   flight.index = lengths.flights.push(flight) - 1
   count(sums, flight, 1)
   lengths.changes++
@@ -287,12 +289,44 @@ export const observe = (
   answers.millis += (millis - answers.millis) / Math.min(answers.count, 64)
 }
 
+/**
+ * What is known and what is in flight, for displays and tests.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Snapshot {
+  /** Answers that are remembered. */
+  readonly samples: number
+  /** Requests that have booked and not ended, of models with a burndown above 1. */
+  readonly requests: number
+  /** What they booked for their output, what is expected of it, and what it can come to at most. */
+  readonly booked: number
+  readonly expected: number
+  readonly worst: number
+}
+
+/**
+ * What is known and what is in flight as of the last booking. Constant time.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const snapshot = ({ answers, flights, sums }: Lengths): Snapshot => ({
+  samples: Math.min(answers.count, windowSize),
+  requests: flights.length,
+  booked: sums.booked,
+  expected: sums.mean,
+  worst: sums.worst
+})
+
 // -----------------------------------------------------------------------------
 // What is in flight
 // -----------------------------------------------------------------------------
 
 const count = (sums: Sums, flight: Flight, sign: 1 | -1): void => {
   sums.booked += sign * flight.booked
+  sums.worst += sign * flight.burndown * flight.maxTokens
   sums.mean += sign * flight.mean
   sums.variance += sign * flight.variance
   sums.third += sign * flight.third
@@ -326,11 +360,14 @@ const tolerance = 1 / 8
 
 const assessAll = (lengths: Lengths, now: number): void => {
   const { answers, flights, sums } = lengths
-  if (lengths.changes < tolerance * flights.length && now - lengths.assessedAt < tolerance * answers.millis) return
+  // Before there is anything to assess by, age tells nothing.
+  const aged = answers.count >= minimumSamples && now - lengths.assessedAt > tolerance * answers.millis
+  if (!aged && lengths.changes < tolerance * flights.length) return
   lengths.assessedAt = now
   lengths.changes = 0
   // From nothing, so that no rounding adds up either.
   sums.booked =
+    sums.worst =
     sums.mean =
     sums.variance =
     sums.third =

@@ -20,11 +20,13 @@ export interface Bytes {
 
 export const fromArray = (bytes: Uint8Array): Bytes => ({ length: bytes.length, at: (index) => bytes[index] ?? 0 })
 
+/** The six bits of a character of either alphabet, `+/` or `-_`. */
 const sextet = (code: number): number => {
   if (code >= 97) return code - 71
+  if (code === 95) return 63
   if (code >= 65) return code - 65
   if (code >= 48) return code + 4
-  return code === 43 || code === 45 ? 62 : 63
+  return code === 47 ? 63 : 62
 }
 
 /** Reads single bytes out of base64 text, so that a header costs no decoding of megabytes. */

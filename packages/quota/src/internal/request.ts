@@ -30,6 +30,7 @@ const silent: ReadonlySet<string> = new Set([
   "media_type",
   "metadata",
   "model",
+  "parameters",
   "role",
   "schemaVersion",
   "signature",
@@ -48,17 +49,11 @@ const silent: ReadonlySet<string> = new Set([
   "type"
 ])
 
-/** Keys below which everything is JSON that the model reads. */
-const json: ReadonlySet<string> = new Set([
-  "arguments",
-  "input",
-  "inputSchema",
-  "input_schema",
-  "json",
-  "parameters",
-  "toolConfig",
-  "tools"
-])
+/** Keys of content below which everything is JSON that the model reads. */
+const json: ReadonlySet<string> = new Set(["arguments", "input", "json"])
+
+/** The same at the top of a request, where `input` is content and `parameters` are settings. */
+const topJson: ReadonlySet<string> = new Set(["toolConfig", "tools"])
 
 const kinds: ReadonlyMap<string, Media.Kind> = new Map<string, Media.Kind>([
   ["image", "image"],
@@ -113,7 +108,7 @@ const entriesTokens = (
     if (silent.has(key)) continue
     const child = value[key]
     if (key === "s3Location") tokens += Media.tokensOf(ownKind ?? "document", undefined, undefined)
-    else if (json.has(key)) tokens += jsonTokens(child, depth + 1)
+    else if ((depth === 0 ? topJson : json).has(key)) tokens += jsonTokens(child, depth + 1)
     else if (key === "name" || key === "title" || key === "context") {
       tokens += contentTokens(child, undefined, undefined, depth + 1)
     } else tokens += contentTokens(child, kinds.get(key) ?? ownKind, ownFormat, depth + 1)

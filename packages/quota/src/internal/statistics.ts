@@ -31,16 +31,18 @@ export const widened = (z: number, samples: number): number => z * (1 + (z * z +
  * An upper quantile of the next value, from the values seen (sorted here, in place).
  *
  * The k-th largest of n is exceeded by the next with probability k/(n+1), whatever the distribution. Where n is too small
- * for the level, the largest is extended by a multiple of its lead over the second: c leads bring the probability down by
- * 1/(1+c) under an exponential tail (Rényi's spacings); lighter tails are covered better, heavier ones worse, which is why callers
- * cap the result by what is possible at all.
+ * for the level, the largest is extended by a multiple of its lead over the second: under an exponential tail, c leads bring
+ * the probability down to 2/((n+1)(2+c)), because the lead is exponential and independent of the second largest (Rényi). Lighter
+ * tails are covered better, heavier ones worse.
  */
 export const upperQuantile = (values: Float64Array, level: number): number => {
   values.sort()
   const n = values.length
-  const k = Math.floor((1 - level) * (n + 1) + 1e-9)
-  if (k >= 1) return values[Math.max(0, n - k)] ?? 0
+  const expected = (1 - level) * (n + 1)
+  // Rounding must not turn 1 into 0.
+  const k = Math.floor(expected + 1e-9)
   const largest = values[n - 1] ?? 0
-  const second = values[n - 2] ?? 0
-  return largest + (largest - second) * (1 / ((1 - level) * (n + 1)) - 1)
+  if (k >= 1) return values[n - k] ?? largest
+  const second = values[n - 2] ?? largest
+  return largest + (largest - second) * 2 * (1 / expected - 1)
 }
