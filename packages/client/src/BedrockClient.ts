@@ -53,6 +53,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Test from "./BedrockClientTest.ts"
@@ -138,11 +139,15 @@ export const defaultMaxConnections = 1_024
  */
 export const make = (options: Options = {}): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function*() {
+    const maxConnections = options.maxConnections ?? defaultMaxConnections
+    if (!(maxConnections >= 1)) {
+      return yield* Effect.die(new RangeError(`maxConnections must be at least 1, and is ${maxConnections}`))
+    }
     const limits = limitsOf(options.timeouts, Timeouts.defaults)
     const transport = yield* Effect.acquireRelease(
       Effect.sync(() =>
         Transport.make({
-          maxConnections: options.maxConnections ?? defaultMaxConnections,
+          maxConnections,
           connectMillis: Number.isFinite(limits.connect) ? limits.connect : 0
         })
       ),
@@ -208,6 +213,10 @@ const configurationOf = (options: Options, transport: Transport.Transport): Bedr
  */
 export const layer = (options: Options = {}): Layer.Layer<BedrockClient> => Layer.effect(BedrockClient, make(options))
 
+const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+
+const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> => Config.withDefault(config, undefined)
+
 /**
  * The options as they are found in configuration, all optional: `BEDROCK_REGION`, `BEDROCK_ENDPOINT`, `BEDROCK_TOKEN`,
  * `BEDROCK_PROFILE`, `BEDROCK_MAX_CONNECTIONS`, and `BEDROCK_TIMEOUT_CONNECT`, `BEDROCK_TIMEOUT_FIRST_TOKEN`,
@@ -221,7 +230,7 @@ export const config: Config.Config<Options> = Config.all({
   endpoint: optional(Config.NonEmptyString("ENDPOINT")),
   token: optional(Config.Redacted("TOKEN")),
   profile: optional(Config.NonEmptyString("PROFILE")),
-  maxConnections: optional(Config.Int("MAX_CONNECTIONS")),
+  maxConnections: optional(Config.schema(PositiveInt, "MAX_CONNECTIONS")),
   timeouts: Config.all({
     connect: optional(Config.Duration("CONNECT")),
     firstToken: optional(Config.Duration("FIRST_TOKEN")),
@@ -229,10 +238,6 @@ export const config: Config.Config<Options> = Config.all({
     call: optional(Config.Duration("CALL"))
   }).pipe(Config.nested("TIMEOUT"))
 }).pipe(Config.nested("BEDROCK"))
-
-function optional<A>(config: Config.Config<A>): Config.Config<A | undefined> {
-  return Config.withDefault(config, undefined)
-}
 
 /**
  * {@link layer}, with its options read from configuration.

@@ -133,7 +133,18 @@ describe("BedrockClient", () => {
       assert.strictEqual(all.token && Redacted.value(all.token), "secret")
       assert.strictEqual(all.maxConnections, 5)
       assert.deepStrictEqual(all.timeouts?.firstToken, Duration.seconds(90))
-      assert.strictEqual((yield* Effect.flip(read({ BEDROCK_MAX_CONNECTIONS: "many" })))._tag, "ConfigError")
+      for (const wrong of ["many", "0", "-1"]) {
+        const error = yield* Effect.flip(read({ BEDROCK_MAX_CONNECTIONS: wrong }))
+        assert.include(String(error), "MAX_CONNECTIONS")
+      }
+    }))
+
+  it.effect("refuses a pool without connections, in which every call would wait for ever", () =>
+    Effect.gen(function*() {
+      for (const maxConnections of [0, -1, NaN]) {
+        const exit = yield* Effect.exit(BedrockClient.make({ maxConnections }))
+        assert.include(String(exit), `maxConnections must be at least 1, and is ${maxConnections}`)
+      }
     }))
 
   it.effect("works as a layer, from options or from configuration", () =>
