@@ -187,7 +187,7 @@ export const fromBedrockError = (
   effort: Effort
 ): ResultLine => {
   const { reason } = error
-  const kind = "kind" in reason ? reason.kind : "limit" in reason ? reason.limit : undefined
+  const kind = kindOf(error)
   return {
     id: prompt.id,
     line: prompt.line,
@@ -200,6 +200,20 @@ export const fromBedrockError = (
     },
     ...rounded(effort)
   }
+}
+
+const kindOf = ({ reason }: BedrockError): string | undefined =>
+  "kind" in reason ? reason.kind : "limit" in reason ? reason.limit : undefined
+
+/**
+ * An error's reason and kind in one word, of which there is a bounded number.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const nameOf = (error: BedrockError): string => {
+  const kind = kindOf(error)
+  return kind === undefined ? error.reason._tag : `${error.reason._tag}/${kind}`
 }
 
 /**

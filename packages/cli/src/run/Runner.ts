@@ -162,27 +162,28 @@ export const run = (
         ),
         Deferred.await(call.drop)
       )
-      const finish = (result: Result.Result<Answer, BedrockError>) =>
-        Result.isSuccess(result)
-          ? Effect.tap(append([ResultLine.fromAnswer(prompt, result.success, effort)]), (written) =>
-            Effect.sync(() => {
-              if (!written) return
-              breaker.answered()
-              tally.answer(result.success.usage, result.success.stopReason)
-              tally.update(asked(bytes))
-            }))
-          : Effect.tap(append([ResultLine.fromBedrockError(prompt, result.failure, effort)]), (written) =>
-            Effect.sync(() => {
-              if (!written) return
-              tally.update((counts) => {
-                counts.failed += 1
-                asked(bytes)(counts)
-              })
-              tally.failure(result.failure.reason._tag)
-              if (breaker.failed(result.failure, prompt.model === options.defaults.model)) {
-                requestStop({ _tag: "Failure", failure: fatal(prompt.line, result.failure) })
-              }
-            }))
+      const finish = Effect.fnUntraced(function*(result: Result.Result<Answer, BedrockError>) {
+        const line = Result.isSuccess(result)
+          ? ResultLine.fromAnswer(prompt, result.success, effort)
+          : ResultLine.fromBedrockError(prompt, result.failure, effort)
+        if (!(yield* append([line]))) return
+        tally.update((counts) => {
+          counts.bytesDone += bytes
+          counts.bytesAsked += bytes
+        })
+        if (Result.isSuccess(result)) {
+          breaker.answered()
+          tally.answer(result.success.usage, result.success.stopReason)
+          return
+        }
+        const error = result.failure
+        const isFirst = tally.failure(ResultLine.nameOf(error))
+        if (breaker.failed(error, prompt.model === options.defaults.model)) {
+          requestStop({ _tag: "Failure", failure: fatal(prompt.line, error) })
+        } else if (isFirst) {
+          yield* progress.note(`line ${prompt.line}: ${error.message}`)
+        }
+      })
 
       return Effect.suspend(() => {
         calls.add(call)
@@ -283,11 +284,9 @@ export const run = (
             if (next !== undefined) bad.push(ResultLine.fromInputError(idOf(next), next))
             tally.update((counts) => {
               counts.bytesDone += bytes
-              if (next === undefined) return
-              counts.failed += 1
-              counts.badLines += 1
+              if (next !== undefined) counts.badLines += 1
             })
-            if (next !== undefined) tally.failure(next.kind)
+            if (next !== undefined && tally.failure(next.kind)) yield* progress.note(next.message)
             continue
           }
           if (!gate.isOpen()) {
@@ -319,11 +318,6 @@ export const run = (
     yield* Effect.catch(journal.sync, (failure) => Effect.sync(() => requestStop({ _tag: "Failure", failure })))
     return { stop, changedLines }
   }))
-
-const asked = (bytes: number) => (counts: { bytesDone: number; bytesAsked: number }) => {
-  counts.bytesDone += bytes
-  counts.bytesAsked += bytes
-}
 
 const isCut = (result: Result.Result<Answer, BedrockError> | undefined): boolean =>
   result !== undefined && Result.isFailure(result) && result.failure.reason._tag === "InterruptedStreamError" &&

@@ -72,8 +72,8 @@ export interface Tally {
   readonly move: (from: CallState | undefined, to: CallState | undefined, now: number) => void
   readonly event: (event: CallEvent, now: number) => void
   readonly answer: (usage: Usage, stopReason: string) => void
-  /** A line ended in an error, of a closed set of names. */
-  readonly failure: (name: string) => void
+  /** A line ended in an error, of a closed set of names. Returns whether it was the first of that name. */
+  readonly failure: (name: string) => boolean
   readonly failures: ReadonlyMap<string, number>
   /** Output tokens of the answers. */
   readonly outputs: histogram.Histogram
@@ -130,7 +130,10 @@ export const make = (options: { readonly maxConnections: number; readonly now: n
     outputs,
     failures,
     failure: (name) => {
-      failures.set(name, (failures.get(name) ?? 0) + 1)
+      const before = failures.get(name) ?? 0
+      failures.set(name, before + 1)
+      counts.failed += 1
+      return before === 0
     },
     update: (change) => change(counts),
     move: (from, to, now) => {
