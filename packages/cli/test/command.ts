@@ -6,7 +6,7 @@ import { Signals } from "@caprock/cli/Signals"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, Layer, Sink, Stdio, Stream } from "effect"
 import { Command } from "effect/cli"
-import { makeSignals } from "./support.ts"
+import type { makeSignals } from "./support.ts"
 
 const decoder = new TextDecoder()
 

@@ -9,13 +9,13 @@
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { CliFailure } from "../CliFailure.ts"
@@ -55,8 +55,8 @@ export class Journal extends Context.Service<Journal, {
   /** The ids that have an answer, and the lines of the input on which ids were seen. */
   readonly ids: IdTable.IdTable
   /**
-   * Writes lines. They are in the file when the effect ends, whole: if they can't be written whole, what was written is cut
-   * off again. After a failure the journal takes no more.
+   * Writes lines. They are in the file when the effect ends, whole; when it fails, none of them is. After a failure the
+   * journal takes no more.
    */
   readonly append: (results: ReadonlyArray<ResultLine.ResultLine>) => Effect.Effect<void, CliFailure>
   /** Waits until the file is on the disk. */
@@ -89,38 +89,84 @@ const nothing: Found = {
   tookOverFrom: undefined
 }
 
-/** One writer at a time; whoever waits is written together with the others that wait, in one write of whole lines. */
-const makeAppend = (write: (bytes: Uint8Array) => Effect.Effect<void, CliFailure>) => {
-  const turn = Semaphore.makeUnsafe(1)
-  let pending: Array<string> = []
-  let failure: CliFailure | undefined
-  const flush = Effect.suspend(() => {
-    if (failure !== undefined) return Effect.fail(failure)
-    if (pending.length === 0) return Effect.void
-    const bytes = encoder.encode(pending.join(""))
-    pending = []
-    return Effect.tapError(write(bytes), (error) =>
-      Effect.sync(() => {
-        failure = error
-      }))
+/** Writes bytes; fails with how many of them are in the file all the same. */
+type Write = (bytes: Uint8Array) => Effect.Effect<void, { readonly failure: CliFailure; readonly written: number }>
+
+/** Cuts the file back to so many of the bytes that were written last. */
+type CutBack = (keep: number) => Effect.Effect<void>
+
+interface Entry {
+  readonly bytes: Uint8Array
+  readonly done: Deferred.Deferred<void, CliFailure>
+}
+
+/**
+ * One writer at a time; whoever comes while it writes is written by it next, together with all the others that came, in one
+ * write of whole lines.
+ */
+const makeAppend = (write: Write, cutBack: CutBack) => {
+  let pending: Array<Entry> = []
+  let writing = false
+  let failed: CliFailure | undefined
+
+  /** Tells each who waits what came of it; returns how many bytes the entries that are whole take. */
+  const settle = (entries: ReadonlyArray<Entry>, written: number, failure: CliFailure | undefined): number => {
+    let kept = 0
+    let torn = false
+    for (const { bytes, done } of entries) {
+      torn ||= kept + bytes.length > written
+      if (!torn) kept += bytes.length
+      Deferred.doneUnsafe(done, torn && failure !== undefined ? Effect.fail(failure) : Effect.void)
+    }
+    return kept
+  }
+
+  const drain = Effect.gen(function*() {
+    while (pending.length > 0) {
+      const entries = pending
+      pending = []
+      if (failed !== undefined) {
+        settle(entries, 0, failed)
+        continue
+      }
+      const bytes = Buffer.concat(entries.map((entry) => entry.bytes))
+      yield* Effect.matchEffect(write(bytes), {
+        onSuccess: () => Effect.sync(() => settle(entries, bytes.length, undefined)),
+        onFailure: ({ failure, written }) => {
+          failed = failure
+          return cutBack(settle(entries, written, failure))
+        }
+      })
+    }
+    writing = false
   })
+
   return (results: ReadonlyArray<ResultLine.ResultLine>): Effect.Effect<void, CliFailure> =>
     Effect.uninterruptible(Effect.suspend(() => {
-      for (const result of results) pending.push(ResultLine.encode(result))
-      return turn.withPermits(1)(flush)
+      const done = Deferred.makeUnsafe<void, CliFailure>()
+      pending.push({ bytes: encoder.encode(results.map(ResultLine.encode).join("")), done })
+      if (writing) return Deferred.await(done)
+      writing = true
+      return Effect.andThen(drain, Deferred.await(done))
     }))
 }
 
+/** Where nothing can be cut back: a pipe, a device. */
+const noCutBack: CutBack = () => Effect.void
+
 const makeStdout = Effect.gen(function*() {
   const stdio = yield* Stdio.Stdio
-  const append = makeAppend((bytes) =>
-    Stream.make(bytes).pipe(
-      Stream.run(stdio.stdout({ endOnDone: false })),
-      Effect.mapError((error) => {
-        const { code, remedy, what } = explain(error)
-        return new CliFailure({ problem: `Can't write to standard output: ${what} (${code}).`, remedy: `${remedy}.` })
-      })
-    )
+  const append = makeAppend(
+    (bytes) =>
+      Stream.make(bytes).pipe(
+        Stream.run(stdio.stdout({ endOnDone: false })),
+        Effect.mapError((error) => {
+          const { code, remedy, what } = explain(error)
+          const problem = `Can't write to standard output: ${what} (${code}).`
+          return { failure: new CliFailure({ problem, remedy: `${remedy}.` }), written: 0 }
+        })
+      ),
+    noCutBack
   )
   return Journal.of({ found: nothing, ids: IdTable.make(), append, sync: Effect.void })
 })
@@ -149,7 +195,11 @@ const makeFile = Effect.fnUntraced(function*(options: { readonly output: string;
   } else if (info.type !== "File") {
     // A device or a pipe: nothing to continue from, nothing to lock, nothing to cut back.
     const file = yield* Effect.mapError(fs.open(output, { flag: "a" }), (error) => cannotWrite(output, error))
-    const append = makeAppend((bytes) => Effect.mapError(file.writeAll(bytes), (error) => cannotWrite(output, error)))
+    const append = makeAppend(
+      (bytes) =>
+        Effect.mapError(file.writeAll(bytes), (error) => ({ failure: cannotWrite(output, error), written: 0 })),
+      noCutBack
+    )
     return Journal.of({ found: nothing, ids: IdTable.make(), append, sync: Effect.void })
   }
 
@@ -185,21 +235,26 @@ const makeFile = Effect.fnUntraced(function*(options: { readonly output: string;
   }
   ids.forgetLines()
 
-  const append = makeAppend((bytes) =>
-    open.writeAll(bytes).pipe(
-      Effect.tap(() =>
-        Effect.sync(() => {
-          length += bytes.length
-        })
-      ),
-      Effect.catch((error) =>
-        Effect.andThen(
-          // Whole lines that did arrive go as well: nobody was told that they are safe.
-          Effect.ignore(open.truncate(length)),
-          Effect.fail(diskFailure(path.resolve(output), error))
+  const append = makeAppend(
+    (bytes) =>
+      open.writeAll(bytes).pipe(
+        Effect.tap(() =>
+          Effect.sync(() => {
+            length += bytes.length
+          })
+        ),
+        Effect.catch((error) =>
+          Effect.flatMap(
+            // A full disk takes a part: what is whole in it stays.
+            open.stat.pipe(
+              Effect.map((info) => Number(ByteSize.toBigInt(info.size)) - length),
+              Effect.orElseSucceed(() => 0)
+            ),
+            (written) => Effect.fail({ failure: diskFailure(path.resolve(output), error), written })
+          )
         )
-      )
-    )
+      ),
+    (keep) => Effect.ignore(open.truncate(length + keep))
   )
   return Journal.of({
     found: {
