@@ -94,9 +94,9 @@ export const runMain = <A, E>(effect: Effect.Effect<A, E, Signals>, teardown: Ru
       process.removeListener("SIGINT", onInterrupt)
       process.removeListener("SIGTERM", onTerminate)
       teardown(exit, (code) => {
-        // `process.exitCode` and not `process.exit`: what is still being written to a pipe must arrive.
+        // Without a reason to end now, the process ends when nothing is left to do.
         if (received === undefined && code === 0) return
-        process.exit(code)
+        process.exit(interrupted && received !== undefined ? exitCode[received] : code)
       })
     })
     process.on("SIGINT", onInterrupt)

@@ -189,6 +189,9 @@ describe("Journal", () => {
       // After a restart of a container the dead run had our own process id.
       yield* lock({ pid: process.pid, host: hostname(), since: 0 })
       assert.strictEqual((yield* found(output)).tookOverFrom, process.pid)
+      yield* write(`${output}.lock`, "a file of somebody's")
+      assert.include(yield* refusal(output), "was not made by caprock")
+      assert.strictEqual(yield* readText(`${output}.lock`), "a file of somebody's")
       yield* lock({ pid: nobody, host: "elsewhere", since: 0 })
       assert.include(yield* refusal(output), `on the machine "elsewhere"`)
     }).pipe(platform))

@@ -155,6 +155,7 @@ describe("caprock run", () => {
         [run(input, "--out", output, "--quota-file", at("quotas.json")), "quota file", "rpm", "requestsPerMinute"],
         [run(input, "--out", output, "--quota-file", at("twice.json")), "the same pool"],
         [run(input, "--out", output, "--quota-file", at("quotas.json"), "--rpm=5"), "Give one of them"],
+        [[...run(input, "--out", output), "--endpoint=http://127.0.0.1:1"], "--emulate and --endpoint"],
         [run(input), "Missing required flag: --out", "caprock run --help"],
         [run(input, "--out", output, "--rpm=0"), "at least 1"],
         [run(input, "--out", output, "--max-tokens=0"), "at least 1"],
@@ -196,7 +197,14 @@ describe("caprock run", () => {
       assert.include(unknownQuota, "no quota is known (--rpm, --tpm, --quota-file)")
       assert.include(unknownQuota, `"Cross-region model inference tokens per minute for Anthropic Claude Sonnet 4.6"`)
       assert.include(unknownQuota, "aws service-quotas list-service-quotas --service-code bedrock")
-      assert.include(yield* warned("--tpm=200000"), "reserves the model's maximum for each request")
+      assert.match(
+        yield* warned("--tpm=200000"),
+        /the model's maximum, [\d,]+ tokens: \d requests? at a time fits? into/
+      )
+      assert.include(
+        (yield* caprock(["run", input, "--out", `${output}.2`, "--emulate", "--tpm=9000"])).stderr,
+        "none of them fits"
+      )
       assert.strictEqual(yield* warned("--tpm=200000", "--max-tokens=100"), "")
       assert.include(
         yield* warned("--tpm=200000", "--max-tokens=100", "--model=acme.model-9"),

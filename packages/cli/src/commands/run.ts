@@ -124,6 +124,12 @@ export const run = Command.make(
       yield* Heap.keepSmall
       const screen = yield* Screen
       const catalogue = yield* Catalogue.Current
+      if (given.emulate && Option.isSome(given.endpoint)) {
+        return yield* new CliFailure({
+          problem: "--emulate and --endpoint were given.",
+          remedy: "Give one of them: --emulate starts an emulator of its own."
+        })
+      }
       const region = Option.getOrUndefined(given.region)
       const id = Option.getOrElse(given.model, () => given.emulate ? emulatedModel : undefined)
       const model = id === undefined ? undefined : yield* readModel(id, catalogue)

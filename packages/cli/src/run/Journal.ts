@@ -335,11 +335,14 @@ const scanExisting = (target: string, output: string, ids: IdTable.IdTable) =>
     return result
   })
 
+/** Beside the output, so that it can take its place; left behind only by a process that was killed while it wrote. */
+const temporaryOf = (output: string): string => `${output}.caprock-rewrite`
+
 /** Keeps the first answer of each id, in a new file that takes the place of the old one in one step. */
 const rewrite = (target: string, output: string, ids: IdTable.IdTable) =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
-    const temporary = `${target}.rewrite`
+    const temporary = temporaryOf(target)
     const { mode } = yield* fs.stat(target)
     yield* Effect.ignore(fs.remove(temporary))
     const file = yield* fs.open(temporary, { flag: "ax", mode: mode & 0o777 })
@@ -364,8 +367,8 @@ const rewrite = (target: string, output: string, ids: IdTable.IdTable) =>
     yield* Effect.ignore(Effect.scoped(Effect.flatMap(fs.open(path.dirname(target)), (folder) => folder.sync)))
     return { file, length }
   }).pipe(
-    Effect.tapError(() => Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.ignore(fs.remove(`${target}.rewrite`)))),
-    Effect.mapError((error) => cannotWrite(`${output}.rewrite`, error))
+    Effect.tapError(() => Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.ignore(fs.remove(temporaryOf(target))))),
+    Effect.mapError((error) => cannotWrite(temporaryOf(output), error))
   )
 
 const openForAppend = (

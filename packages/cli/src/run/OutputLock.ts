@@ -73,6 +73,20 @@ export const take = (output: string): Effect.Effect<Taken, CliFailure, FileSyste
       if (Result.isFailure(found)) continue
       const owner = decodeOwner(found.success)
       if (Result.isSuccess(owner) && !isGone(owner.success)) return yield* held(path, output, owner.success)
+      if (Result.isFailure(owner)) {
+        if (found.success !== "") {
+          return yield* new CliFailure({
+            problem: `${path} is there, and was not made by caprock.`,
+            remedy: "Move it away, or choose another --out: this name keeps two runs from writing one output."
+          })
+        }
+        // Created, and not written yet: its owner is about to, or was killed in between.
+        if (unreadable++ === 0) {
+          yield* Effect.sleep("500 millis")
+          continue
+        }
+      }
+      if (Result.isSuccess(owner) && !isGone(owner.success)) return yield* held(path, output, owner.success)
       // Created, and not written yet: its owner is about to, or was killed in between.
       if (Result.isFailure(owner) && unreadable++ === 0) {
         yield* Effect.sleep("500 millis")

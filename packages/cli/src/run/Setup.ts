@@ -91,12 +91,16 @@ export const unknownQuota = (model: Model | undefined, region: string | undefine
 export const unsetMaxTokens = (model: Model | undefined, quota: Quotas.Quota | undefined): string | undefined => {
   const reserved = model?.entry?.maxOutputTokens
   if (reserved === undefined || quota?.tokensPerMinute === undefined) return undefined
-  return `Warning: without --max-tokens Bedrock reserves the model's maximum for each request, ${
+  const fit = Math.floor(quota.tokensPerMinute / reserved)
+  const quotaText = `the quota of ${format.count(quota.tokensPerMinute)} tokens per minute`
+  return `Warning: for lines that set no maxTokens Bedrock reserves the model's maximum, ${
     format.count(reserved)
-  } tokens, ` +
-    `so at most ${
-      format.count(Math.floor(quota.tokensPerMinute / reserved))
-    } requests can be under way within the quota of ${format.count(quota.tokensPerMinute)} tokens per minute.`
+  } tokens: ` +
+    (fit === 0
+      ? `none of them fits into ${quotaText}. Give --max-tokens.`
+      : `${
+        format.plural(fit, "request at a time fits", "requests at a time fit")
+      } into ${quotaText}. --max-tokens lets more of them go.`)
 }
 
 /**
