@@ -128,7 +128,10 @@ class Admitted implements Attempt {
       if (!this.open) return Effect.void
       this.open = false
       this.call.tally.serviceMillis += this.now() - this.admittedAt
-      return Effect.andThen(settle(), Effect.sync(this.entry.end))
+      const settlement = settle()
+      // Before the refund admits the next, who books by what is in flight.
+      this.entry.end()
+      return settlement
     })
   }
 

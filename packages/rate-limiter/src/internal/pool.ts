@@ -137,10 +137,10 @@ export class Pool {
 
   settle(charge: Charge, requests: number, tokens: number): void {
     const owed = tokens - charge.tokens
-    const refunds = owed < 0 || requests < charge.requests
     this.ledger.shrink(charge, requests, tokens)
     if (owed > 0) this.ledger.owe(owed, this.now())
-    if (refunds) this.pump()
+    // After a debt too: what it taught may let the next in order book less.
+    this.pump()
   }
 
   release(charge: Charge): void {
