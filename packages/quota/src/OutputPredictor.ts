@@ -58,12 +58,12 @@ export const windowSize = 512
  * Probability, unless told, with which the sum stays within its bookings: at each admission, as if all that is in flight had
  * been charged in full already. The server's own sum is behind that by what is not generated yet, so that throttles are far
  * rarer than the rest to 1. In simulations of a full pool with a burndown of 5 (`test/fullPool.ts`) there were none for lengths
- * without a second peak, and at most 1 in 1,000 with one; 0.95 had none of these either and took 1 to 4 % longer.
+ * without a second peak, and at most 1 in 1,000 with one; 0.95 had none of these either and took 1 to 4 % longer than 0.8.
  *
  * @category constants
  * @since 0.1.0
  */
-export const defaultLevel = 0.7
+export const defaultLevel = 0.8
 
 /**
  * What is known of one pool's answers, and what is in flight. Owned by one caller, changed in place; deterministic: times are
@@ -143,7 +143,7 @@ interface Answers {
  * @since 0.1.0
  */
 export const empty = (options?: {
-  /** Probability with which the sum over what is in flight stays within its bookings. @default 0.7 */
+  /** Probability with which the sum over what is in flight stays within its bookings. @default 0.8 */
   readonly level?: number | undefined
 }): Lengths => ({
   z: Statistics.normalQuantile(options?.level ?? defaultLevel),
