@@ -133,13 +133,12 @@ describe("text", () => {
   })
 
   it.effect.prop(
-    "more text is more tokens, and no character is more than two",
+    "more text is no fewer tokens, and each character at most 1.25",
     [Schema.String, Schema.String],
     ([a, b]) =>
       Effect.sync(() => {
         const both = Text.tokensOf(a + b)
-        assert.isAtLeast(both, Text.tokensOf(a) - 1e-9)
-        assert.isAtMost(both, Text.tokensOf(a) + Text.tokensOf(b) + 1e-9)
+        assert.isAtLeast(both, Text.tokensOf(a))
         assert.isAtMost(both, 1.25 * (a + b).length)
       })
   )
