@@ -1,0 +1,74 @@
+// `node tools/tables.ts` writes the tables of the guide that say what the code says, each between its two comments, and
+// formats the page. A test fails while they differ.
+import * as Duration from "effect/Duration"
+import { spawnSync } from "node:child_process"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import * as Refund from "../packages/bedrock/src/Refund.ts"
+import * as Verdict from "../packages/errors/src/Verdict.ts"
+
+const root = join(import.meta.dirname, "..")
+
+type Cells = ReadonlyArray<ReadonlyArray<string>>
+
+/** A table of the guide: its page, the name in its comment, and what has to stand in it. */
+export interface Table {
+  readonly page: string
+  readonly name: string
+  readonly rows: Cells
+}
+
+const verdictRows = (): Cells =>
+  Object.entries<Verdict.Verdict>(Verdict.table).map(([row, verdict]) => {
+    const [reason = "", kind] = row.split("/")
+    const { elsewhere, notBefore, retryable } = verdict
+    return [
+      `\`${reason}\``,
+      kind === undefined ? "" : `\`${kind}\``,
+      retryable ? "yes" : "no",
+      elsewhere === "target" ? "yes" : elsewhere === "none" ? "no" : elsewhere,
+      notBefore === undefined ? "" : Duration.format(notBefore)
+    ]
+  })
+
+const givesBack: Readonly<Record<Refund.GivesBack, readonly [requests: string, tokens: string]>> = {
+  everything: ["returned", "returned"],
+  tokens: ["kept", "returned"],
+  nothing: ["kept", "kept"]
+}
+
+const refundRows = (): Cells =>
+  Object.entries(Refund.table).map(([reason, back]) => [`\`${reason}\``, ...givesBack[back]])
+
+/** All that are generated. */
+export const tables = (): ReadonlyArray<Table> => [
+  {
+    page: "docs/guide/errors.md",
+    name: "verdicts",
+    rows: [["reason", "kind", "again", "elsewhere", "not before"], ...verdictRows()]
+  },
+  {
+    page: "docs/guide/bedrock.md",
+    name: "refunds",
+    rows: [["failed with", "its request is", "its tokens are"], ...refundRows()]
+  }
+]
+
+const place = (name: string) =>
+  new RegExp(`(<!-- ${name}: written by tools/tables.ts -->\n\n)(.*?)(\n?<!-- end -->)`, "s")
+
+/** The cells of a table as they stand in a text, without the line under the headings. */
+export const read = (name: string, text: string): Cells =>
+  (place(name).exec(text)?.[2] ?? "").split("\n").filter((line) => line.startsWith("|") && !/^[|\s-]+$/.test(line)).map(
+    (line) => line.split("|").slice(1, -1).map((cell) => cell.trim())
+  )
+
+if (import.meta.main) {
+  for (const { name, page, rows } of tables()) {
+    const path = join(root, page)
+    const [headings = [], ...rest] = rows
+    const lines = [headings, headings.map(() => "---"), ...rest].map((cells) => `| ${cells.join(" | ")} |\n`)
+    writeFileSync(path, readFileSync(path, "utf8").replace(place(name), `$1${lines.join("")}$3`))
+    spawnSync("dprint", ["fmt", page], { cwd: root, stdio: "inherit" })
+  }
+}
