@@ -26,6 +26,12 @@ describe("the guide", () => {
   )
 })
 
+describe("the index", () => {
+  it.each(globSync(["docs/decisions/*.md", "docs/guide/*.md"]).toSorted())("has %s", (page) => {
+    assert.include(readFileSync("docs/README.md", "utf8"), `](${page.slice("docs/".length)})`)
+  })
+})
+
 describe("the links", () => {
   const pages = ["*.md", "docs/**/*.md", "packages/*/README.md"].flatMap((pattern) => globSync(pattern)).toSorted()
 
