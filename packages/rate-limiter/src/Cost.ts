@@ -6,6 +6,22 @@
 import type * as Duration from "effect/Duration"
 
 /**
+ * What to book for a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Booking {
+  /** Tokens that the server reserves when the request arrives. */
+  readonly tokens: number
+  /**
+   * Tokens by which the charge may grow beyond that while the request is served. The server counts them later than the
+   * rest, nobody knows when: so they stay booked until the answer is there, and leave a window after that.
+   */
+  readonly growth: number
+}
+
+/**
  * The cost of one request.
  *
  * @category models
@@ -22,11 +38,11 @@ export interface Cost {
    */
   readonly tokens: number
   /**
-   * Tokens to book instead of `tokens`, asked while the request is next in line, and the last answer counts: for callers
-   * who predict what it will be charged in the end, and learn while it waits. Must return at once. More than the limit
-   * is booked as the limit: a prediction alone refuses nobody.
+   * What to book instead of `tokens`, asked while the request is next in line, and the last answer counts: for callers who
+   * predict what it will be charged in the end, and learn while it waits. Must return at once. More than the limit is
+   * booked as the limit: a prediction alone refuses nobody.
    */
-  readonly book?: (() => number) | undefined
+  readonly book?: (() => Booking) | undefined
   /** Longest wait for admission: over it, the request fails at once with the prediction. No limit unless set. */
   readonly maxWait?: Duration.Duration | undefined
 }

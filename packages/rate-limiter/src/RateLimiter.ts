@@ -47,7 +47,7 @@ import * as Scope from "effect/Scope"
 import type { Cost } from "./Cost.ts"
 import * as Pool from "./internal/pool.ts"
 import type { Waiter } from "./internal/waitingRoom.ts"
-import type { Charge, Level } from "./Ledger.ts"
+import type { Level } from "./Ledger.ts"
 import type { Meter, Unit } from "./Meter.ts"
 import { LimiterClosed, RateLimiterError, WaitTooLong } from "./RateLimiterError.ts"
 
@@ -64,6 +64,11 @@ import { LimiterClosed, RateLimiterError, WaitTooLong } from "./RateLimiterError
 export interface Settlement {
   /** Tokens charged. Fewer than booked are refunded at once; more become a debt that later admissions wait for. */
   readonly tokens: number
+  /**
+   * How many of them the charge grew by, beyond what the server reserved when the request arrived. They were counted later,
+   * by now at the latest, and leave the window that much later. 0 unless told.
+   */
+  readonly growth?: number | undefined
   /** Requests counted; as booked unless told. */
   readonly requests?: number | undefined
   /**
@@ -206,8 +211,8 @@ export const make = Effect.fnUntraced(
       return pool
     }
 
-    const reservation = (pool: Pool.Pool, cost: Cost, charge: Charge, waited: number): OpenReservation =>
-      new OpenReservation(pool, cost.pool, charge, Duration.millis(waited))
+    const reservation = (pool: Pool.Pool, cost: Cost, booked: Pool.Booked, waited: number): OpenReservation =>
+      new OpenReservation(pool, cost.pool, booked, Duration.millis(waited))
 
     const reserve = (cost: Cost): Effect.Effect<Reservation, RateLimiterError, Scope.Scope> =>
       Effect.withFiber((fiber) => {
@@ -222,8 +227,8 @@ export const make = Effect.fnUntraced(
         const own = (open: OpenReservation) => Effect.as(Scope.addFinalizer(scope, open.abandon), open)
 
         const since = now()
-        const charge = pool.admitNow(cost)
-        if (charge !== undefined) return Effect.uninterruptible(own(reservation(pool, cost, charge, 0)))
+        const booked = pool.admitNow(cost)
+        if (booked !== undefined) return Effect.uninterruptible(own(reservation(pool, cost, booked, 0)))
 
         const { maxWait } = cost
         const tooLong = (predicted: number, maxWait: Duration.Duration) =>
@@ -237,11 +242,11 @@ export const make = Effect.fnUntraced(
         }
 
         return Effect.uninterruptibleMask((restore) => {
-          let granted: Charge | undefined
+          let granted: Pool.Booked | undefined
           let waiter: Waiter | undefined
           const turn = Effect.callback<void, RateLimiterError>((resume) => {
-            waiter = pool.wait(cost, (charge) => {
-              granted = charge
+            waiter = pool.wait(cost, (booked) => {
+              granted = booked
               resume(Effect.void)
             }, () => resume(refuse(new LimiterClosed())))
           })
@@ -335,27 +340,27 @@ class OpenReservation implements Reservation {
   readonly booked: number
   readonly waited: Duration.Duration
   private readonly home: Pool.Pool
-  private readonly charge: Charge
+  private readonly held: Pool.Booked
   private open = true
 
-  constructor(home: Pool.Pool, pool: string, charge: Charge, waited: Duration.Duration) {
+  constructor(home: Pool.Pool, pool: string, held: Pool.Booked, waited: Duration.Duration) {
     this.home = home
     this.pool = pool
-    this.charge = charge
-    this.booked = charge.tokens
+    this.held = held
+    this.booked = held.charge.tokens + (held.growth?.tokens ?? 0)
     this.waited = waited
   }
 
   readonly sentUnsafe = (): void => {
-    if (this.open) this.home.sent(this.charge)
+    if (this.open) this.home.sent(this.held)
   }
 
   settle(settlement: Settlement): Effect.Effect<void> {
     return Effect.sync(() => {
       if (!this.open) return
       this.open = false
-      this.home.arrived(this.charge, settlement.servedFor === undefined ? 0 : Duration.toMillis(settlement.servedFor))
-      this.home.settle(this.charge, settlement.requests ?? this.charge.requests, settlement.tokens)
+      this.home.arrived(this.held, settlement.servedFor === undefined ? 0 : Duration.toMillis(settlement.servedFor))
+      this.home.settle(this.held, settlement)
     })
   }
 
@@ -363,7 +368,7 @@ class OpenReservation implements Reservation {
     return Effect.sync(() => {
       if (!this.open) return
       this.open = false
-      this.home.release(this.charge)
+      this.home.release(this.held)
     })
   }
 
@@ -372,7 +377,7 @@ class OpenReservation implements Reservation {
     return Effect.sync(() => {
       if (!this.open) return
       this.open = false
-      this.home.sent(this.charge)
+      this.home.abandon(this.held)
     })
   }
 }

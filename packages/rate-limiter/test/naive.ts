@@ -38,9 +38,10 @@ export class NaiveLedger {
   raise(charge: NaiveCharge, at: number): void {
     charge.stamp = Math.max(charge.stamp ?? at, at)
   }
-  settle(charge: NaiveCharge, requests: number, tokens: number, now: number): void {
-    if (tokens > charge.tokens) this.charges.push({ requests: 0, tokens: tokens - charge.tokens, stamp: now })
-    charge.tokens = Math.min(charge.tokens, tokens)
+  settle(charge: NaiveCharge, requests: number, tokens: number, growth: number, now: number): void {
+    const inTime = Math.min(charge.tokens, Math.max(0, tokens - growth))
+    this.charges.push({ requests: 0, tokens: tokens - inTime, stamp: now })
+    charge.tokens = inTime
     charge.requests = Math.min(charge.requests, requests)
   }
   remove(charge: NaiveCharge): void {
@@ -58,6 +59,10 @@ export interface Scripted {
   readonly sendAfter: number
   readonly latency: number
   readonly charged: number
+  /** Of these, what the server counted only in the end. */
+  readonly grew: number
+  /** What is booked for that. */
+  readonly growth: number
   readonly end: "settle" | "release" | "abandon"
   /** Interrupts it this long after it arrived, when that is before its end. */
   readonly interruptAfter: number | undefined
@@ -68,24 +73,29 @@ export interface Told {
   readonly interruptedWaiting: boolean
 }
 
-/** When each request of a script is admitted, first come first served, by stepping through every millisecond. */
+/**
+ * When each request of a script is admitted, first come first served, by stepping through every millisecond. Where that
+ * depends on the order of events in one millisecond, it does not say.
+ */
 export const simulate = (
   script: ReadonlyArray<Scripted>,
   meters: ReadonlyArray<Meter.Meter>,
   guard: number,
   until: number
-): ReadonlyArray<Told> => {
+): ReadonlyArray<Told> | "ambiguous" => {
   const ledger = new NaiveLedger(meters, guard)
   const tokenLimit = Math.min(...meters.filter((meter) => meter.unit === "tokens").map((meter) => meter.limit))
   const state = script.map((request) => ({
     request,
     admitted: undefined as number | undefined,
     charge: undefined as NaiveCharge | undefined,
+    growth: undefined as NaiveCharge | undefined,
     over: false,
     interruptedWaiting: false
   }))
   const line: Array<number> = []
   for (let now = 0; now <= until; now++) {
+    let debt = false
     for (const [index, one] of state.entries()) {
       const { request } = one
       if (one.over) continue
@@ -103,6 +113,7 @@ export const simulate = (
       if (interrupted) {
         // Whoever is interrupted never says that it was not sent.
         if (one.charge.stamp === undefined) ledger.raise(one.charge, now)
+        if (one.growth !== undefined) ledger.raise(one.growth, now)
         one.over = true
         continue
       }
@@ -110,20 +121,27 @@ export const simulate = (
       if (now === sent + request.latency) {
         one.over = true
         if (request.end === "release") ledger.remove(one.charge)
+        if (request.end === "abandon" && one.growth !== undefined) ledger.raise(one.growth, now)
+        if (request.end !== "abandon" && one.growth !== undefined) ledger.remove(one.growth)
         if (request.end === "settle") {
           ledger.raise(one.charge, now - request.latency)
-          ledger.settle(one.charge, 1, request.charged, now)
+          debt ||= request.grew > 0 || request.charged > one.charge.tokens
+          ledger.settle(one.charge, 1, request.charged, request.grew, now)
         }
       }
     }
     while (line.length > 0) {
       const head = state[line[0] as number]
       if (head === undefined) break
+      // Somebody who waits may be admitted just before the debt is learned, or not: both are right.
+      if (debt) return "ambiguous"
       const amount = Math.min(tokenLimit, head.request.books[now < head.request.changes ? 0 : 1])
-      if (!ledger.fits(1, amount, now)) break
+      const growth = Math.min(tokenLimit - amount, head.request.growth)
+      if (!ledger.fits(1, amount + growth, now)) break
       line.shift()
       head.admitted = now
       head.charge = ledger.book(1, amount)
+      head.growth = ledger.book(0, growth)
       if (head.request.sendAfter === 0 && head.request.end !== "release") ledger.raise(head.charge, now)
     }
   }

@@ -13,8 +13,10 @@ const pool = "pool"
 const Call = Schema.Struct({
   after: between(0, 120),
   tokens: between(1, 100),
-  /** Part of the reservation that is charged in the end, in percent. */
-  charged: between(0, 100),
+  /** What is charged in the end, in percent of the reservation: with burndown, more than was reserved. */
+  charged: between(0, 250),
+  /** When what it grows by is charged: this part of the latency, in percent. */
+  growsAt: between(0, 100),
   /** From the limiter's admission to the body's hand-over, from there to the server, and back from it. */
   connecting: between(0, 200),
   going: between(0, guard),
@@ -48,9 +50,23 @@ const send = Effect.fnUntraced(function*(
     const arrives = at
     const one = Effect.scoped(Effect.gen(function*() {
       yield* Effect.sleep(arrives)
-      const reservation = yield* limiter.reserve({ pool, requests: 1, tokens: call.tokens })
+      // More than a whole quota can't be booked, only owed.
+      const charged = Math.min(quota.tokens, Math.floor(call.tokens * call.charged / 100))
+      const growth = Math.max(0, charged - call.tokens)
+      const reservation = yield* limiter.reserve({
+        pool,
+        requests: 1,
+        tokens: call.tokens,
+        // Foreseen: how well it is foreseen is somebody else's promise.
+        book: () => ({ tokens: call.tokens, growth })
+      })
       yield* Effect.sleep(call.connecting)
       reservation.sentUnsafe()
+      let may: "not yet" | "grow" | "not any more" = "not yet"
+      const grow = Effect.map(Clock.currentTimeMillis, (now) => {
+        if (may === "grow") { for (const server of tokens) server.grow(growth, now) }
+        may = "not any more"
+      })
       // What is on its way arrives, whatever becomes of the caller.
       const serving = yield* Effect.gen(function*() {
         yield* Effect.sleep(call.going)
@@ -63,15 +79,23 @@ const send = Effect.fnUntraced(function*(
           if (charge === undefined) refusals.push(`${server.name}: ${call.tokens} tokens at ${now}`)
           return [server, charge] as const
         })
-        yield* Effect.sleep(call.latency)
-        const end = yield* Clock.currentTimeMillis
-        const charged = Math.floor(call.tokens * call.charged / 100)
-        for (const [server, charge] of charges) if (charge !== undefined) server.lower(charge, charged, end)
-        return charged
+        if (may === "not yet") may = "grow"
+        const growsAt = Math.floor(call.latency * call.growsAt / 100)
+        yield* Effect.sleep(growsAt)
+        yield* grow
+        yield* Effect.sleep(call.latency - growsAt)
+        for (const [server, charge] of charges) {
+          if (charge !== undefined) server.lower(charge, Math.min(charged, call.tokens), now + call.latency)
+        }
       }).pipe(Effect.forkDetach)
-      const charged = yield* Fiber.join(serving)
+      // Who leaves stops what is served: it has grown by then, or does not.
+      yield* Effect.onInterrupt(Fiber.join(serving), () => grow)
       yield* Effect.sleep(call.returning)
-      yield* reservation.settle({ tokens: charged, servedFor: Duration.millis(call.latency + call.returning) })
+      yield* reservation.settle({
+        tokens: charged,
+        growth,
+        servedFor: Duration.millis(call.latency + call.returning)
+      })
       answered++
     }))
     const fiber = yield* Effect.forkChild(one)
@@ -116,6 +140,7 @@ describe("never over", () => {
         after: 0,
         tokens: 100,
         charged: 100,
+        growsAt: 0,
         connecting: 0,
         latency: 5000,
         returning: 0,

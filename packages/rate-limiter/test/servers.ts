@@ -1,6 +1,6 @@
 /**
  * The servers that the limiter has to satisfy without knowing which of them it is: one meter each, as naive as can be.
- * A charge is taken on arrival and may be lowered later.
+ * A charge is taken on arrival and may be lowered later; what it grows by is a charge of its own, never refused.
  */
 export interface Arrived {
   amount: number
@@ -11,6 +11,7 @@ export interface Server {
   readonly name: string
   readonly arrive: (amount: number, at: number) => Arrived | undefined
   readonly lower: (charge: Arrived, amount: number, at: number) => void
+  readonly grow: (amount: number, at: number) => void
 }
 
 /** Counts what arrived in the last window. */
@@ -27,6 +28,9 @@ export const rolling = (limit: number, window: number): Server => {
     },
     lower: (charge, amount) => {
       charge.amount = amount
+    },
+    grow: (amount, at) => {
+      charges.push({ amount, at })
     }
   }
 }
@@ -46,6 +50,9 @@ export const fixed = (limit: number, window: number, phase: number): Server => {
     },
     lower: (charge, amount) => {
       charge.amount = amount
+    },
+    grow: (amount, at) => {
+      charges.push({ amount, at })
     }
   }
 }
@@ -71,6 +78,10 @@ export const bucket = (limit: number, window: number): Server => {
       refill(at)
       level = Math.min(limit, level + charge.amount - amount)
       charge.amount = amount
+    },
+    grow: (amount, at) => {
+      refill(at)
+      level -= amount
     }
   }
 }

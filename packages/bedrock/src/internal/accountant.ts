@@ -22,8 +22,8 @@ export interface Entry {
   readonly reserved: () => number
   /** It was admitted. */
   readonly begin: () => void
-  /** What it was charged. Learns from it. */
-  readonly charged: (usage: Accounting.Usage) => number
+  /** What it was charged, and how much of that after its arrival. Learns from it. */
+  readonly charged: (usage: Accounting.Usage) => { readonly tokens: number; readonly growth: number }
   readonly end: () => void
 }
 
@@ -66,8 +66,12 @@ export class Accountant {
         pool,
         requests: 1,
         tokens: Accounting.reservation({ inputTokens: estimate().likely, maxTokens: certain ? maxTokens : 0 }),
-        book: () =>
-          OutputPredictor.book(experience.lengths, flight, { inputTokens: estimate().upper, now: this.now() }),
+        book: () => {
+          const inputTokens = estimate().upper
+          const tokens = Accounting.reservation({ inputTokens, maxTokens })
+          const booked = OutputPredictor.book(experience.lengths, flight, { inputTokens, now: this.now() })
+          return { tokens, growth: Math.max(0, booked - tokens) }
+        },
         maxWait
       },
       reserved: () => Accounting.reservation({ inputTokens: estimate().likely, maxTokens }),
@@ -78,7 +82,10 @@ export class Accountant {
       charged: (usage) => {
         outputTokens = usage.outputTokens
         TokenEstimator.observe(experience.ratios, { base, actual: Accounting.promptTokens(usage) })
-        return Accounting.settlement(usage, burndown)
+        const tokens = Accounting.settlement(usage, burndown)
+        const { cacheWriteInputTokens: cacheWriteTokens, inputTokens } = usage
+        const reserved = Accounting.reservation({ inputTokens, cacheWriteTokens, maxTokens })
+        return { tokens, growth: Math.max(0, tokens - reserved) }
       },
       end: () => {
         if (state === "over") return

@@ -140,9 +140,13 @@ class Admitted implements Attempt {
     const reserved = this.entry.reserved()
     const charged = usage === undefined ? undefined : this.entry.charged(usage)
     if (charged !== undefined) {
-      this.call.tell({ _tag: "Settled", pool: this.call.request.pool, reserved, booked, charged })
+      this.call.tell({ _tag: "Settled", pool: this.call.request.pool, reserved, booked, charged: charged.tokens })
     }
-    return this.reservation.settle({ tokens: charged ?? booked, servedFor: this.servedFor(latencyMillis) })
+    return this.reservation.settle({
+      tokens: charged?.tokens ?? booked,
+      growth: charged?.growth,
+      servedFor: this.servedFor(latencyMillis)
+    })
   }
 
   readonly succeeded = (served: Served): Effect.Effect<void> => this.once(() => this.charge(served))

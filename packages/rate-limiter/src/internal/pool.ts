@@ -1,7 +1,8 @@
 import * as Duration from "effect/Duration"
-import type { Cost } from "../Cost.ts"
+import type { Booking, Cost } from "../Cost.ts"
 import { type Charge, Ledger, type Level } from "../Ledger.ts"
 import type { Meter } from "../Meter.ts"
+import type { Settlement } from "../RateLimiter.ts"
 import { CostExceedsLimit, InvalidCost, InvalidMeter } from "../RateLimiterError.ts"
 import { type Waiter, WaitingRoom } from "./waitingRoom.ts"
 
@@ -20,6 +21,13 @@ export const checkMeters = (meters: ReadonlyArray<Meter>): InvalidMeter | undefi
     }
   }
   return undefined
+}
+
+/** What is booked for one request: what the server reserves on arrival, and what that may grow by. @internal */
+export interface Booked {
+  readonly charge: Charge
+  /** In the books until the answer is there: until then the server may count it at any time. */
+  readonly growth: Charge | undefined
 }
 
 /**
@@ -82,16 +90,29 @@ export class Pool {
     return undefined
   }
 
-  private amountToBook({ book, tokens }: Cost): number {
-    const amount = book?.() ?? tokens
-    return amount >= 0 ? Math.min(amount, this.tokenLimit) : tokens
+  private amountToBook({ book, tokens }: Cost): Booking {
+    const asked = book?.()
+    if (asked === undefined) return { tokens, growth: 0 }
+    const atOnce = asked.tokens >= 0 ? Math.min(asked.tokens, this.tokenLimit) : tokens
+    return { tokens: atOnce, growth: asked.growth > 0 ? Math.min(asked.growth, this.tokenLimit - atOnce) : 0 }
+  }
+
+  private fits(requests: number, { growth, tokens }: Booking, now: number): boolean {
+    return this.ledger.fits(requests, tokens + growth, now)
+  }
+
+  private book(requests: number, { growth, tokens }: Booking): Booked {
+    return {
+      charge: this.ledger.book(requests, tokens),
+      growth: growth > 0 ? this.ledger.book(0, growth) : undefined
+    }
   }
 
   /** Books it if nobody waits and it fits. */
-  admitNow(cost: Cost): Charge | undefined {
+  admitNow(cost: Cost): Booked | undefined {
     if (this.room.size > 0) return undefined
-    const tokens = this.amountToBook(cost)
-    return this.ledger.fits(cost.requests, tokens, this.now()) ? this.ledger.book(cost.requests, tokens) : undefined
+    const amount = this.amountToBook(cost)
+    return this.fits(cost.requests, amount, this.now()) ? this.book(cost.requests, amount) : undefined
   }
 
   /** When the next to come would be admitted with so much. */
@@ -100,13 +121,13 @@ export class Pool {
     return this.ledger.forecast(room.requests + requests, room.tokens + tokens, this.now())
   }
 
-  wait(cost: Cost, admit: (charge: Charge) => void, close: () => void): Waiter {
+  wait(cost: Cost, admit: (booked: Booked) => void, close: () => void): Waiter {
     const { requests, tokens } = cost
     const waiter: Waiter = {
       requests,
       tokens,
       amount: () => this.amountToBook(cost),
-      admit: (tokens) => admit(this.ledger.book(requests, tokens)),
+      admit: (amount) => admit(this.book(requests, amount)),
       close,
       previous: undefined,
       next: undefined,
@@ -123,28 +144,39 @@ export class Pool {
     if (this.room.remove(waiter) && wasHead) this.pump()
   }
 
-  sent(charge: Charge): void {
+  sent({ charge }: Booked): void {
     this.ledger.send(charge, this.now())
-    // What waits for this charge to leave knows only now when that is.
-    if (this.room.size > 0 && this.timer === undefined) this.pump()
+    this.rearm()
   }
 
-  arrived(charge: Charge, agoMillis: number): void {
+  arrived({ charge }: Booked, agoMillis: number): void {
     const now = this.now()
     this.ledger.arrive(charge, now - agoMillis, now)
-    if (this.room.size > 0 && this.timer === undefined) this.pump()
+    this.rearm()
   }
 
-  settle(charge: Charge, requests: number, tokens: number): void {
-    const owed = tokens - charge.tokens
-    this.ledger.shrink(charge, requests, tokens)
-    if (owed > 0) this.ledger.owe(owed, this.now())
+  /** Nobody will settle it. The server may have counted it, and what it grew by until now. */
+  abandon({ charge, growth }: Booked): void {
+    const now = this.now()
+    this.ledger.send(charge, now)
+    if (growth !== undefined) this.ledger.send(growth, now)
+    this.rearm()
+  }
+
+  settle({ charge, growth }: Booked, settlement: Settlement): void {
+    const { requests = charge.requests, tokens } = settlement
+    // What is beyond the booking of its arrival can't be told to have been counted then.
+    const late = Math.min(tokens, Math.max(settlement.growth ?? 0, tokens - charge.tokens))
+    this.ledger.shrink(charge, requests, tokens - late)
+    if (growth !== undefined) this.ledger.remove(growth)
+    if (late > 0) this.ledger.owe(late, this.now())
     // After a debt too: what it taught may let the next in order book less.
     this.pump()
   }
 
-  release(charge: Charge): void {
+  release({ charge, growth }: Booked): void {
     this.ledger.remove(charge)
+    if (growth !== undefined) this.ledger.remove(growth)
     this.pump()
   }
 
@@ -166,15 +198,20 @@ export class Pool {
   private pump(): void {
     const now = this.now()
     for (let head = this.room.head; head !== undefined; head = this.room.head) {
-      const tokens = head.amount()
-      if (!this.ledger.fits(head.requests, tokens, now)) {
-        this.wakeAt(this.ledger.nextFit(head.requests, tokens, now), now)
+      const amount = head.amount()
+      if (!this.fits(head.requests, amount, now)) {
+        this.wakeAt(this.ledger.nextFit(head.requests, amount.tokens + amount.growth, now), now)
         return
       }
       this.room.remove(head)
-      head.admit(tokens)
+      head.admit(amount)
     }
     this.wakeAt(Infinity, now)
+  }
+
+  /** Whoever waits for a charge that was not sent knows only now when it leaves. */
+  private rearm(): void {
+    if (this.room.size > 0 && this.timer === undefined) this.pump()
   }
 
   private wakeAt(at: number, now: number): void {

@@ -1,3 +1,5 @@
+import type { Booking } from "../Cost.ts"
+
 /**
  * Who waits for a pool, in the order in which they are admitted: first come, first served. What that order is, and only
  * this, changes when classes and tenants come in.
@@ -7,9 +9,9 @@
 export interface Waiter {
   readonly requests: number
   readonly tokens: number
-  /** Tokens to book, as things are now. */
-  readonly amount: () => number
-  readonly admit: (tokens: number) => void
+  /** What to book, as things are now. */
+  readonly amount: () => Booking
+  readonly admit: (amount: Booking) => void
   readonly close: () => void
   previous: Waiter | undefined
   next: Waiter | undefined
