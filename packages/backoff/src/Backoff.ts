@@ -150,7 +150,7 @@ const giveUp = (limit: "attempts" | "elapsed" | "budget", failures: number, pool
  * time, the budget, or the first error that is not retryable. Its output is the wait.
  *
  * Cost: O(1) per failure. Fails with nothing: `Effect.retry` gives the last error. When it ends on a limit it logs a
- * warning with the limit's name and the number of failures.
+ * warning with the limit's name and the number of failures (not where `attempts` allows no retry at all).
  *
  * With a `budget`, deposit once per call yourself (`budget.deposit(pool)`), or use {@link retry}, which does.
  *
@@ -177,7 +177,9 @@ export const exponential = (options: Options = {}): Schedule.Schedule<Duration.D
         const retryAfter = input.retryAfter === undefined ? undefined : Duration.toMillis(input.retryAfter)
         const decision = delay.decide(policy, { failures: attempt, elapsed, retryAfter }, previous, random)
         if (decision._tag === "Stop") {
-          return Effect.andThen(giveUp(decision.limit, attempt, pool), Cause.done(Duration.zero))
+          const done = Cause.done(Duration.zero)
+          // Who asked for no retry is not told that there was none.
+          return policy.attempts < 2 ? done : Effect.andThen(giveUp(decision.limit, attempt, pool), done)
         }
         const wait = Duration.millis(decision.millis)
         previous = decision.previous

@@ -1,6 +1,6 @@
 import { Backoff, RetryBudget } from "@caprock/backoff"
-import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Duration, Effect, Exit, Fiber, Random, Schedule, Schema, Stream } from "effect"
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
+import { Clock, Data, Deferred, Duration, Effect, Exit, Fiber, Random, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { failure, run } from "./support.ts"
 
@@ -63,6 +63,37 @@ describe("what is retried", () => {
       const { requests, warnings } = yield* run({ attempts: 10 }, [failure("1 second", false)])
       assert.strictEqual(requests, 1)
       assert.deepStrictEqual(warnings, [])
+    }))
+
+  it.effect("nothing is, and nothing is logged, where only one attempt is allowed", () =>
+    Effect.gen(function*() {
+      const { requests, warnings } = yield* run({ attempts: 1 }, [failure()])
+      assert.deepStrictEqual([requests, warnings], [1, []])
+      const two = yield* run({ attempts: 2 }, [failure()])
+      assert.deepStrictEqual([two.requests, two.warnings.length], [2, 1])
+    }))
+
+  it.effect("an error of a class, whose answers are getters", () =>
+    Effect.gen(function*() {
+      class Busy extends Data.TaggedError("Busy")<{ readonly left: number }> {
+        get retryable() {
+          return this.left > 0
+        }
+        get retryableElsewhere() {
+          return true
+        }
+        get retryAfter(): Duration.Duration | undefined {
+          return Duration.seconds(this.left)
+        }
+      }
+      let left = 2
+      const call = Effect.suspend(() => Effect.fail(new Busy({ left: left-- })))
+      const retried = Effect.retry(call, Backoff.defaultSchedule)
+      expectTypeOf(retried).toEqualTypeOf<Effect.Effect<never, Busy>>()
+      expectTypeOf(Backoff.retry(call)).toEqualTypeOf<Effect.Effect<never, Busy>>()
+      const fiber = yield* retried.pipe(Effect.flip, Effect.forkChild)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(fiber)).left, 0)
     }))
 
   it.effect("stops at the first error that is not", () =>

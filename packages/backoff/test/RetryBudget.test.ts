@@ -116,6 +116,19 @@ describe("RetryBudget", () => {
       assert.deepStrictEqual(snapshot, { pool: "", available: 100, capacity: 100, calls: 5, granted: 102, refused: 3 })
     }))
 
+  it.effect("grants no part of a retry, and a whole one that was paid in parts", () =>
+    Effect.gen(function*() {
+      const nearly = yield* RetryBudget.make({ ratio: 0.999, perSecond: 0, capacity: 1 })
+      yield* nearly.withdraw()
+      yield* nearly.deposit()
+      assert.isFalse(yield* nearly.withdraw())
+      const tenths = yield* RetryBudget.make({ ratio: 0.1, perSecond: 0, capacity: 1 })
+      yield* tenths.withdraw()
+      for (let i = 0; i < 10; i++) yield* tenths.deposit()
+      assert.isTrue(yield* tenths.withdraw())
+      assert.strictEqual((yield* tenths.snapshot)[0]?.available, 0)
+    }))
+
   it.effect("keeps the pools apart", () =>
     Effect.gen(function*() {
       const budget = yield* RetryBudget.make({ ratio: 0, perSecond: 0, capacity: 1 })
