@@ -37,27 +37,19 @@ export interface Context {
   readonly now?: number | undefined
 }
 
-// Nothing had left this machine when these were found.
+// Nothing had left this machine when these were found, unless there was a response all the same.
 const neverSent: ReadonlySet<string> = new Set([
-  "ValidationError/exceeds-quota",
   "ValidationError/no-region",
   "AccessError/no-credentials",
   "TransportError/connect",
   "TransportError/dns",
   "TransportError/tls",
-  "TimeoutError/connect",
-  "AdmissionError/wait-too-long",
-  "AdmissionError/room-full",
-  "AdmissionError/shutting-down"
+  "TimeoutError/connect"
 ])
 
-const lookUps = [tables.byName, tables.byCode, tables.byWeakCode, tables.byText]
+const lookUps = [tables.byName, tables.byCode, tables.byWeakCode, tables.byText, tables.byStatus]
 
-const classify = (
-  chain: ReadonlyArray<facts.Facts>,
-  status: number | undefined,
-  hint: tables.Hint
-): Reason.Reason | undefined => {
+const classify = (chain: ReadonlyArray<facts.Facts>, hint: tables.Hint): Reason.Reason | undefined => {
   const aborted = chain.some(({ name }) => name === "AbortError")
   for (const lookUp of aborted ? [tables.byAbort] : lookUps) {
     for (const one of chain) {
@@ -65,11 +57,11 @@ const classify = (
       if (reason !== undefined) return reason
     }
   }
-  const [outermost] = chain
-  return outermost === undefined || status === undefined || aborted
-    ? undefined
-    : tables.byStatus(status, outermost, hint)
+  return undefined
 }
+
+const attemptsOf = (reason: Reason.Reason, { attempts = 1, status }: facts.Response): number =>
+  status === undefined && neverSent.has(Reason.rowOf(reason)) ? Math.max(0, attempts - 1) : attempts
 
 /**
  * Classifies anything that was thrown by the SDK, by Node or by anyone else. Never throws. A value that is a
@@ -97,13 +89,16 @@ const classify = (
 export const fromUnknown = (error: unknown, context: Context): BedrockError => {
   if (isBedrockError(error)) return error
   const chain = facts.chainOf(error)
-  const response = facts.responseOf(chain, context.now)
-  const hint: tables.Hint = { retryAfter: response.retryAfter, streaming: /stream/i.test(context.operation) }
-  const all = chain.map(facts.factsOf)
-  const reason = classify(all, response.status, hint) ?? unknown(error, all[0])
+  const known = chain.map(facts.factsOf)
+  const response = facts.responseOf(chain, known, context.now)
+  const reason = classify(known, {
+    retryAfter: response.retryAfter,
+    status: response.status,
+    streaming: /stream/i.test(context.operation)
+  }) ?? unknown(facts.factsOf(error))
   return new BedrockError({
     operation: context.operation,
-    attempts: context.attempts ?? Math.max(0, (response.attempts ?? 1) - (neverSent.has(Reason.rowOf(reason)) ? 1 : 0)),
+    attempts: context.attempts ?? attemptsOf(reason, response),
     reason,
     ...present("modelId", context.modelId),
     ...present("region", context.region),
@@ -116,11 +111,8 @@ export const fromUnknown = (error: unknown, context: Context): BedrockError => {
 const present = <K extends string, A>(key: K, value: A | undefined): { readonly [P in K]?: A } =>
   value === undefined ? {} : { [key]: value } as { readonly [P in K]?: A }
 
-const unknown = (error: unknown, outermost: facts.Facts | undefined): Reason.Reason =>
-  new Reason.UnknownError({
-    message: outermost?.message ?? String(error),
-    ...present("originalName", outermost?.name)
-  })
+const unknown = ({ message, name }: facts.Facts): Reason.Reason =>
+  new Reason.UnknownError({ message, ...present("originalName", name) })
 
 /**
  * Reads how long a response asks to wait, from `retry-after` (seconds, or a date) and `x-amz-retry-after`

@@ -295,8 +295,7 @@ export const Reason = Schema.Union([...origins, InterruptedStreamError])
 export type Reason = typeof Reason.Type
 
 // A model's own server that says 4xx will say so again; 408 and 429 are the two that pass.
-const refusedByModel = (status: number | undefined): boolean =>
-  status !== undefined && status >= 400 && status < 500 && status !== 408 && status !== 429
+const refusedByModel = (status = 0): boolean => status >= 400 && status < 500 && status !== 408 && status !== 429
 
 /**
  * The row of `Verdict.table` that a reason falls under.
@@ -355,22 +354,19 @@ export const verdictOf = (reason: Reason): Verdict.Verdict => Verdict.table[rowO
  * @since 0.1.0
  */
 export const retryAfterOf = (reason: Reason): Duration.Duration | undefined => {
+  let said: Duration.Duration | undefined
   switch (reason._tag) {
     case "ThrottlingError":
     case "ServerError":
     case "AccessError":
     case "NotFoundError":
-      return reason.retryAfter ?? verdictOf(reason).notBefore
+      said = reason.retryAfter
+      break
     case "AdmissionError":
-      return reason.predictedWait
+      said = reason.predictedWait
+      break
     case "InterruptedStreamError":
-      return reason.content || reason.origin === undefined ? undefined : retryAfterOf(reason.origin)
-    case "ValidationError":
-    case "ResourceQuotaError":
-    case "ConflictError":
-    case "TransportError":
-    case "TimeoutError":
-    case "UnknownError":
-      return undefined
+      said = reason.content || reason.origin === undefined ? undefined : retryAfterOf(reason.origin)
   }
+  return said ?? verdictOf(reason).notBefore
 }

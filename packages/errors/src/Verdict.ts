@@ -43,15 +43,8 @@ export interface Verdict {
 
 const again = (advice: string): Verdict => ({ retryable: true, elsewhere: "target", advice })
 const hereOnly = (advice: string): Verdict => ({ retryable: true, elsewhere: "none", advice })
-const onlyElsewhere = (advice: string, notBefore?: Duration.Duration): Verdict =>
-  notBefore === undefined
-    ? { retryable: false, elsewhere: "target", advice }
-    : { retryable: false, elsewhere: "target", advice, notBefore }
+const onlyElsewhere = (advice: string): Verdict => ({ retryable: false, elsewhere: "target", advice })
 const never = (advice: string): Verdict => ({ retryable: false, elsewhere: "none", advice })
-
-// "Try again after 15 minutes": Bedrock user guide, troubleshooting-api-error-codes, MPAgreementBeingCreated (read
-// 2026-11-21).
-const agreementWait = Duration.minutes(15)
 
 /**
  * The table. A row is the tag of a reason, followed by its kind where it has one.
@@ -148,10 +141,11 @@ export const table = {
   "AccessError/clock-skew-corrected": hereOnly(
     "The machine's clock is wrong by minutes. The client has measured by how much and signs with the corrected time; set the clock (NTP)."
   ),
-  "AccessError/agreement-pending": onlyElsewhere(
-    "AWS is creating the Marketplace agreement for this model. Try again after 15 minutes.",
-    agreementWait
-  ),
+  "AccessError/agreement-pending": {
+    ...onlyElsewhere("AWS is creating the Marketplace agreement for this model. Try again after 15 minutes."),
+    // Bedrock user guide, troubleshooting-api-error-codes, MPAgreementBeingCreated (read 2026-11-21).
+    notBefore: Duration.minutes(15)
+  },
   "NotFoundError/resource": onlyElsewhere(
     "Check the id or ARN, its Region and account, and that the model has not been retired."
   ),

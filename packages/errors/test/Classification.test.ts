@@ -178,6 +178,8 @@ describe("which kind of wrong request: the message decides", () => {
       "ValidationError/context-overflow"
     ],
     ["The number of input tokens 140000 exceeds the maximum 128000", "ValidationError/context-overflow"],
+    ["The input tokens exceed the configuration limit of 4096", "ValidationError/context-overflow"],
+    ["Your input token count of 9000 exceeds 8192", "ValidationError/context-overflow"],
     ["This model's maximum context length is 131072 tokens.", "ValidationError/context-overflow"],
     ["The request does not fit the context window", "ValidationError/context-overflow"],
     [
@@ -198,6 +200,7 @@ describe("which kind of wrong request: the message decides", () => {
       "ValidationError/on-demand-unsupported"
     ],
     ["on-demand throughput isn't supported", "ValidationError/on-demand-unsupported"],
+    ["on-demand throughput isnt supported", "ValidationError/on-demand-unsupported"],
     ["The provided model identifier is invalid.", "ValidationError/unknown-model"],
     [
       "1 validation error detected: Value 'x' at 'modelId' failed to satisfy constraint: Member must satisfy regular expression pattern: ...",
@@ -265,6 +268,8 @@ describe("the model's own failures", () => {
     assert.strictEqual(message("failed", "socket closed"), "failed (socket closed)")
     assert.strictEqual(message("failed: socket closed", "socket closed"), "failed: socket closed")
     assert.strictEqual(message("", "socket closed"), "(socket closed)")
+    assert.strictEqual(message("  ", "socket closed"), "(socket closed)")
+    assert.strictEqual(message(" failed\n\tbadly ", "  "), "failed badly")
   })
 })
 
@@ -546,7 +551,7 @@ describe("credentials", () => {
     ],
     [
       "CredentialsProviderError",
-      "Failed to refresh token: Error: x. Please reauthenticate using aws login",
+      "The login session is over. Please reauthenticate using aws login",
       "AccessError/expired-credentials"
     ],
     ["CredentialsProviderError", "Failed to refresh token: x", "AccessError/expired-credentials"],
@@ -584,6 +589,7 @@ describe("credentials", () => {
     ["AccessDeniedException", "The API key has expired", "AccessError/expired-credentials"],
     ["AccessDeniedException", "Your session credentials have expired", "AccessError/expired-credentials"],
     ["AccessDeniedException", "The credentials are expired", "AccessError/expired-credentials"],
+    ["AccessDeniedException", "The credential is expired", "AccessError/expired-credentials"],
     ["AccessDeniedException", "The bearer token provided is invalid", "AccessError/invalid-credentials"],
     ["AccessDeniedException", "Invalid security token", "AccessError/invalid-credentials"],
     ["AccessDeniedException", "Your API key is not valid", "AccessError/invalid-credentials"],
@@ -716,6 +722,7 @@ describe("status, last", () => {
   })
 
   it("what can't be a status is none", () => {
+    assert.strictEqual(classify(sdkError({ name: "Unknown", status: 100 })).httpStatus, 100)
     for (const status of [0, 99, 600, 503.5, Number.NaN]) {
       const error = classify(sdkError({ name: "Unknown", status, message: "m" }))
       assert.strictEqual(Reason.rowOf(error.reason), "UnknownError")
@@ -791,6 +798,10 @@ describe("chains of causes", () => {
       n === 0 ? bareError("ThrottlingException", "m") : new Error("wrapper", { cause: deep(n - 1) })
     assert.strictEqual(rowOf(deep(10)), "ThrottlingError/unknown")
     assert.strictEqual(rowOf(deep(11)), "UnknownError")
+    const parts = (n: number): Error =>
+      n === 0 ? bareError("ThrottlingException", "m") : new AggregateError([parts(n - 1)], "some failed")
+    assert.strictEqual(rowOf(parts(10)), "ThrottlingError/unknown")
+    assert.strictEqual(rowOf(parts(11)), "UnknownError")
     const loop: Error & { cause?: unknown } = new Error("loop")
     loop.cause = new Error("back", { cause: loop })
     assert.strictEqual(rowOf(loop), "UnknownError")
@@ -861,6 +872,22 @@ describe("the envelope", () => {
     )
   })
 
+  it("takes a message that is spelled with a capital, and no name where there is only space", () => {
+    const error = classify({ name: " ", Message: "Too many tokens" })
+    assert.deepStrictEqual(error.reason, new Reason.UnknownError({ message: "Too many tokens" }))
+  })
+
+  it("is not upset by headers of any shape", () => {
+    for (const headers of [null, undefined, "retry-after", 7, [], { "retry-after": 7 }, { "retry-after": ["7"] }]) {
+      const error = classify(bareError("ThrottlingException", "m", { $response: { headers } }))
+      assert.isUndefined(error.retryAfter)
+    }
+  })
+
+  it("keeps null as the cause that it is", () => {
+    assert.isNull(classify(null).cause)
+  })
+
   it("takes the request id from $metadata, else from the response's header", () => {
     const headers = { "X-Amzn-RequestId": "from header" }
     assert.strictEqual(
@@ -894,6 +921,11 @@ describe("the envelope", () => {
       assert.strictEqual(attempts(Object.assign(unsent, { $metadata: { attempts: 3 } })), 2)
       assert.strictEqual(attempts(Object.assign(unsent, { $metadata: { attempts: 0 } })), 0)
     }
+    // A response came, so a request had gone.
+    const refused = { name: "MissingAuthenticationToken", status: 403 }
+    assert.strictEqual(attempts(sdkError(refused)), 1)
+    assert.strictEqual(attempts(sdkError({ ...refused, attempts: 2 })), 2)
+    assert.strictEqual(attempts(bareError("X", "m", { $metadata: { attempts: 0 } })), 0)
     for (
       const sent of [
         systemError("ECONNRESET"),

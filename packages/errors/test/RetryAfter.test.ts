@@ -32,11 +32,15 @@ describe("retryAfterFromHeaders", () => {
     ["the longer of the two, the other way round", { "retry-after": "2", "x-amz-retry-after": "1500" }, 2_000],
     ["one of the two, when the other is nonsense", { "retry-after": "soon", "x-amz-retry-after": "1500" }, 1_500],
     ["the other one", { "retry-after": "2", "x-amz-retry-after": "1.5" }, 2_000],
+    ["an exponent of AWS's own header", { "x-amz-retry-after": "1e3" }, undefined],
+    ["a negative one of AWS's own header", { "x-amz-retry-after": "-5" }, undefined],
     ["nonsense", { "retry-after": "soon" }, undefined],
     ["an empty one", { "retry-after": "" }, undefined],
     ["a negative one", { "retry-after": "-5" }, undefined],
     ["an exponent", { "retry-after": "1e3" }, undefined],
-    ["a year is no date", { "retry-after": "2026-11-21" }, undefined],
+    ["a number and more", { "retry-after": "7 days" }, undefined],
+    ["more and a number", { "retry-after": "in 7" }, undefined],
+    ["a date in another form is no date", { "retry-after": "2026-11-21" }, undefined],
     ["more than a number holds", { "retry-after": "9".repeat(400) }, undefined],
     ["more than is exact", { "x-amz-retry-after": "99999999999999999" }, undefined]
   ]

@@ -22,7 +22,7 @@ const texts: ReadonlyArray<
       "e3b0c442".repeat(8)
     }'`,
     [token],
-    ["does not match", "x-amz-date:20261121T080000Z", "host:bedrock-runtime"]
+    ["does not match", "x-amz-date:20261121T080000Z", "host:bedrock-runtime", "x-amz-security-token:<redacted>"]
   ],
   [
     "an authorization header",
@@ -34,13 +34,37 @@ const texts: ReadonlyArray<
     "an authorization header without its name",
     `AWS4-HMAC-SHA256 Credential=${keyId}/20261121/us-east-1, Signature=${signature}`,
     [keyId, signature],
-    ["AWS4-HMAC-SHA256"]
+    ["AWS4-HMAC-SHA256 Credential=<redacted>, Signature=<redacted>"]
+  ],
+  [
+    "an authorization header of another scheme, twice",
+    "Authorization: Opaque one two, three\nauthorization: Opaque four",
+    ["Opaque", "one", "two", "three", "four"],
+    ["Authorization: <redacted> authorization: <redacted>"]
   ],
   ["a header in JSON", `{"authorization":"Bearer ${longTerm}","host":"h"}`, [longTerm], [`"host":"h"`]],
-  ["a bearer token", `sent Bearer ${token} to host`, [token], ["sent Bearer", "to host"]],
-  ["a long-term API key by itself", `key ${longTerm} refused`, [longTerm], ["key", "refused"]],
-  ["a short-term API key by itself", `key ${shortTerm} refused`, [shortTerm], ["key", "refused"]],
-  ["access key ids", `${keyId} and ${temporaryId} are unknown`, [keyId, temporaryId], ["and", "are unknown"]],
+  ["a bearer token", `sent Bearer ${token} to host`, [token], ["sent Bearer <redacted> to host"]],
+  [
+    "bearer tokens, spaced and without padding",
+    `sent Bearer\t ${signature} to bearer ${signature}`,
+    [signature],
+    ["sent Bearer <redacted> to bearer <redacted>"]
+  ],
+  ["a long-term API key by itself", `key ${longTerm}= refused`, [longTerm], ["key <redacted> refused"]],
+  ["a long-term API key without padding", `key ${longTerm} refused`, [longTerm], ["key <redacted> refused"]],
+  ["a short-term API key by itself", `key ${shortTerm} refused`, [shortTerm], ["key <redacted> refused"]],
+  [
+    "a short-term API key without padding",
+    `key ${shortTerm.slice(0, -2)} refused`,
+    [shortTerm.slice(0, -2)],
+    ["key <redacted> refused"]
+  ],
+  [
+    "access key ids",
+    `${keyId} and ${temporaryId} are unknown`,
+    [keyId, temporaryId],
+    ["<redacted> and <redacted> are unknown"]
+  ],
   [
     "a presigned URL",
     `GET https://host/?X-Amz-Credential=${keyId}%2F20261121&X-Amz-Security-Token=${
@@ -113,8 +137,36 @@ describe("secrets", () => {
     assert.instanceOf(error.cause, Error)
     const copy = error.cause instanceof Error ? error.cause : new Error("none")
     assert.deepStrictEqual([copy.name, copy.message], ["TypeError", "wrapper"])
-    assert.include(String(copy.stack), "TypeError: wrapper")
     assert.deepStrictEqual(String(copy.cause), "ThrottlingException: Too many tokens for <redacted>")
+    const inner = copy.cause instanceof Error ? copy.cause : new Error("none")
+    assert.isFalse(Object.hasOwn(inner, "cause"))
+  })
+
+  it("leave the stack where it was, and take only themselves out of it", () => {
+    const thrown = new Error(`key ${keyId}`)
+    const error = Classification.fromUnknown(thrown, { operation: "Converse" })
+    assert.instanceOf(error.cause, Error)
+    assert.notStrictEqual(error.cause, thrown)
+    assert.strictEqual(
+      error.cause instanceof Error ? error.cause.stack : undefined,
+      String(thrown.stack).replaceAll(keyId, "<redacted>")
+    )
+  })
+
+  it("of an error without a stack, too", () => {
+    const thrown = bareError("Odd", `key ${keyId}`)
+    delete thrown.stack
+    const { cause } = Classification.fromUnknown(thrown, { operation: "Converse" })
+    assert.strictEqual(cause instanceof Error ? cause.stack : undefined, "Odd: key <redacted>")
+  })
+
+  it("in a text that was thrown: the text without them", () => {
+    assert.strictEqual(
+      Classification.fromUnknown(`key ${keyId}`, { operation: "Converse" }).cause,
+      "key <redacted>"
+    )
+    const wrapped = Classification.fromUnknown(new Error("x", { cause: `key ${keyId}` }), { operation: "Converse" })
+    assert.strictEqual(wrapped.cause instanceof Error ? wrapped.cause.cause : undefined, "key <redacted>")
   })
 
   it("of ordinary messages nothing is taken, and the original is kept as it is", () => {
@@ -128,6 +180,8 @@ describe("secrets", () => {
         "Token is expired. To refresh this SSO session run 'aws sso login'",
         "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abcdef123456",
         "Value 'AKIA' at 'modelId' failed",
+        "Value 'ABSKA' at 'modelId' failed",
+        "keys begin with bedrock-api-key-abc",
         "x-amz-date:20261121T080000Z"
       ]
     ) {
@@ -145,6 +199,21 @@ describe("secrets", () => {
     loop.cause = loop
     const error = Classification.fromUnknown(loop, { operation: "Converse" })
     assert.notInclude(inspect(error, { depth: 30 }), keyId)
+    let length = 0
+    for (let at: unknown = error.cause; at instanceof Error; at = at.cause) length++
+    assert.strictEqual(length, 11)
+  })
+
+  it("of an error whose members can't be looked through, the rest is kept", () => {
+    const socket: Record<string, unknown> = { authorization: "x" }
+    socket["server"] = socket
+    const thrown = Object.assign(new TypeError("odd"), { socket, code: "EODD" })
+    const { cause } = Classification.fromUnknown(new Error("outer", { cause: thrown }), { operation: "Converse" })
+    const inner = cause instanceof Error ? cause.cause : undefined
+    assert.instanceOf(inner, Error)
+    assert.strictEqual(String(inner), "TypeError: odd")
+    assert.isFalse(Object.hasOwn(Object(inner), "socket"))
+    assert.strictEqual(inner instanceof Error ? inner.stack : undefined, thrown.stack)
   })
 
   it("what can't be looked through is not kept", () => {

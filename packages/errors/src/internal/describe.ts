@@ -12,20 +12,16 @@ interface Described {
   readonly reason: Reason.Reason
 }
 
-const kindOf = (reason: Reason.Reason): string => {
-  switch (reason._tag) {
-    case "ThrottlingError":
-      return ` (${reason.limit})`
-    case "InterruptedStreamError":
-      return reason.origin === undefined ? "" : ` (${reason.origin._tag}${kindOf(reason.origin)})`
-    case "ResourceQuotaError":
-    case "ConflictError":
-      return ""
-    case "UnknownError":
-      return reason.originalName === undefined ? "" : ` (${reason.originalName})`
-    default:
-      return ` (${reason.kind})`
-  }
+const detailOf = (reason: Reason.Reason): string | undefined => {
+  if (reason._tag === "ThrottlingError") return reason.limit
+  if (reason._tag === "UnknownError") return reason.originalName
+  if (reason._tag === "InterruptedStreamError") return reason.origin && nameOf(reason.origin)
+  return "kind" in reason ? reason.kind : undefined
+}
+
+const nameOf = (reason: Reason.Reason): string => {
+  const detail = detailOf(reason)
+  return detail === undefined ? reason._tag : `${reason._tag} (${detail})`
 }
 
 // A signature error quotes the whole canonical request. The reason keeps all of it; a line to read does not.
@@ -42,7 +38,7 @@ export const describe = (error: Described): string => {
     error.operation,
     ...(error.modelId === undefined ? [] : [`of ${error.modelId}`]),
     ...(error.region === undefined ? [] : [`in ${error.region}`]),
-    `failed: ${error.reason._tag}${kindOf(error.reason)}`
+    `failed: ${nameOf(error.reason)}`
   ].join(" ")
   const data = [
     ...(error.httpStatus === undefined ? [] : [`HTTP ${error.httpStatus}`]),

@@ -1,10 +1,15 @@
 import * as Predicate from "effect/Predicate"
 
-/** A member of a value of any shape. Never throws, whatever the getters and proxies of that value do. */
-export const read = (value: unknown, key: PropertyKey): unknown => {
+/** What a look at a value of any shape gives; `undefined` where its getters and proxies throw. */
+export const attempt = <A>(look: () => A): A | undefined => {
   try {
-    return Predicate.hasProperty(value, key) ? value[key] : undefined
+    return look()
+    // Stryker disable next-line BlockStatement: an empty block returns undefined as well
   } catch {
     return undefined
   }
 }
+
+/** A member of a value of any shape. Never throws. */
+export const read = (value: unknown, key: PropertyKey): unknown =>
+  attempt(() => Predicate.hasProperty(value, key) ? value[key] : undefined)

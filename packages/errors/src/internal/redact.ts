@@ -23,7 +23,7 @@ const patterns: ReadonlyArray<readonly [pattern: RegExp, replacement: string]> =
   ],
   // Bearer tokens, and Bedrock's API keys: long-term ones begin with ABSK, short-term ones with bedrock-api-key-
   // (Bedrock user guide, api-keys, read 2026-11-21). Sixteen, so that a sentence about bearer tokens is left alone.
-  [/(bearer\s+)[A-Za-z0-9._~+/-]{16,}=*/gi, `$1${redacted}`],
+  [/(bearer(?:\s|\\[nrt])+)[A-Za-z0-9._~+/-]{16,}=*/gi, `$1${redacted}`],
   [/ABSK[A-Za-z0-9+/]{16,}=*/g, redacted],
   [/bedrock-api-key-[A-Za-z0-9+/_-]{8,}=*/g, redacted],
   // Access key ids: AKIA long-term, ASIA temporary (IAM user guide, reference_identifiers); 16 to 128 characters.

@@ -7,6 +7,7 @@ import type { Facts } from "./facts.ts"
 /** What the whole chain and the call say, beside the one error that is looked at. */
 export interface Hint {
   readonly retryAfter: Duration.Duration | undefined
+  readonly status: number | undefined
   /** Whether the operation's answer is a stream: a silence then lies between tokens. */
   readonly streaming: boolean
 }
@@ -95,11 +96,10 @@ const malformed = byMessage(validationTexts, validation("malformed"))
 
 // "Signature expired: 20261121T080000Z is now earlier than ..." and "Signature not yet current: ..." (SigV4
 // troubleshooting, IAM user guide).
-const skewTexts: Texts<true> = [[/signature expired|not yet current|too skewed|request has expired/i, true]]
 const skewed: Build = (facts, hint) =>
   access(facts.clockSkewCorrected ? "clock-skew-corrected" : "clock-skew")(facts, hint)
-const signature: Build = (facts, hint) =>
-  find(skewTexts, facts.message) === undefined ? access("invalid-credentials")(facts, hint) : skewed(facts, hint)
+const skewTexts: Texts<Build> = [[/signature expired|not yet current|too skewed|request has expired/i, skewed]]
+const signature = byMessage(skewTexts, access("invalid-credentials"))
 
 const credentialTexts: Texts<Build> = [
   [/agreement.*(being created|in progress)/i, access("agreement-pending")],
@@ -283,13 +283,13 @@ const weakCodes: Readonly<Record<string, Build>> = { ERR_HTTP2_STREAM_CANCEL: tr
 const own = <A>(table: Readonly<Record<string, A>>, key: string): A | undefined =>
   Object.hasOwn(table, key) ? table[key] : undefined
 
-const codeOf = (code: string | undefined): Build | undefined =>
-  code === undefined || Object.hasOwn(weakCodes, code) ? undefined : own(codes, code) ?? find(codePrefixes, code)
+const codeOf = (code: string): Build | undefined =>
+  Object.hasOwn(weakCodes, code) ? undefined : own(codes, code) ?? find(codePrefixes, code)
 
 export const byCode = (facts: Facts, hint: Hint): Reason.Reason | undefined => codeOf(facts.code)?.(facts, hint)
 
 export const byWeakCode = (facts: Facts, hint: Hint): Reason.Reason | undefined =>
-  facts.code === undefined ? undefined : own(weakCodes, facts.code)?.(facts, hint)
+  own(weakCodes, facts.code)?.(facts, hint)
 
 // --- texts of errors without a name of their own -----------------------------------------------------------------------
 
@@ -331,12 +331,14 @@ const statuses: Readonly<Record<number, Build>> = {
 
 const parsersNames: ReadonlySet<string | undefined> = new Set([...plainNames, "SyntaxError", "TypeError", "RangeError"])
 
-const statusOf = (status: number, facts: Facts): Build | undefined => {
+const statusOf = (facts: Facts, status: number): Build | undefined => {
   if (status >= 500) return server("internal")
   // An answer that can't be read: cut short, or written by something in between. A name of its own says otherwise: the
   // SDK finds the exception in a stream's first frame while it deserializes.
   return status < 300 && facts.unreadable && parsersNames.has(facts.name) ? transport("protocol") : undefined
 }
 
-export const byStatus = (status: number, facts: Facts, hint: Hint): Reason.Reason | undefined =>
-  (statuses[status] ?? statusOf(status, facts))?.(facts, hint)
+export const byStatus = (facts: Facts, hint: Hint): Reason.Reason | undefined => {
+  const status = hint.status ?? Number.NaN
+  return (statuses[status] ?? statusOf(facts, status))?.(facts, hint)
+}
