@@ -32,8 +32,6 @@ export interface IdTable {
   readonly seen: (id: string, line: number) => Entry | undefined
   /** Notes that the output answers this id. Returns false, and changes nothing, when that was known. */
   readonly answer: (id: string, digest: string) => boolean
-  /** Forgets all lines, and keeps the answers. */
-  readonly forgetLines: () => void
 }
 
 const slotWords = 4
@@ -140,9 +138,6 @@ export const make = (): IdTable => {
       digests[slot] = BigInt(`0x${digest}`)
       answered += 1
       return true
-    },
-    forgetLines: () => {
-      lines.fill(0)
     }
   }
 }

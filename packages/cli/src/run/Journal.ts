@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { CliFailure } from "../CliFailure.ts"
+import * as bitSet from "../internal/bitSet.ts"
 import * as lines from "../internal/lines.ts"
 import { codeOf, explain } from "../internal/platformErrors.ts"
 import * as IdTable from "./IdTable.ts"
@@ -79,6 +80,7 @@ const maxLineBytes = 64 * 1024 * 1024
 const maxModels = 8
 const chunkBytes = 256 * 1024
 const encoder = new TextEncoder()
+const lineFeed = encoder.encode("\n")
 
 const nothing: Found = {
   answered: 0,
@@ -217,24 +219,22 @@ const makeFile = Effect.fnUntraced(function*(options: { readonly output: string;
 
   const lock = yield* OutputLock.take(target)
   const ids = IdTable.make()
-  const scan = info === undefined ? emptyScan : yield* scanExisting(target, output, ids)
+  const scan = info === undefined ? emptyScan() : yield* scanExisting(target, output, ids)
   const file = yield* openForAppend(target, output)
   let length = scan.length
   if (scan.tornBytes > 0) {
     yield* Effect.mapError(file.truncate(length), (error) => cannotWrite(output, error))
   }
   if (scan.unterminated) {
-    yield* Effect.mapError(file.writeAll(encoder.encode("\n")), (error) => cannotWrite(output, error))
+    yield* Effect.mapError(file.writeAll(lineFeed), (error) => cannotWrite(output, error))
     length += 1
   }
   let open = file
   if (scan.failed > 0 || scan.repeated > 0) {
-    const rewritten = yield* rewrite(target, output, ids)
+    const rewritten = yield* rewrite(target, output, scan.dropped)
     open = rewritten.file
     length = rewritten.length
   }
-  ids.forgetLines()
-
   const append = makeAppend(
     (bytes) =>
       open.writeAll(bytes).pipe(
@@ -279,22 +279,25 @@ interface Scan {
   readonly tornBytes: number
   /** The last line is whole, and only its line feed was lost. */
   readonly unterminated: boolean
+  /** The numbers of the lines to take out: errors, and further answers. */
+  readonly dropped: bitSet.BitSet
   readonly models: ReadonlyMap<string, number>
 }
 
-const emptyScan: Scan = {
+const emptyScan = () => ({
   length: 0,
   failed: 0,
   repeated: 0,
   tornBytes: 0,
   unterminated: false,
-  models: new Map()
-}
+  dropped: bitSet.make(),
+  models: new Map<string, number>()
+})
 
-/** Notes each id with an answer, with the number of its line in the output, so that a second answer is known for one. */
+/** Notes each id with an answer, and what is to be taken out. */
 const scanExisting = (target: string, output: string, ids: IdTable.IdTable) =>
   Effect.gen(function*() {
-    const scan = { ...emptyScan, models: new Map<string, number>() }
+    const scan = emptyScan()
     yield* Stream.runForEachArray(readLines(yield* FileSystem.FileSystem, target), (chunk) =>
       Effect.suspend(() => {
         for (const line of chunk) {
@@ -311,12 +314,13 @@ const scanExisting = (target: string, output: string, ids: IdTable.IdTable) =>
           scan.unterminated = !line.terminated
           if (known._tag === "Failed") {
             scan.failed += 1
+            scan.dropped.add(line.number)
           } else if (ids.answer(known.id, known.digest)) {
-            ids.seen(known.id, line.number)
             const count = scan.models.get(known.model)
             if (count !== undefined || scan.models.size < maxModels) scan.models.set(known.model, (count ?? 0) + 1)
           } else {
             scan.repeated += 1
+            scan.dropped.add(line.number)
           }
         }
         return Effect.void
@@ -338,8 +342,8 @@ const scanExisting = (target: string, output: string, ids: IdTable.IdTable) =>
 /** Beside the output, so that it can take its place; left behind only by a process that was killed while it wrote. */
 const temporaryOf = (output: string): string => `${output}.caprock-rewrite`
 
-/** Keeps the first answer of each id, in a new file that takes the place of the old one in one step. */
-const rewrite = (target: string, output: string, ids: IdTable.IdTable) =>
+/** Leaves lines out, in a new file that takes the place of the old one in one step. */
+const rewrite = (target: string, output: string, dropped: bitSet.BitSet) =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const temporary = temporaryOf(target)
@@ -349,14 +353,12 @@ const rewrite = (target: string, output: string, ids: IdTable.IdTable) =>
     let length = 0
     yield* Stream.runForEachArray(readLines(fs, target), (chunk) =>
       Effect.suspend(() => {
-        const keep: Array<string> = []
+        const keep: Array<Uint8Array> = []
         for (const line of chunk) {
-          const text = line.bytes === undefined ? undefined : lines.decode(line.bytes)
-          const known = text === undefined ? undefined : ResultLine.decode(text)
-          if (known?._tag === "Answered" && ids.get(known.id)?.line === line.number) keep.push(`${text}\n`)
+          if (!dropped.has(line.number) && line.bytes !== undefined) keep.push(line.bytes, lineFeed)
         }
         if (keep.length === 0) return Effect.void
-        const bytes = encoder.encode(keep.join(""))
+        const bytes = Buffer.concat(keep)
         length += bytes.length
         return file.writeAll(bytes)
       }))
