@@ -1,7 +1,7 @@
 import { Journal } from "@caprock/cli/run/Journal"
 import * as ResultLine from "@caprock/cli/run/ResultLine"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Path } from "effect"
+import { Effect, FileSystem, Layer, Path, PlatformError, Result } from "effect"
 import { hostname } from "node:os"
 import { model, outputPath, platform, readResults } from "./support.ts"
 
@@ -43,6 +43,39 @@ const refusal = (output: string, input?: string) =>
 const write = (path: string, text: string) =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => fs.writeFileString(path, text))
 const readText = (path: string) => Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(path))
+
+/** The file system, on a disk that takes so many bytes of what is appended. */
+const diskOf = (bytes: number) =>
+  Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (fs) => {
+      let left = bytes
+      const full = PlatformError.systemError({
+        _tag: "Unknown",
+        module: "FileSystem",
+        method: "writeAll",
+        cause: Object.assign(new Error("no space left on device"), { code: "ENOSPC" })
+      })
+      const limited = (file: FileSystem.File): FileSystem.File => ({
+        [FileSystem.FileTypeId]: FileSystem.FileTypeId,
+        stat: file.stat,
+        sync: file.sync,
+        seek: file.seek,
+        read: file.read,
+        readAlloc: file.readAlloc,
+        write: file.write,
+        truncate: (length) => file.truncate(length),
+        writeAll: (buffer) =>
+          Effect.suspend(() => {
+            const fits = buffer.subarray(0, left)
+            left -= fits.length
+            const written = file.writeAll(fits)
+            return fits.length === buffer.length ? written : Effect.andThen(written, Effect.fail(full))
+          })
+      })
+      return { ...fs, open: (path, options) => Effect.map(fs.open(path, options), limited) }
+    })
+  )
 
 /** A process id that no process has: Linux counts to 4,194,304 at most. */
 const nobody = 9_999_999
@@ -159,6 +192,25 @@ describe("Journal", () => {
       assert.include(message, "/dev/full")
       assert.include(message, "the disk is full (ENOSPC)")
       assert.include(message, "Free some space")
+    }).pipe(platform))
+
+  it.effect("what a full disk took whole stays and counts, and the rest is cut off", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      const ids = ["a", "b", "c", "d", "e"]
+      const line = new TextEncoder().encode(ResultLine.encode(answered("a"))).length
+      const results = yield* open(output, (journal) =>
+        Effect.forEach(ids, (id) =>
+          Effect.result(journal.append([answered(id)])), { concurrency: "unbounded" })).pipe(
+          Effect.provide(diskOf(Math.floor(2.5 * line)))
+        )
+      assert.deepEqual(results.map(Result.isSuccess), [true, true, false, false, false])
+      assert.deepEqual(
+        (yield* readResults(output)).map((line) =>
+          line.id
+        ),
+        ["a", "b"]
+      )
     }).pipe(platform))
 
   it.effect("a second run on one output is refused, and may begin when the first has ended", () =>

@@ -165,6 +165,8 @@ describe("caprock run, as a process", () => {
       // 16 KB hold about 30 of them: what was whole stayed.
       assert.isAbove(kept.length, 5)
       assert.isBelow(kept.length, 150)
+      // Each answer that was counted is there.
+      assert.include(stderr, `${kept.length} answered, the rest not asked yet`)
       const again = yield* caprock(command)
       assert.strictEqual(again.code, 0, again.stderr)
       assert.strictEqual(new Set((yield* readResults(output)).map((line) => line.id)).size, 150)

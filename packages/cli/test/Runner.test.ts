@@ -139,28 +139,37 @@ describe("Runner", () => {
       assert.strictEqual(new Set((yield* readResults(output)).map((line) => line.id)).size, 20)
     }).pipe(platform))
 
-  it.effect("no more lines are taken than may wait or be under way", () =>
+  it.effect("no more lines are taken than may be under way, nor more bytes", () =>
     Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
       const output = yield* outputPath
-      let open = 0
-      let most = 0
-      const input = Array.from({ length: 300 }, (_, i) => `{"prompt":"${i}"}\n`).join("")
-      yield* runPrompts({
-        input,
-        output,
-        chunk: 1000,
-        target: stub((asked) =>
-          Effect.gen(function*() {
-            most = Math.max(most, ++open)
-            for (let i = 0; i < 5; i++) yield* Effect.yieldNow
-            open -= 1
-            return yield* echo(asked)
+      const input = Array.from({ length: 300 }, (_, i) => `{"prompt":"${String(i).padStart(86, " ")}"}\n`).join("")
+      // Each line is 100 bytes long.
+      const most = (limits: { readonly maxCalls?: number; readonly maxBytes?: number }) =>
+        Effect.gen(function*() {
+          let open = 0
+          let most = 0
+          yield* runPrompts({
+            input,
+            output,
+            chunk: 1000,
+            limits,
+            target: stub((asked) =>
+              Effect.gen(function*() {
+                most = Math.max(most, ++open)
+                for (let i = 0; i < 5; i++) yield* Effect.yieldNow
+                open -= 1
+                return yield* echo(asked)
+              })
+            )
           })
-        ),
-        limits: { maxCalls: 10 }
-      })
-      assert.strictEqual(most, 10)
-      assert.strictEqual((yield* readResults(output)).length, 300)
+          assert.strictEqual((yield* readResults(output)).length, 300)
+          yield* fs.remove(output)
+          return most
+        })
+      assert.strictEqual(yield* most({ maxCalls: 10 }), 10)
+      assert.strictEqual(yield* most({ maxBytes: 650 }), 7)
+      assert.strictEqual(yield* most({ maxBytes: 1 }), 1)
     }).pipe(platform))
 
   it.effect("a stream cut after its first content is asked again, and at last ends with what had arrived", () =>
