@@ -8,6 +8,10 @@ if (major < 22 || (major === 22 && minor < 19)) {
   )
   process.exitCode = 2
 } else {
-  // Node runs the sources as they are, except inside node_modules, where the built files are.
-  import(import.meta.url.includes("/node_modules/") ? "../dist/bin.js" : "../src/bin.ts")
+  import("node:module").then((module) => {
+    // Half of a start is compiling: remember it, where this Node can.
+    if (module.enableCompileCache) module.enableCompileCache()
+    // Node runs the sources as they are, except inside node_modules, where the built files are.
+    return import(import.meta.url.includes("/node_modules/") ? "../dist/bin.js" : "../src/bin.ts")
+  })
 }

@@ -24,7 +24,15 @@ describe("PromptLine", () => {
     })
     assert.deepEqual(
       prompt(
-        { prompt: "Hi", model: "m.x", system: "Own", maxTokens: 5, temperature: 0, extra: { kept: "out" } },
+        {
+          prompt: "Hi",
+          model: "m.x",
+          system: "Own",
+          maxTokens: 5,
+          temperature: 0,
+          extra: { kept: "out" },
+          text: "own"
+        },
         { model, system: "Common", maxTokens: 9, temperature: 1 }
       ).input,
       {
@@ -124,6 +132,7 @@ describe("PromptLine", () => {
     [{ prompt: "x", temperature: -1 }, "wrong-shape", `the field "temperature" is -1`],
     [{ prompt: "x", modelId: "m" }, "wrong-shape", `"modelId" is not read. Write "model"`],
     [{ prompt: "x", topP: 1 }, "wrong-shape", `Put the whole request under "request"`],
+    [{ request: {}, messages: [] }, "wrong-shape", `"messages" belongs to a Converse request`],
     [{ messages: [] }, "wrong-shape", `"messages" belongs to a Converse request`],
     [{ prompt: "x", request: {} }, "wrong-shape", `both "prompt" and "request"`],
     [{ request: "x" }, "wrong-shape", `the field "request" is "x". Expected object`],

@@ -175,7 +175,8 @@ export const parse = (
   }
   for (const name of Object.keys(fields)) {
     const meant = Object.hasOwn(misspelt, name) ? misspelt[name] : undefined
-    if (meant === undefined || Object.hasOwn(fields, meant) && (meant === "prompt" || meant === "request")) continue
+    // "text" and the like may well be fields of the user's own, where there is a prompt.
+    if (meant === undefined || (meant === "prompt" && isPrompt)) continue
     return wrong(
       meant === "request"
         ? `line ${line}: "${name}" belongs to a Converse request. Put the whole request under "request"`
