@@ -22,8 +22,9 @@
  * - Before {@link minimumSamples} answers: the worst case. With a burndown of 1: always exactly R.
  * - One imaginary answer, at the worst case and of endless duration, is always among those learned from: what has not been
  *   seen in N answers may still have a share of about 1/N.
- * - Answers to requests of like `maxTokens` (of the same power of 2 or the next) are used by their ratio output/`maxTokens`. While there are
- *   too few of these, all are used, by ratio or by length, whichever gives more.
+ * - All answers count by their ratio output/`maxTokens`, where those of the same power of 2 of `maxTokens` agree with the others
+ *   in that. Where they don't, these count alone; while there are too few of them, their neighbours too, by ratio or by length,
+ *   whichever gives more.
  * - When the newest 16 or 64 answers are longer than chance explains, they alone decide; likewise the newest 128 when they
  *   are shorter.
  *
@@ -35,6 +36,8 @@
  *
  * @since 0.1.0
  */
+import * as Answers from "./internal/answers.ts"
+import * as LengthTable from "./internal/lengthTable.ts"
 import * as Statistics from "./internal/statistics.ts"
 
 /**
@@ -44,7 +47,7 @@ import * as Statistics from "./internal/statistics.ts"
  * @category constants
  * @since 0.1.0
  */
-export const minimumSamples = 12
+export const minimumSamples: number = LengthTable.minimumSamples
 
 /**
  * Answers that are remembered: a few minutes of a busy client, and 1 % precision of the mean at sd/mean 0.25.
@@ -57,8 +60,8 @@ export const windowSize = 512
 /**
  * Probability, unless told, with which the sum stays within its bookings: at each admission, as if all that is in flight had
  * been charged in full already. The server's own sum is behind that by what is not generated yet, so that throttles are far
- * rarer than the rest to 1. In simulations of a full pool with a burndown of 5 (`test/fullPool.ts`) there were none for lengths
- * without a second peak, and at most 1 in 1,000 with one; 0.95 had none of these either and took 1 to 4 % longer than 0.8.
+ * rarer than the rest to 1. In simulations of a full pool (docs/decisions/0007) there were none for lengths without a second peak, and at
+ * most 1 in 100 with one; 0.95 had none of these either and took 1 to 4 % longer.
  *
  * @category constants
  * @since 0.1.0
@@ -76,9 +79,9 @@ export interface Lengths {
   /** @internal */
   readonly z: number
   /** @internal */
-  readonly answers: Answers
+  readonly answers: Answers.Answers
   /** What the answers say, by size class of `maxTokens`. @internal */
-  readonly tables: Map<number, Table>
+  readonly tables: Map<number, LengthTable.Table>
   /** @internal */
   readonly flights: Array<Flight>
   /** Sums over what is in flight, as of its last assessment. @internal */
@@ -123,19 +126,6 @@ export interface Flight {
   error: number
 }
 
-/** The last answers, the newest over the oldest. */
-interface Answers {
-  /** Answers ever. */
-  count: number
-  readonly outputs: Float64Array
-  readonly limits: Float64Array
-  /** Size class of the limit, and duration bucket. */
-  readonly classes: Uint8Array
-  readonly buckets: Uint8Array
-  /** How long an answer takes: a running mean of the last 64. */
-  millis: number
-}
-
 /**
  * Nothing known yet.
  *
@@ -147,14 +137,7 @@ export const empty = (options?: {
   readonly level?: number | undefined
 }): Lengths => ({
   z: Statistics.normalQuantile(options?.level ?? defaultLevel),
-  answers: {
-    count: 0,
-    outputs: new Float64Array(windowSize),
-    limits: new Float64Array(windowSize),
-    classes: new Uint8Array(windowSize),
-    buckets: new Uint8Array(windowSize),
-    millis: 0
-  },
+  answers: Answers.empty(windowSize),
   tables: new Map(),
   flights: [],
   sums: { booked: 0, worst: 0, mean: 0, variance: 0, third: 0, error: 0 },
@@ -192,8 +175,8 @@ export const begin = (request: {
  *
  * **Details**
  *
- * Amortised constant time: what is in flight is assessed anew after an eighth of it has changed, or has aged by an eighth of the
- * least that an answer takes.
+ * Amortised constant time: what is in flight is assessed anew when an eighth of it has changed, or an eighth of the time of an answer
+ * has passed.
  *
  * **Example** (From admission to answer)
  *
@@ -277,16 +260,8 @@ export const observe = (
     readonly millis: number
   }
 ): void => {
-  const { maxTokens, outputTokens } = answer
-  if (!(maxTokens > 0) || !(outputTokens >= 0)) return
-  const millis = Math.max(0, answer.millis)
-  const { answers } = lengths
-  const slot = answers.count++ % windowSize
-  answers.outputs[slot] = outputTokens
-  answers.limits[slot] = maxTokens
-  answers.classes[slot] = classOf(maxTokens)
-  answers.buckets[slot] = bucketOf(millis / maxTokens)
-  answers.millis += (millis - answers.millis) / Math.min(answers.count, 64)
+  if (!(answer.maxTokens > 0) || !(answer.outputTokens >= 0)) return
+  Answers.add(lengths.answers, answer.maxTokens, answer.outputTokens, Math.max(0, answer.millis))
 }
 
 /**
@@ -313,7 +288,7 @@ export interface Snapshot {
  * @since 0.1.0
  */
 export const snapshot = ({ answers, flights, sums }: Lengths): Snapshot => ({
-  samples: Math.min(answers.count, windowSize),
+  samples: Answers.known(answers),
   requests: flights.length,
   booked: sums.booked,
   expected: sums.mean,
@@ -344,14 +319,30 @@ const leave = (lengths: Lengths, flight: Flight): void => {
   lengths.changes++
 }
 
+const tableOf = (lengths: Lengths, maxTokens: number, burndown: number): LengthTable.Table | undefined => {
+  const { answers, tables, z } = lengths
+  if (answers.count < minimumSamples) return undefined
+  const size = Answers.classOf(maxTokens)
+  const known = tables.get(size)
+  // A thirty-second part of new answers is not worth a new table.
+  if (
+    known !== undefined && known.burndown === burndown && answers.count - known.count <= Answers.known(answers) / 32
+  ) {
+    return known
+  }
+  const table = LengthTable.make(answers, size, burndown, z)
+  tables.set(size, table)
+  return table
+}
+
 /** Assesses a request by the answers that took at least as long as it has. */
 const assess = (lengths: Lengths, flight: Flight, now: number): void => {
   const { maxTokens } = flight
   const table = tableOf(lengths, maxTokens, flight.burndown)
-  const bucket = table === undefined ? 0 : bucketOf((now - flight.since) / maxTokens)
+  const bucket = table === undefined ? 0 : Answers.bucketOf((now - flight.since) / maxTokens)
   flight.mean = maxTokens * (table?.mean[bucket] ?? flight.burndown)
-  flight.variance = maxTokens ** 2 * (table?.variance[bucket] ?? 0)
-  flight.third = maxTokens ** 3 * (table?.third[bucket] ?? 0)
+  flight.variance = maxTokens * maxTokens * (table?.variance[bucket] ?? 0)
+  flight.third = maxTokens * maxTokens * maxTokens * (table?.third[bucket] ?? 0)
   flight.error = maxTokens * (table?.error[bucket] ?? 0)
 }
 
@@ -381,162 +372,8 @@ const assessAll = (lengths: Lengths, now: number): void => {
 
 /** What is booked above the mean of a sum with these moments and standard error. */
 const marginOf = (z: number, variance: number, third: number, error: number): number =>
-  z * Math.sqrt(variance + error * error) + (variance > 0 ? Math.max(0, third / variance) * (z * z - 1) / 6 : 0)
-
-// -----------------------------------------------------------------------------
-// What the answers say
-// -----------------------------------------------------------------------------
-
-/** Size classes of `maxTokens`: powers of 2, to the nearest. */
-const classOf = (maxTokens: number): number => Math.min(63, Math.max(0, Math.round(Math.log2(maxTokens))))
-
-/** Durations are told apart to a fourth of an octave, from a thousandth of a millisecond per token up. */
-const bucketsPerOctave = 4
-const bucketCount = 128
-const bucketOf = (millisPerToken: number): number =>
-  millisPerToken > 0
-    ? Math.min(bucketCount - 1, Math.max(0, Math.floor(bucketsPerOctave * Math.log2(millisPerToken)) + 40))
-    : 0
-
-/**
- * Moments of y = max(1, burndown × output / maxTokens) for requests of one size class, over the answers that took at least as long
- * as bucket k says.
- */
-interface Table {
-  readonly burndown: number
-  /** Answers ever when it was made, and answers in it. */
-  readonly count: number
-  readonly samples: number
-  readonly mean: Float64Array
-  readonly variance: Float64Array
-  readonly third: Float64Array
-  /** Standard error of the mean. */
-  readonly error: Float64Array
-}
-
-const tableOf = (lengths: Lengths, maxTokens: number, burndown: number): Table | undefined => {
-  const { answers, tables, z } = lengths
-  if (answers.count < minimumSamples) return undefined
-  const size = classOf(maxTokens)
-  const known = tables.get(size)
-  // A thirty-second part of new answers is not worth a new table.
-  if (known !== undefined && known.burndown === burndown && answers.count - known.count <= known.samples / 32) {
-    return known
-  }
-  const table = makeTable(answers, size, burndown, z)
-  tables.set(size, table)
-  return table
-}
-
-const makeTable = (answers: Answers, size: number, burndown: number, z: number): Table => {
-  const distance = reach(answers, size)
-  const samples = newestThatCount(answers, size, distance, burndown)
-  const n = new Float64Array(bucketCount)
-  const sums = new Float64Array(bucketCount)
-  const squares = new Float64Array(bucketCount)
-  const cubes = new Float64Array(bucketCount)
-  let used = 0
-  for (let back = 1; used < samples; back++) {
-    const slot = (answers.count - back) % windowSize
-    const steps = (answers.classes[slot] ?? 0) - size
-    if (Math.abs(steps) > distance) continue
-    used++
-    const excess = excessOf(answers, slot, steps, burndown)
-    // By length, where that gives more: then the duration is not scaled either.
-    const bucket = Math.min(bucketCount - 1, (answers.buckets[slot] ?? 0) + bucketsPerOctave * Math.max(0, steps))
-    n[bucket] = (n[bucket] ?? 0) + 1
-    sums[bucket] = (sums[bucket] ?? 0) + excess
-    squares[bucket] = (squares[bucket] ?? 0) + excess ** 2
-    cubes[bucket] = (cubes[bucket] ?? 0) + excess ** 3
-  }
-  return { burndown, count: answers.count, samples, ...suffixes(n, sums, squares, cubes, burndown, z) }
-}
-
-/** How many size classes away answers are taken from: the fewest that give enough of them, else all. */
-const reach = (answers: Answers, size: number): number => {
-  const known = Math.min(answers.count, windowSize)
-  const near = [0, 0, 0]
-  for (let slot = 0; slot < known; slot++) {
-    const steps = Math.abs((answers.classes[slot] ?? 0) - size)
-    for (let distance = steps; distance < near.length; distance++) near[distance] = (near[distance] ?? 0) + 1
-  }
-  const enough = near.findIndex((found) => found >= minimumSamples)
-  return enough < 0 ? 64 : enough
-}
-
-/**
- * y - 1 that an answer suggests for a request of a size class `steps` below the answer's own (above, when negative): by its ratio, or from a
- * larger class by its length, which is more.
- */
-const excessOf = (answers: Answers, slot: number, steps: number, burndown: number): number => {
-  const ratio = (answers.outputs[slot] ?? 0) / (answers.limits[slot] ?? 1)
-  return Math.max(0, burndown * Math.min(1, steps > 0 ? ratio * 2 ** steps : ratio) - 1)
-}
-
-/** Newest answers that are compared with all, and by how many standard errors they must differ to be no chance. */
-const spans = [16, 64] as const
-const fallSpan = 128
-const changeErrors = 4
-
-/** How many of the newest answers are to be learned from: all, or those since a change. */
-const newestThatCount = (answers: Answers, size: number, distance: number, burndown: number): number => {
-  const known = Math.min(answers.count, windowSize)
-  let n = 0
-  let sum = 0
-  let squares = 0
-  const means = [0, 0, 0]
-  for (let back = 1; back <= known; back++) {
-    const slot = (answers.count - back) % windowSize
-    const steps = (answers.classes[slot] ?? 0) - size
-    if (Math.abs(steps) > distance) continue
-    const excess = excessOf(answers, slot, steps, burndown)
-    n++
-    sum += excess
-    squares += excess * excess
-    if (n === spans[0]) means[0] = sum / n
-    if (n === spans[1]) means[1] = sum / n
-    if (n === fallSpan) means[2] = sum / n
-  }
-  const mean = sum / n
-  const deviation = Math.sqrt(Math.max(0, squares / n - mean * mean))
-  for (let index = 0; index < spans.length; index++) {
-    const span = spans[index] ?? 0
-    if (n >= 2 * span && (means[index] ?? 0) - mean > changeErrors * deviation / Math.sqrt(span)) return span
-  }
-  if (n >= 2 * fallSpan && mean - (means[2] ?? 0) > changeErrors * deviation / Math.sqrt(fallSpan)) return fallSpan
-  return n
-}
-
-/** Sums by bucket to moments from each bucket on, with the imaginary answer beyond the last. */
-const suffixes = (
-  n: Float64Array,
-  sums: Float64Array,
-  squares: Float64Array,
-  cubes: Float64Array,
-  burndown: number,
-  z: number
-): Pick<Table, "mean" | "variance" | "third" | "error"> => {
-  const error = new Float64Array(bucketCount)
-  let samples = 1
-  let sum = burndown - 1
-  let square = sum ** 2
-  let cube = sum ** 3
-  for (let bucket = bucketCount - 1; bucket >= 0; bucket--) {
-    samples += n[bucket] ?? 0
-    sum += sums[bucket] ?? 0
-    square += squares[bucket] ?? 0
-    cube += cubes[bucket] ?? 0
-    const mean = sum / samples
-    const variance = samples < 2 ? 0 : Math.max(0, square - samples * mean * mean) / (samples - 1)
-    // The spread is itself an estimate: widened to Student's t, to first order.
-    const widened = (1 + (z * z + 1) / (4 * samples)) ** 2 * variance
-    n[bucket] = 1 + mean
-    squares[bucket] = widened
-    cubes[bucket] = cube / samples - 3 * mean * square / samples + 2 * mean ** 3
-    error[bucket] = Math.sqrt(widened / samples)
-  }
-  return { mean: n, variance: squares, third: cubes, error }
-}
+  z * Math.sqrt(Math.max(0, variance) + error * error) +
+  (variance > 0 ? Math.max(0, third / variance) * (z * z - 1) / 6 : 0)
 
 // -----------------------------------------------------------------------------
 // What else they say
@@ -593,8 +430,8 @@ export interface Advice {
  * @since 0.1.0
  */
 export const advice = (lengths: Lengths): Advice | undefined => {
-  const { count: answered, limits, outputs } = lengths.answers
-  const samples = Math.min(answered, windowSize)
+  const { limits, outputs } = lengths.answers
+  const samples = Answers.known(lengths.answers)
   const sorted = outputs.slice(0, samples).sort()
   let reserved = 0
   let used = 0

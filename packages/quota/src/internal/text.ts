@@ -5,6 +5,8 @@
  * three digits, marks by one or two, and scripts that are rare in training text cost up to two tokens a character. The weights
  * below are round figures that keep the *ratio* of actual to estimated alike from text to text; its level is learned.
  */
+const kinds = 8
+const start = 0
 const lower = 1
 const upper = 2
 const digit = 3
@@ -13,8 +15,8 @@ const newline = 5
 const mark = 6
 const other = 7
 
-/** Classes of the ASCII characters. */
-const ascii = Uint8Array.from({ length: 128 }, (_, code) => {
+/** Kinds of the ASCII characters. */
+const kindOf = Uint8Array.from({ length: 128 }, (_, code) => {
   if (code >= 97 && code <= 122) return lower
   if (code >= 65 && code <= 90) return upper
   if (code >= 48 && code <= 57) return digit
@@ -22,6 +24,25 @@ const ascii = Uint8Array.from({ length: 128 }, (_, code) => {
   if (code === 10 || code === 13 || code === 9) return newline
   return mark
 })
+
+/** Tokens that a character begins after one of another kind, and after one of its own. */
+const alone = [[lower, 0.75], [upper, 0.75], [digit, 0.75], [space, 0], [newline, 0.55], [mark, 0.75]] as const
+const repeated = [[lower, 0.06], [upper, 0.4], [digit, 0.4], [space, 0.1], [newline, 0.25], [mark, 0.4]] as const
+
+/** Tokens of a character, by its kind and by the kind before it. One space goes with the word after it. */
+const after = new Float64Array(kinds * kinds)
+for (const [kind, tokens] of alone) {
+  for (let previous = start; previous <= other; previous++) after[previous * kinds + kind] = tokens
+}
+for (const [kind, tokens] of repeated) after[kind * kinds + kind] = tokens
+// A capital and what follows it are one word.
+after[upper * kinds + lower] = 0.2
+
+/** Letters in a row after which most words take a second token, and after which a row is no word; what each costs more. */
+const shortWord = 6
+const longWord = 14
+const perLetter = 0.12
+const perStray = 0.24
 
 /** Tokens per UTF-16 unit of what is not ASCII. */
 const weightOf = (code: number): number => {
@@ -43,16 +64,12 @@ const weightOf = (code: number): number => {
   return 1
 }
 
-/** Letters up to which most words are one token, and from which a run is no word any more. */
-const shortWord = 6
-const longWord = 14
-
 /**
  * Estimated tokens of a text, a fraction. One pass over its UTF-16 units, without allocation.
  */
 export const tokensOf = (text: string): number => {
   let tokens = 0
-  let previous = 0
+  let previous = start
   let run = 0
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index)
@@ -61,31 +78,10 @@ export const tokensOf = (text: string): number => {
       previous = other
       continue
     }
-    const kind = ascii[code] ?? mark
-    run = kind === previous ? run + 1 : 0
-    switch (kind) {
-      case lower:
-        if (previous === lower) tokens += run < shortWord ? 0.06 : run < longWord ? 0.18 : 0.3
-        // A capital and what follows are one word.
-        else tokens += previous === upper ? 0.2 : 0.75
-        break
-      case upper:
-        tokens += previous === upper ? 0.4 : 0.75
-        break
-      case digit:
-        tokens += previous === digit ? 0.4 : 0.75
-        break
-      case space:
-        // One space goes with the word after it; further ones make tokens of several.
-        if (previous === space) tokens += 0.1
-        break
-      case newline:
-        tokens += previous === newline ? 0.25 : 0.55
-        break
-      default:
-        // A mark after another often joins it.
-        tokens += previous === mark ? 0.4 : 0.75
-    }
+    const kind = kindOf[code] ?? mark
+    tokens += after[previous * kinds + kind] ?? 0
+    if (kind !== lower || previous !== lower) run = 1
+    else if (++run > shortWord) tokens += run > longWord ? perStray : perLetter
     previous = kind
   }
   return tokens
