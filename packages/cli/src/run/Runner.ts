@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { CallEvent } from "@caprock/bedrock/CallEvents"
 import { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
 import * as Deferred from "effect/Deferred"
@@ -24,7 +25,7 @@ import { Progress } from "./Progress.ts"
 import * as PromptLine from "./PromptLine.ts"
 import * as ResultLine from "./ResultLine.ts"
 import type { CallState } from "./Tally.ts"
-import { type Answer, type CallEvent, Target } from "./Target.ts"
+import { type Answer, Target } from "./Target.ts"
 
 /**
  * @category models

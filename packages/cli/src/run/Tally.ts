@@ -3,9 +3,9 @@
  *
  * @since 0.1.0
  */
+import type { CallEvent } from "@caprock/bedrock/CallEvents"
 import * as histogram from "../internal/histogram.ts"
 import type { Usage } from "./ResultLine.ts"
-import type { CallEvent } from "./Target.ts"
 
 /**
  * Where a call is on its way: it waits for quota, is being answered, or pauses before the next attempt.

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { ContentBlock, ConverseCommandInput } from "@aws-sdk/client-bedrock-runtime"
+import type { CallEvent } from "@caprock/bedrock/CallEvents"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -20,32 +21,6 @@ export interface Answer {
   readonly stopReason: string
   readonly usage: Usage
 }
-
-/**
- * What happens to one call on its way, in order.
- *
- * @category models
- * @since 0.1.0
- */
-export type CallEvent =
-  | { readonly _tag: "Waiting"; readonly pool: string; readonly tokens: number }
-  | { readonly _tag: "Admitted"; readonly pool: string; readonly attempt: number; readonly waitedMillis: number }
-  | { readonly _tag: "AttemptFailed"; readonly pool: string; readonly attempt: number; readonly error: BedrockError }
-  | {
-    readonly _tag: "Settled"
-    readonly pool: string
-    readonly reserved: number
-    readonly booked: number
-    readonly charged: number
-  }
-  | {
-    readonly _tag: "CallEnded"
-    readonly pool: string
-    readonly attempts: number
-    readonly waitedMillis: number
-    readonly serviceMillis: number
-    readonly succeeded: boolean
-  }
 
 /**
  * A pool as its ledger has it now.
