@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Semaphore from "effect/Semaphore"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
@@ -43,6 +44,18 @@ export class Screen extends Context.Service<Screen, {
     })
   )
 }
+
+/**
+ * A logger that writes above the panel.
+ *
+ * @category logging
+ * @since 0.1.0
+ */
+export const layerLogger: Layer.Layer<never, never, Screen> = Layer.unwrap(Effect.gen(function*() {
+  const screen = yield* Screen
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  return Logger.layer([Logger.map(Logger.formatLogFmt, (line) => void run(screen.say(line)))])
+}))
 
 const erase = (rows: number): string => rows === 0 ? "" : `\r\u001b[${rows}A\u001b[0J`
 

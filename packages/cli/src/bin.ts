@@ -7,6 +7,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import * as Cli from "./Cli.ts"
 import { demo } from "./commands/demo.ts"
 import { emulate } from "./commands/emulate.ts"
@@ -24,6 +25,7 @@ const commands = [
 Cli.root.pipe(
   Command.withSubcommands(commands),
   Command.run({ version: Cli.version }),
+  Effect.provideService(Logger.LogToStderr, true),
   Effect.provide([NodeServices.layer, Cli.layer]),
   (program) => Signals.runMain(program, ExitCode.teardown)
 )

@@ -16,6 +16,7 @@ const facts: Advice.Facts = {
   call: { reserved: 4100, booked: 4100, charged: 400, inputTokens: 100, outputTokens: 300, serviceMillis: 30_000 },
   output: { max: 500, p99: 480 },
   throttles: { requests: 0, tokens: 0, tokensPerDay: 0, unknown: 0 },
+  debts: 0,
   waitingShare: 0.9,
   connectionsShare: 0,
   maxConnections: 256,
@@ -123,6 +124,9 @@ describe("Advice", () => {
     const throttles = { requests: 0, tokens: 3, tokensPerDay: 0, unknown: 0 }
     assert.include(only({ call, throttles }), "throttled 3 requests for tokens while our ledger had room")
     assert.include(only({ call, throttles }), "--tpm says")
+    // Answers that cost more than was booked explain as many.
+    none({ call, throttles, debts: 3 })
+    assert.include(only({ call, throttles, debts: 2 }), "throttled 1 request for tokens")
     assert.include(
       only({ call, throttles: { ...throttles, tokens: 0, requests: 1 } }),
       "throttled 1 request for requests. Give --rpm"

@@ -71,7 +71,7 @@ describe("Tally", () => {
       waiting: 0,
       sent: 0,
       pausing: 1,
-      requests: 2,
+      requests: 1,
       timeWaiting: 30_000,
       timeConnectionsFull: 10_000,
       cutAtMaxTokens: 1
@@ -137,7 +137,7 @@ describe("Summary", () => {
       Summary.render(viewOf(tally), { stop: undefined, changedLines: [3] }, tally, { ...found, answered: 3 }, context),
       [
         "1 answered, 1 failed (ThrottlingError 1), 1 answered before, in 40 s.",
-        "2 requests sent (1.00 per line), 1 throttle (requests 0, tokens 1, per day 0, unknown 0).",
+        "1 request sent (0.50 per line), 1 throttle (requests 0, tokens 1, per day 0, unknown 0).",
         "100 input and 500 output tokens; charged to the quota 600, reserved 4,000, booked 5,000.",
         "Warning: 1 line asks something else than what r.jsonl answers under the same id (line 3). The old answers were kept. " +
         "To ask again, give the lines new ids, delete those answers from r.jsonl, or choose another --out.",

@@ -225,7 +225,8 @@ describe("caprock run", () => {
       assert.strictEqual(first.code, 2)
       assert.include(first.stderr, "Stopped at line ")
       assert.include(first.stderr, "AccessError (expired-credentials)")
-      assert.include(first.stderr, "Get new credentials")
+      assert.include(first.stderr, "aws sso login")
+      assert.include(first.stderr, "run the same command again")
       assert.isAtMost((yield* emulator.stats).requests, 8)
       yield* withdraw
       const second = yield* run

@@ -11,12 +11,14 @@ import * as Quotas from "@caprock/quota/Quotas"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as References from "effect/References"
 import * as Result from "effect/Result"
 import { CliFailure, Quiet } from "../CliFailure.ts"
 import { ExitCode } from "../ExitCode.ts"
@@ -31,7 +33,7 @@ import type { Defaults } from "../run/PromptLine.ts"
 import * as Runner from "../run/Runner.ts"
 import * as Setup from "../run/Setup.ts"
 import * as Summary from "../run/Summary.ts"
-import { Screen } from "../Screen.ts"
+import { layerLogger, Screen } from "../Screen.ts"
 import * as Signals from "../Signals.ts"
 
 const runFlags = {
@@ -170,8 +172,14 @@ export const run = Command.make(
         Effect.provide(
           Layer.mergeAll(
             Journal.layer({ output: given.out, input: given.input }),
-            Progress.layer({ maxConnections: given.maxConnections })
+            Progress.layer({ maxConnections: given.maxConnections }),
+            layerLogger
           ).pipe(Layer.provideMerge(target))
+        ),
+        // Each failed line has its own in the output; what the layers log besides is asked for with --log-level.
+        Effect.provideService(
+          References.MinimumLogLevel,
+          Option.getOrElse(yield* GlobalFlag.LogLevel, () => "Error" as const)
         )
       )
     },

@@ -44,6 +44,8 @@ export interface Facts {
     readonly tokensPerDay: number
     readonly unknown: number
   }
+  /** Calls that cost more than was booked for them: each may have cost one throttle for tokens. */
+  readonly debts: number
   /** Share of the time in which something waited for quota. */
   readonly waitingShare: number
   /** Share of the time in which every connection was in use. */
@@ -159,7 +161,8 @@ const connections = (facts: Facts): string | undefined => {
 }
 
 const unexplainedThrottles = (facts: Facts): string | undefined => {
-  const { requests, tokens, tokensPerDay, unknown } = facts.throttles
+  const { requests, tokensPerDay, unknown } = facts.throttles
+  const tokens = Math.max(0, facts.throttles.tokens - facts.debts)
   const total = requests + tokens + unknown
   if (total === 0 && tokensPerDay === 0) return undefined
   if (total === 0) {

@@ -64,26 +64,11 @@ export const severityOf = (error: BedrockError): Severity => {
  */
 export const remedyOf = (error: BedrockError): string => {
   const { reason } = error
-  const again = "Then run the same command again: it goes on where it stopped."
-  if (reason._tag === "AccessError") {
-    switch (reason.kind) {
-      case "no-credentials":
-        return `Looked at, in this order: AWS_BEARER_TOKEN_BEDROCK; AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY (and ` +
-          `AWS_SESSION_TOKEN); AWS_PROFILE and the shared files in ~/.aws (single sign-on included); ` +
-          `AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN; the container's or machine's role. Set one of them. ` +
-          `To try without an account: --emulate needs no credentials.`
-      case "expired-credentials":
-        return `Get new credentials, with \`aws sso login\` for instance. ${again}`
-      case "invalid-credentials":
-        return `Correct the credentials. ${again}`
-      case "clock-skew":
-        return `Set this machine's clock. ${again}`
-      default:
-        return `Every line would end like this. ${again}`
-    }
+  if (reason._tag === "AccessError" && reason.kind === "no-credentials") {
+    return "To try without an account: --emulate needs no credentials."
   }
-  if (reason._tag === "ThrottlingError") return `Go on tomorrow with the same command: it continues where it stopped.`
-  return `Every line would end like this. ${again}`
+  if (reason._tag === "ThrottlingError") return "Go on tomorrow with the same command: it continues where it stopped."
+  return "Every line would end like this. Then run the same command again: it goes on where it stopped."
 }
 
 /**

@@ -81,7 +81,7 @@ export const render = (
       ]),
     ...(outcome.stop?._tag === "Signal"
       ? [`Stopped by ${outcome.stop.signal}. Run the same command again: it goes on where it stopped.`]
-      : counts.failed > counts.badLines
+      : outcome.stop === undefined && counts.failed > counts.badLines
       ? [
         `Run the same command again to ask the ${format.plural(counts.failed - counts.badLines, "failed line")} again.`
       ]
@@ -140,6 +140,7 @@ const facts = (view: View, tally: Tally, context: Context): Advice.Facts => {
     },
     output: { max: tally.outputs.max(), p99: tally.outputs.quantile(0.99) },
     throttles: counts.throttles,
+    debts: counts.settled.debts,
     waitingShare: share(counts.timeWaiting),
     connectionsShare: share(counts.timeConnectionsFull),
     maxConnections: context.maxConnections,

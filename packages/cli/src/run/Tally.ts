@@ -39,7 +39,7 @@ export interface Counts {
   waiting: number
   sent: number
   pausing: number
-  /** Requests sent. */
+  /** Requests sent, for calls that have ended. */
   requests: number
   throttles: { requests: number; tokens: number; tokensPerDay: number; unknown: number }
   /** Failed attempts that were not throttles. */
@@ -53,7 +53,8 @@ export interface Counts {
   bytesDone: number
   /** Of those, bytes of lines that were asked in this run. */
   bytesAsked: number
-  settled: { calls: number; reserved: number; booked: number; charged: number }
+  /** `debts` counts the calls that cost more than was booked for them. */
+  settled: { calls: number; reserved: number; booked: number; charged: number; debts: number }
   serviceMillis: number
   waitedMillis: number
   /** Time in which something waited for quota, and in which every connection was in use. */
@@ -106,7 +107,7 @@ export const make = (options: { readonly maxConnections: number; readonly now: n
     bytesRead: 0,
     bytesDone: 0,
     bytesAsked: 0,
-    settled: { calls: 0, reserved: 0, booked: 0, charged: 0 },
+    settled: { calls: 0, reserved: 0, booked: 0, charged: 0, debts: 0 },
     serviceMillis: 0,
     waitedMillis: 0,
     timeWaiting: 0,
@@ -143,11 +144,9 @@ export const make = (options: { readonly maxConnections: number; readonly now: n
     },
     event: (event, now) => {
       switch (event._tag) {
-        case "Admitted": {
-          counts.requests += 1
+        case "Admitted":
           requests.add(now, 1)
           return
-        }
         case "AttemptFailed": {
           const limit = throttleOf(event.error.reason)
           if (limit === undefined) counts.otherFailures += 1
@@ -159,10 +158,13 @@ export const make = (options: { readonly maxConnections: number; readonly now: n
           counts.settled.reserved += event.reserved
           counts.settled.booked += event.booked
           counts.settled.charged += event.charged
+          if (event.charged > event.booked) counts.settled.debts += 1
           tokens.add(now, event.charged)
           return
         }
         case "CallEnded": {
+          // Of what was admitted, not all was sent.
+          counts.requests += event.attempts
           counts.serviceMillis += event.serviceMillis
           counts.waitedMillis += event.waitedMillis
           return
