@@ -1,0 +1,36 @@
+import { assert, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+
+/** Each program as its reader runs it: a process of its own. */
+const run = async (name: string) => {
+  const path = fileURLToPath(new URL(`../${name}.ts`, import.meta.url))
+  return (await promisify(execFile)(process.execPath, [path])).stdout.trim().split("\n")
+}
+
+describe("examples", () => {
+  it("first: the quota is kept", async () => {
+    const [, judged] = await run("first")
+    assert.strictEqual(judged, "The server got 100 requests, and throttled 0.")
+  })
+
+  it("application: every ticket has a summary, or part of one", async () => {
+    const [counts = ""] = await run("application")
+    assert.match(counts, /^40 tickets: [1-9]\d* summaries cut off, 0 missing\.$/)
+  })
+
+  it("limiter: nothing is refused", async () => {
+    const [counts = ""] = await run("limiter")
+    assert.match(counts, /^60 answers, none refused, in \d+ seconds$/)
+  })
+
+  it("errors: what passes is tried again, what does not is not", async () => {
+    assert.deepStrictEqual(await run("errors"), [
+      "ThrottlingError, worth another try: true",
+      "ServerError, worth another try: true",
+      "answered: end_turn",
+      "ValidationError, context-overflow: not tried again"
+    ])
+  })
+})
