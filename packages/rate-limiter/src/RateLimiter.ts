@@ -162,8 +162,8 @@ export class RateLimiter extends Context.Service<RateLimiter, {
   ) => <B extends A, E, R>(effect: Effect.Effect<B, E, R>) => Effect.Effect<B, E | RateLimiterError, R>
 
   /**
-   * The server rejected a request of the pool that had been admitted. Unless the books are in debt, which explains it,
-   * the guard widens.
+   * The server rejected a request of the pool that had been admitted, over its limit of `unit` where that is known.
+   * Unless a meter of that unit is in debt, which explains it, the guard widens.
    */
   readonly throttled: (pool: string, unit?: Unit) => Effect.Effect<void>
 
@@ -293,10 +293,10 @@ export const make = Effect.fnUntraced(
     return RateLimiter.of({
       reserve,
       limit,
-      throttled: (name) =>
+      throttled: (name, unit) =>
         Effect.sync(() => {
           const pool = poolOf(name)
-          if (!(pool instanceof RateLimiterError)) pool.throttled()
+          if (!(pool instanceof RateLimiterError)) pool.throttled(unit)
         }),
       snapshot: (name) =>
         Effect.suspend(() => {

@@ -353,7 +353,11 @@ describe("RateLimiter", () => {
         yield* reservation.settle({ tokens: 101 })
       }))
       yield* limiter.throttled(other)
+      yield* limiter.throttled(other, "tokens")
       assert.strictEqual(Duration.toMillis((yield* limiter.snapshot(other)).guard), 250)
+      // A debt of tokens does not explain that there were too many requests.
+      yield* limiter.throttled(other, "requests")
+      assert.strictEqual(Duration.toMillis((yield* limiter.snapshot(other)).guard), 500)
     }).pipe(Effect.provide(RateLimiter.layer({ meters: () => [Meter.tokens(100, "10 seconds")] }))))
 
   it.effect("does not limit a pool without meters, and keeps pools apart", () =>

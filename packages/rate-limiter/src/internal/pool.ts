@@ -1,7 +1,7 @@
 import * as Duration from "effect/Duration"
 import type { Booking, Cost } from "../Cost.ts"
 import { type Charge, Ledger, type Level } from "../Ledger.ts"
-import type { Meter } from "../Meter.ts"
+import type { Meter, Unit } from "../Meter.ts"
 import type { Settlement } from "../RateLimiter.ts"
 import { CostExceedsLimit, InvalidCost, InvalidMeter } from "../RateLimiterError.ts"
 import { type Waiter, WaitingRoom } from "./waitingRoom.ts"
@@ -180,8 +180,10 @@ export class Pool {
     this.pump()
   }
 
-  throttled(): void {
-    const inDebt = this.ledger.levels(this.now()).some((level) => level.used > level.limit)
+  throttled(unit: Unit | undefined): void {
+    const inDebt = this.ledger.levels(this.now()).some((level) =>
+      level.used > level.limit && (unit === undefined || unit === level.unit)
+    )
     if (!inDebt) this.ledger.setGuard(Math.min(Math.max(1, this.ledger.guardMillis) * 2, widestGuardMillis))
   }
 
