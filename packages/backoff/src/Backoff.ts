@@ -176,7 +176,7 @@ export const exponential = (options: Options = {}): Schedule.Schedule<Duration.D
       return Effect.flatMap(Random.next, (random) => {
         const retryAfter = input.retryAfter === undefined ? undefined : Duration.toMillis(input.retryAfter)
         const decision = delay.decide(policy, { failures: attempt, elapsed, retryAfter }, previous, random)
-        if (decision._tag === "Stop") {
+        if ("limit" in decision) {
           const done = Cause.done(Duration.zero)
           // Who asked for no retry is not told that there was none.
           return policy.attempts < 2 ? done : Effect.andThen(giveUp(decision.limit, attempt, pool), done)

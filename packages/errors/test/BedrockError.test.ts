@@ -1,6 +1,7 @@
 import { BedrockError, Reason } from "@caprock/errors"
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Duration, Effect, Inspectable, Schema } from "effect"
+import { assertReason } from "./support.ts"
 
 const throttled = new BedrockError.BedrockError({
   operation: "Converse",
@@ -184,7 +185,8 @@ describe("across a process boundary", () => {
           [back.operation, back.modelId, back.region, back.requestId, back.attempts, back.httpStatus],
           [sent.operation, sent.modelId, sent.region, sent.requestId, sent.attempts, sent.httpStatus]
         )
-        assert.deepStrictEqual(back.reason, sent.reason)
+        assertReason(back.reason, sent.reason)
+        assert.deepStrictEqual(JSON.parse(json), yield* Schema.encodeEffect(BedrockError.BedrockError)(back))
         assert.strictEqual(back.message, sent.message)
         assert.deepStrictEqual(
           [back.retryable, back.retryableElsewhere, back.retryAfter],

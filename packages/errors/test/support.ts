@@ -1,4 +1,13 @@
 // Errors in the shapes in which the SDK throws them, without the SDK.
+import { Reason } from "@caprock/errors"
+import { assert } from "@effect/vitest"
+import { Schema } from "effect"
+
+/** Compares every field. (Chai's deep equality looks at no more of two errors than their names and messages.) */
+export const assertReason = (actual: Reason.Reason, expected: Reason.Reason): void => {
+  const encode = Schema.encodeSync(Reason.Reason)
+  assert.deepStrictEqual(encode(actual), encode(expected))
+}
 
 export interface SdkShape {
   readonly name: string

@@ -22,8 +22,8 @@ export interface Failure {
 }
 
 export type Decision =
-  | { readonly _tag: "Wait"; readonly millis: number; readonly previous: number }
-  | { readonly _tag: "Stop"; readonly limit: "attempts" | "elapsed" }
+  | { readonly millis: number; readonly previous: number }
+  | { readonly limit: "attempts" | "elapsed" }
 
 // How far the tries are spread that a server told to come back at the same moment: over the backoff's own wait, and over
 // a tenth of what was asked, so that a long hint does not end in a stampede ("19 of 20 waits were exactly 600.0 s",
@@ -53,7 +53,7 @@ export const bounds = (policy: Policy, failures: number, previous: number): read
  * first.
  */
 export const decide = (policy: Policy, failure: Failure, previous: number, random: number): Decision => {
-  if (failure.failures >= policy.attempts) return { _tag: "Stop", limit: "attempts" }
+  if (failure.failures >= policy.attempts) return { limit: "attempts" }
   const [low, high] = bounds(policy, failure.failures, previous)
   const jittered = low + random * (high - low)
   const hinted = failure.retryAfter === undefined
@@ -62,6 +62,6 @@ export const decide = (policy: Policy, failure: Failure, previous: number, rando
   // Upwards, because a timer drops the fraction and would fire before the time that the server named.
   const millis = Math.ceil(Math.max(jittered, hinted))
   return Number.isFinite(millis) && failure.elapsed + millis <= policy.elapsed
-    ? { _tag: "Wait", millis, previous: jittered }
-    : { _tag: "Stop", limit: "elapsed" }
+    ? { millis, previous: jittered }
+    : { limit: "elapsed" }
 }

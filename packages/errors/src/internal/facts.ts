@@ -112,7 +112,7 @@ export const chainOf = (error: unknown): ReadonlyArray<unknown> => {
 // From here on a number that is not known is NaN, which every comparison refuses.
 
 const header = (headers: unknown, name: string): string | undefined =>
-  text(attempt(() => Object.entries(Object(headers)).find(([key]) => key.toLowerCase() === name)?.[1]))
+  text(attempt(() => Object.entries(Object(headers)).filter(([key]) => key.toLowerCase() === name).flat()[1]))
 
 const millisOf = (date: string | undefined): number =>
   Option.match(Option.flatMap(Option.fromUndefinedOr(date), DateTime.make), {
@@ -123,7 +123,7 @@ const millisOf = (date: string | undefined): number =>
 // RFC 9110 §10.2.3: seconds or a date. A date is compared with the response's own Date first, because both are the
 // server's clock; `now` is ours.
 const parseRetryAfter = (value: string | undefined, date: string | undefined, now: number | undefined): number => {
-  const hint = value ?? ""
+  const hint = String(value)
   if (/^\d+(\.\d+)?$/.test(hint)) return Number(hint) * 1000
   // A date has the name of a month; a bare "-5" or "2026-11-21" is neither form, though a parser may take it.
   if (!/[A-Za-z]{3}/.test(hint)) return Number.NaN

@@ -1,14 +1,8 @@
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 
 /** What a look at a value of any shape gives; `undefined` where its getters and proxies throw. */
-export const attempt = <A>(look: () => A): A | undefined => {
-  try {
-    return look()
-    // Stryker disable next-line BlockStatement: an empty block returns undefined as well
-  } catch {
-    return undefined
-  }
-}
+export const attempt = <A>(look: () => A): A | undefined => Option.getOrUndefined(Option.liftThrowable(look)())
 
 /** A member of a value of any shape. Never throws. */
 export const read = (value: unknown, key: PropertyKey): unknown =>
