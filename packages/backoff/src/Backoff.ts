@@ -132,7 +132,7 @@ const policyOf = (options: Options): delay.Policy => {
   const factor = options.factor ?? (jitter === "decorrelated" ? defaults.decorrelatedFactor : defaults.factor)
   return {
     base: millis(options.base ?? defaults.base),
-    factor: factor > 0 ? factor : 0,
+    factor: Math.max(0, factor || 0),
     cap: millis(options.cap ?? defaults.cap),
     jitter,
     attempts: Math.floor(options.attempts ?? defaults.attempts),
@@ -217,7 +217,7 @@ export const retry: {
 } = dual(
   (args) => Effect.isEffect(args[0]),
   <A, E extends Retryable, R>(self: Effect.Effect<A, E, R>, options?: Options): Effect.Effect<A, E, R> => {
-    const retried = Effect.retry(self, options === undefined ? defaultSchedule : exponential(options))
+    const retried = Effect.retry(self, exponential(options))
     return options?.budget === undefined ? retried : Effect.andThen(options.budget.deposit(options.pool), retried)
   }
 )

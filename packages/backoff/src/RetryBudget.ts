@@ -135,18 +135,20 @@ export const make = Effect.fnUntraced(
     const terms = yield* Schema.decodeEffect(Options)(options)
     const pools = new Map<string, balances.Balance>()
 
-    const forgetOne = (now: number): void => {
+    const forget = (now: number): void => {
       for (const [pool, balance] of pools) {
         if (balances.accrue(terms, balance, now).available >= terms.capacity) pools.delete(pool)
       }
-      const first = pools.keys().next()
-      if (pools.size >= maxPools && first.done !== true) pools.delete(first.value)
+      for (const oldest of pools.keys()) {
+        if (pools.size < maxPools) break
+        pools.delete(oldest)
+      }
     }
 
     const get = (pool: string, now: number): balances.Balance => {
       const known = pools.get(pool)
       if (known !== undefined) return known
-      if (pools.size >= maxPools) forgetOne(now)
+      if (pools.size >= maxPools) forget(now)
       return balances.full(terms, now)
     }
 

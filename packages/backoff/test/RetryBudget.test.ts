@@ -148,6 +148,13 @@ describe("RetryBudget", () => {
       ])
     }))
 
+  it.effect("remembers the counts of a pool whose balance is full, while there is room", () =>
+    Effect.gen(function*() {
+      const budget = yield* RetryBudget.make()
+      for (let i = 0; i < 999; i++) yield* budget.deposit(`${i}`)
+      assert.deepStrictEqual((yield* budget.snapshot).map(({ calls }) => calls), Array.from({ length: 999 }, () => 1))
+    }))
+
   it.effect("remembers a bounded number of pools, and forgets those first whose loss changes nothing", () =>
     Effect.gen(function*() {
       const budget = yield* RetryBudget.make({ ratio: 0, perSecond: 0, capacity: 2 })
@@ -188,6 +195,10 @@ describe("RetryBudget", () => {
 })
 
 describe("the layers", () => {
+  it("provide the service by the name of its module", () => {
+    assert.strictEqual(RetryBudget.RetryBudget.key, "@caprock/backoff/RetryBudget")
+  })
+
   const capacityOf = <E>(layer: Layer.Layer<RetryBudget.RetryBudget, E>) =>
     Effect.gen(function*() {
       const budget = yield* RetryBudget.RetryBudget
