@@ -50,7 +50,8 @@ export interface Request {
 }
 
 /** A count of tokens: also `NaN` and what is below zero count as none. */
-const count = (tokens: number | undefined): number => tokens !== undefined && tokens > 0 ? tokens : 0
+// Stryker disable next-line EqualityOperator: 0 is 0 either way
+const count = (tokens: number | undefined = 0): number => tokens > 0 ? tokens : 0
 
 /**
  * Tokens that are deducted when the request arrives.

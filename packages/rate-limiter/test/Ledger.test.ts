@@ -1,6 +1,6 @@
 import { Ledger, Meter } from "@caprock/rate-limiter"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Duration, Effect, Random, Schema } from "effect"
 import { NaiveLedger } from "./naive.ts"
 
 const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
@@ -17,66 +17,88 @@ const Step = Schema.Struct({
   ago: between(0, 400)
 })
 
+/** Takes a step in both books, and compares all that can be asked of them. */
+const compare = (steps: Iterable<typeof Step.Type>, guard: number) => {
+  const ledger = ledgerOf(guard)
+  const naive = new NaiveLedger(meters, guard)
+  const held: Array<{ mine: Ledger.Charge; theirs: ReturnType<NaiveLedger["book"]> }> = []
+  let now = 0
+  for (const step of steps) {
+    now += step.elapse
+    const one = held[held.length - 1 - step.which % Math.max(1, held.length)]
+    if (step.act === "book") {
+      held.push({ mine: ledger.book(step.requests, step.tokens), theirs: naive.book(step.requests, step.tokens) })
+    } else if (step.act === "owe") {
+      ledger.owe(step.tokens, now)
+      naive.raise(naive.book(0, step.tokens), now)
+    } else if (one !== undefined) {
+      if (step.act === "send") {
+        ledger.send(one.mine, now)
+        if (one.theirs.stamp === undefined) naive.raise(one.theirs, now)
+      } else if (step.act === "arrive") {
+        const at = Math.max(0, now - step.ago)
+        ledger.arrive(one.mine, at)
+        naive.raise(one.theirs, at)
+      } else if (step.act === "shrink") {
+        ledger.shrink(one.mine, step.requests, step.tokens)
+        one.theirs.requests = Math.min(one.theirs.requests, step.requests)
+        one.theirs.tokens = Math.min(one.theirs.tokens, step.tokens)
+      } else if (one.theirs.stamp === undefined) {
+        ledger.remove(one.mine)
+        naive.remove(one.theirs)
+        held.splice(held.indexOf(one), 1)
+        // What is taken out can't be sent any more.
+        ledger.send(one.mine, now)
+      }
+    }
+    const asked = [[step.requests, step.tokens], [step.requests + 1, 0], [0, step.tokens]] as const
+    for (const [requests, tokens] of asked) {
+      // The first instant that it fits: it does then, and did not a moment before.
+      const at = ledger.nextFit(requests, tokens, now)
+      if (at === Infinity) {
+        assert.isFalse(naive.fits(requests, tokens, now + 1e9))
+      } else {
+        assert.isTrue(at >= now)
+        assert.isTrue(naive.fits(requests, tokens, at))
+        if (at > now) assert.isFalse(naive.fits(requests, tokens, at - 0.5))
+      }
+      assert.strictEqual(ledger.fits(requests, tokens, now), naive.fits(requests, tokens, now))
+    }
+    assert.deepStrictEqual(
+      ledger.levels(now).map(({ limit, unit, used, windowMillis }) => [unit, limit, windowMillis, used]),
+      meters.map((meter) => [meter.unit, meter.limit, Duration.toMillis(meter.window), naive.used(meter, now)])
+    )
+  }
+}
+
 describe("Ledger", () => {
   it.effect.prop(
     "keeps the same books as a list that is summed anew each time",
     [Schema.Array(Step).check(Schema.isMaxLength(60)), between(0, 150)],
-    ([steps, guard]) =>
-      Effect.sync(() => {
-        const ledger = ledgerOf(guard)
-        const naive = new NaiveLedger(meters, guard)
-        const held: Array<{ mine: Ledger.Charge; theirs: ReturnType<NaiveLedger["book"]> }> = []
-        let now = 0
-        for (const step of steps) {
-          now += step.elapse
-          const one = held[step.which % Math.max(1, held.length)]
-          if (step.act === "book") {
-            held.push({
-              mine: ledger.book(step.requests, step.tokens),
-              theirs: naive.book(step.requests, step.tokens)
-            })
-          } else if (step.act === "owe") {
-            ledger.owe(step.tokens, now)
-            naive.raise(naive.book(0, step.tokens), now)
-          } else if (one !== undefined) {
-            if (step.act === "send") {
-              ledger.send(one.mine, now)
-              if (one.theirs.stamp === undefined) naive.raise(one.theirs, now)
-            } else if (step.act === "arrive") {
-              const at = Math.max(0, now - step.ago)
-              ledger.arrive(one.mine, at, now)
-              naive.raise(one.theirs, at)
-            } else if (step.act === "shrink") {
-              ledger.shrink(one.mine, step.requests, step.tokens)
-              one.theirs.requests = Math.min(one.theirs.requests, step.requests)
-              one.theirs.tokens = Math.min(one.theirs.tokens, step.tokens)
-            } else if (one.theirs.stamp === undefined) {
-              ledger.remove(one.mine)
-              naive.remove(one.theirs)
-              held.splice(held.indexOf(one), 1)
-            }
-          }
-          assert.deepStrictEqual(
-            ledger.levels(now).map((level) => level.used),
-            meters.map((meter) => naive.used(meter, now))
-          )
-          assert.strictEqual(
-            ledger.fits(step.requests, step.tokens, now),
-            naive.fits(step.requests, step.tokens, now)
-          )
-          // The first instant that it fits: it does then, and did not a moment before.
-          const at = ledger.nextFit(step.requests, step.tokens, now)
-          if (at === Infinity) {
-            assert.isFalse(naive.fits(step.requests, step.tokens, now + 1e9))
-          } else {
-            assert.isTrue(at >= now)
-            assert.isTrue(naive.fits(step.requests, step.tokens, at))
-            if (at > now) assert.isFalse(naive.fits(step.requests, step.tokens, at - 0.5))
-          }
-        }
-      }),
-    { arbitrary: { runs: 400 } }
+    ([steps, guard]) => Effect.sync(() => compare(steps, guard)),
+    { arbitrary: { runs: 300 } }
   )
+
+  it.effect("keeps the same books over a long life", () =>
+    Effect.gen(function*() {
+      const acts = ["book", "book", "send", "send", "arrive", "shrink", "owe", "remove"] as const
+      for (const guard of [0, 35]) {
+        const steps = yield* Effect.replicateEffect(
+          Effect.gen(function*() {
+            return {
+              elapse: yield* Random.nextIntBetween(0, 90),
+              act: acts[yield* Random.nextIntBetween(0, acts.length)] ?? "book",
+              which: yield* Random.nextIntBetween(0, 8),
+              tokens: yield* Random.nextIntBetween(0, 45),
+              requests: yield* Random.nextIntBetween(0, 4),
+              ago: yield* Random.nextIntBetween(0, 500)
+            }
+          }),
+          1500
+        )
+        compare(steps, guard)
+      }
+    }).pipe(Random.withSeed("a long life")))
 
   it("keeps a charge that is not sent for ever, and one that is sent for its window and the guard", () => {
     const ledger = ledgerOf(50)
@@ -103,7 +125,7 @@ describe("Ledger", () => {
     const charge = ledger.book(1, 40)
     ledger.send(charge, 0)
     assert.isTrue(ledger.fits(1, 40, 250))
-    ledger.arrive(charge, 150, 250)
+    ledger.arrive(charge, 150)
     assert.isFalse(ledger.fits(1, 40, 349))
     assert.isTrue(ledger.fits(1, 40, 350))
   })
@@ -123,6 +145,7 @@ describe("Ledger", () => {
     assert.strictEqual(new Ledger.Ledger([], 0).limitOf("tokens"), Infinity)
     assert.isTrue(new Ledger.Ledger([], 0).fits(1e9, 1e9, 0))
     assert.deepStrictEqual(new Ledger.Ledger([], 0).levels(0), [])
+    assert.lengthOf(new Ledger.Ledger([Meter.requests(5)], 0).levels(0), 1)
   })
 
   it("takes the smaller of two limits over one window", () => {
@@ -163,8 +186,29 @@ describe("Ledger", () => {
       assert.strictEqual(ledger.forecast(1, 1, 300), 1350)
     })
 
+    it("looks at charges in the order in which they leave, by requests too", () => {
+      const ledger = new Ledger.Ledger([Meter.requests(3, "1 second"), Meter.tokens(1000, "1 second")], 0)
+      const [early, late] = [ledger.book(1, 1), ledger.book(2, 1)]
+      ledger.send(late, 100)
+      ledger.send(early, 200)
+      // What was sent first turns out to have arrived last.
+      ledger.arrive(late, 400)
+      assert.strictEqual(ledger.forecast(1, 0, 500), 1200)
+      assert.strictEqual(ledger.forecast(2, 0, 500), 1400)
+      assert.strictEqual(ledger.forecast(3, 0, 500), 1400)
+      assert.strictEqual(ledger.forecast(4, 0, 500), 2200)
+      assert.strictEqual(ledger.forecast(4, 0, 1300), 2300, "what has left by now is gone")
+    })
+
+    it("waits a turn where the books are in debt for good", () => {
+      const ledger = single()
+      ledger.send(ledger.book(0, 250), 0)
+      assert.strictEqual(ledger.forecast(1, 10, 100), 1050)
+    })
+
     it("needs no limit", () => {
       assert.strictEqual(new Ledger.Ledger([Meter.tokens(10)], 0).forecast(1e6, 0, 5), 5)
+      assert.strictEqual(new Ledger.Ledger([Meter.requests(10)], 0).forecast(0, 1e9, 5), 5)
       assert.strictEqual(new Ledger.Ledger([], 0).forecast(1e6, 1e9, 5), 5)
     })
   })

@@ -1,7 +1,5 @@
 /**
  * A binary heap of items by key, smallest first: O(log n) to push and pop, and nothing allocated beyond its two arrays.
- *
- * @internal
  */
 export class MinHeap<A> {
   private readonly keys: Array<number> = []
@@ -17,7 +15,7 @@ export class MinHeap<A> {
   }
 
   forEach(f: (item: A, key: number) => void): void {
-    for (const [index, item] of this.items.entries()) f(item, this.keys[index] ?? Infinity)
+    for (const [index, item] of this.items.entries()) f(item, this.keys[index] as number)
   }
 
   push(key: number, item: A): void {
@@ -26,6 +24,7 @@ export class MinHeap<A> {
     while (index > 0) {
       const parent = (index - 1) >> 1
       const parentKey = keys[parent] as number
+      // Stryker disable next-line EqualityOperator: equal keys may stand in any order
       if (parentKey <= key) break
       keys[index] = parentKey
       items[index] = items[parent] as A
@@ -38,9 +37,8 @@ export class MinHeap<A> {
   /** Removes and returns the item of the smallest key; `undefined` when empty. */
   pop(): A | undefined {
     const { items, keys } = this
-    const lastKey = keys.pop()
+    const lastKey = keys.pop() as number
     const lastItem = items.pop() as A
-    if (lastKey === undefined) return undefined
     const size = keys.length
     if (size === 0) return lastItem
     const top = items[0]
@@ -48,8 +46,10 @@ export class MinHeap<A> {
     while (true) {
       let child = 2 * index + 1
       if (child >= size) break
-      if (child + 1 < size && (keys[child + 1] as number) < (keys[child] as number)) child++
+      // Stryker disable next-line EqualityOperator: of equal keys either may come first
+      if ((keys[child + 1] ?? Infinity) < (keys[child] as number)) child++
       const childKey = keys[child] as number
+      // Stryker disable next-line EqualityOperator: equal keys may stand in any order
       if (childKey >= lastKey) break
       keys[index] = childKey
       items[index] = items[child] as A

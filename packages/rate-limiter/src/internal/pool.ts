@@ -150,8 +150,7 @@ export class Pool {
   }
 
   arrived({ charge }: Booked, agoMillis: number): void {
-    const now = this.now()
-    this.ledger.arrive(charge, now - agoMillis, now)
+    this.ledger.arrive(charge, this.now() - agoMillis)
     this.rearm()
   }
 
