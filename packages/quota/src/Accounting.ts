@@ -49,9 +49,8 @@ export interface Request {
   readonly cacheReads?: "reserved" | "free" | undefined
 }
 
-/** A count of tokens: also `NaN` and what is below zero count as none. */
-// Stryker disable next-line EqualityOperator: 0 is 0 either way
-const count = (tokens: number | undefined = 0): number => tokens > 0 ? tokens : 0
+/** A count of tokens: what is missing, `NaN` or below zero counts as none. */
+const count = (tokens: number | undefined): number => Math.max(0, tokens || 0)
 
 /**
  * Tokens that are deducted when the request arrives.

@@ -241,12 +241,13 @@ const parseDotted = (id: string, name: string, arn: Arn | undefined): Result.Res
   const prefixed = first === "global" || geographicPrefixes.has(first)
     || (rest.length > 0 && !providers.has(first) && providers.has(second))
   if (!prefixed) {
-    if (first === "" || second === "") return fail(id, "no-model")
-    const [, model = name, context] = /^(.*?:\d+):([a-z0-9]+)$/.exec(name) ?? []
+    if (second === "") return fail(id, "no-model")
+    const provisioned = /(.*:\d+):([a-z0-9]+)$/.exec(name)
+    const context = provisioned?.[2]
     return Result.succeed({
       _tag: "FoundationModel",
       id,
-      model,
+      model: provisioned?.[1] ?? name,
       provider: first,
       ...(context === undefined ? {} : { context }),
       ...(arn === undefined ? {} : { arn })

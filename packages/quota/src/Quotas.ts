@@ -111,8 +111,8 @@ export const uniform = (quota: Quota): Quotas => ({ default: quota, pools: new M
 export const make = (entries: Readonly<Record<string, Quota>>): Result.Result<Quotas, QuotaError> => {
   const pools = new Map<string, Quota>()
   const names = new Map<string, string>()
-  for (const [name, quota] of Object.entries(entries)) {
-    if (name === "default") continue
+  const { default: fallback, ...named } = entries
+  for (const [name, quota] of Object.entries(named)) {
     const at = name.lastIndexOf("@")
     const parsed = ModelId.parse(at < 0 ? name : name.slice(0, at))
     if (Result.isFailure(parsed)) {
@@ -132,7 +132,7 @@ export const make = (entries: Readonly<Record<string, Quota>>): Result.Result<Qu
     names.set(key, name)
     pools.set(key, quota)
   }
-  return Result.succeed({ default: entries["default"], pools })
+  return Result.succeed({ default: fallback, pools })
 }
 
 /**
@@ -169,7 +169,7 @@ const describe = (cause: unknown): string => cause instanceof Error ? cause.mess
 export const lookup = (quotas: Quotas, pool: Pool.Pool): Quota | undefined => {
   const { path, model } = pool
   return (pool.variant === undefined ? undefined : quotas.pools.get(indexKey(path, model, pool.variant)))
-    ?? (pool.capacity === "shared" ? undefined : quotas.pools.get(indexKey(path, model, pool.capacity)))
+    ?? quotas.pools.get(indexKey(path, model, pool.capacity))
     ?? quotas.pools.get(indexKey(path, model, undefined))
     ?? quotas.default
 }

@@ -81,6 +81,7 @@ describe("Catalogue", () => {
   it("is cautious about what it does not know, and says so", () => {
     const cautious = { known: false, burndownKnown: false, maxOutputKnown: false, maxOutputTokens: 131_072 }
     assert.deepInclude(lookup("anthropic.claude-opus-9"), { ...cautious, burndown: 15, quotaLabel: undefined })
+    assert.deepInclude(lookup("acme.sage"), { source: "none: cautious figures", asOf: "2026-11-21" })
     assert.deepInclude(lookup("openai.gpt-9"), { ...cautious, burndown: 10 })
     assert.deepInclude(lookup("moonshotai.kimi-k9"), { ...cautious, burndown: 10 })
     assert.deepInclude(lookup("moonshot.kimi-k9"), { ...cautious, burndown: 10 })
@@ -153,6 +154,7 @@ describe("Catalogue", () => {
     const model = "anthropic.claude-sonnet-4-5-20250929-v1:0"
     const hint = Catalogue.accessHint(lookup(model), "on-demand", model)
     assert.include(hint, `us.${model}`)
+    assert.include(hint, "Claude Sonnet 4.5 can't be invoked by its own id (Bedrock user guide")
     assert.include(hint, `global.${model}`)
     assert.isUndefined(Catalogue.accessHint(lookup(model), "cross-region", model))
     assert.isUndefined(Catalogue.accessHint(lookup("amazon.nova-lite-v1:0"), "on-demand", "amazon.nova-lite-v1:0"))
@@ -188,6 +190,10 @@ describe("Catalogue", () => {
         assert.strictEqual(yield* burndown, 1)
         assert.strictEqual(yield* Effect.provideService(burndown, Catalogue.Current, extended), 2.5)
       }))
+  })
+
+  it("looks up what no id could be", () => {
+    assert.isFalse(lookup("anthropic.claude-opus-4\n").known)
   })
 
   it.effect.prop("anything can be looked up", [Schema.String], ([model]) =>

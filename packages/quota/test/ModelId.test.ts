@@ -18,7 +18,9 @@ describe("ModelId", () => {
       ["deepseek.v3.2", "deepseek"],
       ["zai.glm-4.7", "zai"],
       // A provider that nobody knows yet is no prefix.
-      ["acme.sage-1.5", "acme"]
+      ["acme.sage-1.5", "acme"],
+      // No context suffix: a version of its own form.
+      ["amazon.nova-pro-v1:0:24k-x", "amazon"]
     ])("%s", (id, provider) => {
       assert.deepStrictEqual(parse(id), { _tag: "FoundationModel", id, model: id, provider })
     })
@@ -26,6 +28,7 @@ describe("ModelId", () => {
     it.each([
       ["anthropic.claude-3-haiku-20240307-v1:0:200k", "anthropic.claude-3-haiku-20240307-v1:0", "200k"],
       ["amazon.nova-pro-v1:0:24k", "amazon.nova-pro-v1:0", "24k"],
+      ["amazon.nova-pro-v1:10:24k", "amazon.nova-pro-v1:10", "24k"],
       ["amazon.titan-embed-image-v1:0:mm", "amazon.titan-embed-image-v1:0", "mm"]
     ])("%s has a context suffix", (id, model, context) => {
       const provider = id.slice(0, id.indexOf("."))
@@ -68,7 +71,13 @@ describe("ModelId", () => {
       assert.isTrue(parsed._tag === "InferenceProfile" && parsed.prefix === "za" && parsed.scope === "geographic")
     })
 
+    it("needs no known provider behind a known prefix", () => {
+      assert.isTrue(parse("global.acme.sage")._tag === "InferenceProfile")
+      assert.isTrue(parse("us.acme.sage")._tag === "InferenceProfile")
+    })
+
     it("takes no provider for a prefix, whatever follows", () => {
+      assert.strictEqual(parse("acme.meta")._tag, "FoundationModel")
       assert.strictEqual(parse("amazon.meta.llama")._tag, "FoundationModel")
       assert.strictEqual(parse("meta.amazon")._tag, "FoundationModel")
     })
@@ -170,6 +179,8 @@ describe("ModelId", () => {
         ["arn:aws:bedrock:us-east-1::provisioned-model/x", "arn-parts", "six parts"],
         ["arn:aws:bedrock::123456789012:application-inference-profile/x", "arn-parts", "six parts"],
         ["arn:aws:bedrock:us-east-1:123456789012:prompt/a b", "characters", "space"],
+        ["arn:aws:bedrock:us-east-1:123456789012:prompt/ABCDEFGHIJ\n", "arn-parts", "six parts"],
+        ["arn:aws:bedrock:us-east-1::foundation-model/claude", "no-model", "provider included"],
         ["arn:aws:lambda:us-east-1:123456789012:function/x", "arn-service", "SageMaker"],
         ["arn:aws:sagemaker:us-east-1:123456789012:model/x", "arn-resource", "can't be invoked"],
         ["arn:aws:bedrock:us-east-1:123456789012:guardrail/x", "arn-resource", "inference-profile"],
@@ -180,6 +191,12 @@ describe("ModelId", () => {
       assert.strictEqual(error.reason, reason)
       assert.include(error.message, hint)
       assert.isBelow(error.message.length, 500)
+    })
+
+    it("shows enough of a long id to recognise it", () => {
+      const exact = `${"a".repeat(119)} `
+      assert.include(failure(exact).message, JSON.stringify(exact))
+      assert.include(failure(`${exact} `).message, JSON.stringify(`${"a".repeat(117)}...`))
     })
 
     it("takes the longest that Bedrock takes", () => {

@@ -106,12 +106,13 @@ describe("Pool", () => {
     const error = Result.getOrThrow(Result.flip(of(application, { region: "eu-west-1" })))
     assert.isTrue(error._tag === "PoolError" && error.reason === "region-mismatch")
     assert.include(error.message, "belongs to us-east-1")
-    assert.include(error.message, "sent to eu-west-1")
+    assert.include(error.message, "sent to eu-west-1. Use the ARN of eu-west-1, or a client for us-east-1")
   })
 
   it("refuses to guess a Region", () => {
     const error = Result.getOrThrow(Result.flip(of("amazon.nova-lite-v1:0", { region: "" })))
     assert.isTrue(error._tag === "PoolError" && error.reason === "region-missing")
+    assert.include(error.message, "Set the Region")
   })
 
   it("reads the long-context variant from the request's own fields", () => {
@@ -147,6 +148,11 @@ describe("Pool", () => {
       }),
     { arbitrary: { runs: 2000 } }
   )
+
+  it("has the variant last in its key", () => {
+    const id = "us.amazon.nova-lite-v1:0"
+    assert.strictEqual(key(id, { variant: "1m" }), `${key(id)}|1m`)
+  })
 
   it("escapes what separates the parts", () => {
     const base = { region: "r", path: "global", capacity: "shared", resolved: true } as const

@@ -11,18 +11,19 @@ const failure = (text: string) => Result.getOrThrow(Result.flip(Quotas.fromJson(
 const minute = Duration.minutes(1)
 
 describe("Quotas", () => {
-  const quotas = Result.getOrThrow(read({
-    default: { requestsPerMinute: 1 },
-    "us.anthropic.claude-sonnet-4-6": { tokensPerMinute: 2 },
-    "amazon.nova-lite-v1:0": { tokensPerMinute: 3 },
-    "us.anthropic.claude-sonnet-4-6@1m": { tokensPerMinute: 4 },
-    "us.anthropic.claude-sonnet-4-6@reserved": { tokensPerMinute: 5 },
-    "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc": { tokensPerMinute: 6 }
-  }))
+  const quotas = () =>
+    Result.getOrThrow(read({
+      default: { requestsPerMinute: 1 },
+      "us.anthropic.claude-sonnet-4-6": { tokensPerMinute: 2 },
+      "amazon.nova-lite-v1:0": { tokensPerMinute: 3 },
+      "us.anthropic.claude-sonnet-4-6@1m": { tokensPerMinute: 4 },
+      "us.anthropic.claude-sonnet-4-6@reserved": { tokensPerMinute: 5 },
+      "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc": { tokensPerMinute: 6 }
+    }))
 
   it("finds an entry by the pool that its key draws on", () => {
     const tokens = (id: string, options?: Partial<Pool.Options>) =>
-      Quotas.lookup(quotas, pool(id, options))?.tokensPerMinute
+      Quotas.lookup(quotas(), pool(id, options))?.tokensPerMinute
     assert.strictEqual(tokens("us.anthropic.claude-sonnet-4-6"), 2)
     assert.strictEqual(tokens("eu.anthropic.claude-sonnet-4-6"), 2)
     assert.strictEqual(
@@ -37,14 +38,14 @@ describe("Quotas", () => {
     for (
       const id of ["anthropic.claude-sonnet-4-6", "global.anthropic.claude-sonnet-4-6", "us.amazon.nova-lite-v1:0"]
     ) {
-      assert.deepStrictEqual(Quotas.lookup(quotas, pool(id)), { requestsPerMinute: 1 })
+      assert.deepStrictEqual(Quotas.lookup(quotas(), pool(id)), { requestsPerMinute: 1 })
     }
   })
 
   it("knows variants and reserved capacity, which otherwise use the model's", () => {
     const id = "us.anthropic.claude-sonnet-4-6"
     const tokens = (options: Partial<Pool.Options>, of = id) =>
-      Quotas.lookup(quotas, pool(of, options))?.tokensPerMinute
+      Quotas.lookup(quotas(), pool(of, options))?.tokensPerMinute
     assert.strictEqual(tokens({ variant: "1m" }), 4)
     assert.strictEqual(tokens({ tier: "reserved" }), 5)
     assert.strictEqual(tokens({ variant: "2m" }), 2)
@@ -73,6 +74,7 @@ describe("Quotas", () => {
       [`{"default":{"tokensPerMinute":1.5}}`, "shape", "integer"],
       [`{"default":{"tokensPerMinute":1e300}}`, "shape", `["tokensPerMinute"]`],
       [`{"default":{"tpm":1}}`, "shape", "requestsPerMinute, tokensPerMinute, tokensPerDay"],
+      [`{"@1m":{}}`, "model-id", "it is empty"],
       [`{"us.":{}}`, "model-id", `Entry "us." is not a model id`],
       [`{"us.amazon.nova-lite-v1:0@":{},"a b":{}}`, "model-id", `"a b"`],
       [
