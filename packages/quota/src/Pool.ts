@@ -112,14 +112,15 @@ export const of = (modelId: ModelId.ModelId, options: Options): Result.Result<Po
       })
     )
   }
-  const arnRegion = "arn" in modelId ? modelId.arn?.region : undefined
-  if (arnRegion !== undefined && arnRegion !== "" && arnRegion !== options.region) {
+  const arn = "arn" in modelId ? modelId.arn : undefined
+  // A foundation model's ARN may have none.
+  if (arn !== undefined && arn.region !== "" && arn.region !== options.region) {
     return Result.fail(
       new PoolError({
         id: modelId.id,
         reason: "region-mismatch",
-        detail: `the ARN belongs to ${arnRegion} but requests are sent to ${options.region}. Use the ARN of `
-          + `${options.region}, or a client for ${arnRegion}`
+        detail: `the ARN belongs to ${arn.region} but requests are sent to ${options.region}. Use the ARN of `
+          + `${options.region}, or a client for ${arn.region}`
       })
     )
   }

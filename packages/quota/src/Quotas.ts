@@ -114,12 +114,13 @@ export const make = (entries: Readonly<Record<string, Quota>>): Result.Result<Qu
   const { default: fallback, ...named } = entries
   for (const [name, quota] of Object.entries(named)) {
     const at = name.lastIndexOf("@")
-    const parsed = ModelId.parse(at < 0 ? name : name.slice(0, at))
+    const [id, suffix] = at < 0 ? [name] : [name.slice(0, at), name.slice(at + 1)]
+    const parsed = ModelId.parse(id)
     if (Result.isFailure(parsed)) {
       return Result.fail(new QuotaError({ reason: "model-id", message: `Entry ${parsed.failure.message}` }))
     }
     const pool = Pool.metered(parsed.success)
-    const key = indexKey(pool.path, pool.model, at < 0 ? undefined : name.slice(at + 1))
+    const key = indexKey(pool.path, pool.model, suffix)
     const other = names.get(key)
     if (other !== undefined) {
       return Result.fail(
@@ -170,12 +171,11 @@ export const lookup = (quotas: Quotas, pool: Pool.Pool): Quota | undefined => {
   const { path, model } = pool
   return (pool.variant === undefined ? undefined : quotas.pools.get(indexKey(path, model, pool.variant)))
     ?? quotas.pools.get(indexKey(path, model, pool.capacity))
-    ?? quotas.pools.get(indexKey(path, model, undefined))
+    ?? quotas.pools.get(indexKey(path, model))
     ?? quotas.default
 }
 
-const indexKey = (path: Pool.AccessPath, model: string, suffix: string | undefined): string =>
-  suffix === undefined ? `${path}|${model}` : `${path}|${model}|${suffix}`
+const indexKey = (path: Pool.AccessPath, model: string, suffix = ""): string => `${path}|${model}|${suffix}`
 
 /**
  * How the limits of a quota become meters.

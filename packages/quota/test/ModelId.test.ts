@@ -174,6 +174,7 @@ describe("ModelId", () => {
         ["us..claude", "no-model", "provider included"],
         ["anthropic.", "no-model", "provider included"],
         ["arn:aws:bedrock:us-east-1", "arn-parts", "six parts"],
+        ["arn:arn:aws:bedrock:us-east-1:123456789012:provisioned-model/x", "arn-parts", "six parts"],
         ["arn:azure:bedrock:us-east-1:123456789012:provisioned-model/x", "arn-parts", "six parts"],
         ["arn:aws:bedrock:us-east-1:12:provisioned-model/x", "arn-parts", "six parts"],
         ["arn:aws:bedrock:us-east-1::provisioned-model/x", "arn-parts", "six parts"],

@@ -145,6 +145,7 @@ describe("Pool", () => {
         const same = JSON.stringify(Object.entries(left).sort()) === JSON.stringify(Object.entries(right).sort())
         assert.strictEqual(Pool.key(a) === Pool.key(b), same)
         assert.strictEqual(Pool.key({ ...a, resolved: !a.resolved }), Pool.key(a))
+        assert.deepStrictEqual(Pool.fromKey(Pool.key(a)), { ...a, resolved: true })
       }),
     { arbitrary: { runs: 2000 } }
   )
@@ -152,6 +153,29 @@ describe("Pool", () => {
   it("has the variant last in its key", () => {
     const id = "us.amazon.nova-lite-v1:0"
     assert.strictEqual(key(id, { variant: "1m" }), `${key(id)}|1m`)
+  })
+
+  it("is read back from its key", () => {
+    const plain = pool("us.amazon.nova-lite-v1:0")
+    assert.deepStrictEqual(Pool.fromKey(Pool.key(plain)), plain)
+    for (const path of ["on-demand", "cross-region", "global", "provisioned"] as const) {
+      for (const capacity of ["shared", "reserved"] as const) {
+        const any = { ...plain, account: "a|%7C|b%25", path, capacity, variant: "1m|%" }
+        assert.deepStrictEqual(Pool.fromKey(Pool.key(any)), any)
+      }
+    }
+  })
+
+  it.each([
+    "",
+    "a|r|on-demand|shared",
+    "a|r|elsewhere|shared|m",
+    "a|r||shared|m",
+    "a|r|on-demand|lent|m",
+    "a|r|on-demand||m",
+    "a|r|on-demand|shared|m|v|more"
+  ])("%s is no key", (text) => {
+    assert.isUndefined(Pool.fromKey(text))
   })
 
   it("escapes what separates the parts", () => {
