@@ -1,11 +1,13 @@
+import * as Contest from "@caprock/cli/demo/Contest"
 import * as Layered from "@caprock/cli/demo/Layered"
 import * as PlainSdk from "@caprock/cli/demo/PlainSdk"
 import * as Round from "@caprock/cli/demo/Round"
 import * as View from "@caprock/cli/demo/View"
 import * as Workload from "@caprock/cli/demo/Workload"
+import { Screen } from "@caprock/cli/Screen"
 import * as Emulator from "@caprock/emulator/Emulator"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Console, Effect } from "effect"
 
 const quota: View.Quota = { requests: 60, tokens: 90_000, windowMillis: 6000 }
 
@@ -143,5 +145,37 @@ describe("demo", () => {
         show: () => Effect.void
       })
       assert.deepInclude(round, { prompts: 3, answered: 0, failures: { Refused: 2 } })
+    }))
+
+  it.live("fails when the last contestant loses anything, and only then", () =>
+    Effect.gen(function*() {
+      const prompts = yield* Workload.prompts(3)
+      const good: Round.Contestant = () => Effect.succeed(() => Effect.void)
+      const bad: Round.Contestant = () => Effect.succeed(() => Effect.fail({ name: "Refused" }))
+      const said: Array<string> = []
+      const printed: Array<unknown> = []
+      const run = (first: Round.Contestant, second: Round.Contestant) =>
+        Contest.run({
+          server: {},
+          quota,
+          prompts,
+          contestants: [{ name: "first", contestant: first }, { name: "second", contestant: second }],
+          limit: "10 seconds"
+        }).pipe(
+          Effect.provideService(
+            Screen,
+            Screen.of({
+              live: false,
+              columns: Effect.succeed(80),
+              say: (text) => Effect.sync(() => said.push(text)),
+              panel: () => Effect.void
+            })
+          ),
+          Effect.provideService(Console.Console, { ...console, log: (text: unknown) => printed.push(text) })
+        )
+      yield* run(bad, good)
+      assert.include(said.join("\n"), "ms: 0 of 3 answered, 3 failed")
+      assert.include(String(printed[0]), "first: 3 calls ended in Refused.")
+      assert.deepInclude(yield* Effect.flip(run(good, bad)), { _tag: "Quiet", code: 1 })
     }))
 })
