@@ -101,6 +101,7 @@ describe("demo", () => {
       const text = View.closing([{ name: "SDK", result: sdk }, { name: "Caprock", result: ours }], 24_000, quota)
       assert.include(text, "SDK: 200 calls ended in ThrottlingException.")
       assert.include(text, "is 24 s (4 min 0 s in life)")
+      assert.include(text, "the 250 ms by which Caprock keeps each charge longer cost it 4 % here and 0.4 % there.")
       assert.notInclude(View.closing([{ name: "SDK", result: sdk }], undefined, quota), "theoretical minimum")
     }))
 

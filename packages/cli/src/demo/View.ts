@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 import * as LowerBound from "@caprock/emulator/LowerBound"
+import * as RateLimiter from "@caprock/rate-limiter/RateLimiter"
+import * as Duration from "effect/Duration"
 import * as format from "../internal/format.ts"
 import type { Progress, Result } from "./Round.ts"
 
@@ -20,6 +22,8 @@ export interface Quota {
 }
 
 const barWidth = 20
+
+const guard = Duration.toMillis(RateLimiter.defaults.guard)
 
 const failed = (progress: Progress): number => Object.values(progress.failures).reduce((sum, n) => sum + n, 0)
 
@@ -178,7 +182,9 @@ export const closing = (
     "Both had a fresh server with the same quota and the same seed: a prompt's answer is equally long and takes equally",
     "long, whoever asks. Neither was told anything of that. Caprock was told the quota, which AWS shows you.",
     "What the clients wait by themselves is as in life, not ten times shorter: the SDK's retries span more of this minute than",
-    "of a real one, and the 250 ms by which Caprock keeps each charge longer cost it 4 % here and 0.4 % there.",
+    `of a real one, and the ${format.duration(guard)} by which Caprock keeps each charge longer cost it ${
+      format.percent(guard / quota.windowMillis)
+    } here and ${format.percent(guard / 60_000)} there.`,
     ...rounds.flatMap(({ name, result }) =>
       Object.entries(result.failures).map(([error, n]) => `${name}: ${format.count(n)} calls ended in ${error}.`)
     ),
