@@ -11,7 +11,8 @@
  *
  * **Gotchas**
  *
- * Times must not run backwards between calls. Amounts are whole numbers in practice; fractions are added as they are.
+ * Times must not run backwards between calls. Amounts are whole numbers in practice; fractions are added as they are, and
+ * what should fit to the last digit may have to wait for one charge more.
  *
  * @since 0.1.0
  */
@@ -63,6 +64,8 @@ interface RollingWindow {
   readonly tokenLimit: number
   requests: number
   tokens: number
+  /** How many charges count in it, sent or not. */
+  charges: number
   /** Sent charges by the time at which they leave, less the guard. A charge whose stamp moved is found again on top. */
   readonly leaving: MinHeap<MutableCharge>
 }
@@ -94,6 +97,7 @@ export class Ledger {
       tokenLimit: limit(meters, "tokens"),
       requests: 0,
       tokens: 0,
+      charges: 0,
       leaving: new MinHeap<MutableCharge>()
     }))
     this.guard = guardMillis
@@ -130,6 +134,7 @@ export class Ledger {
     for (const window of this.windows) {
       window.requests += requests
       window.tokens += tokens
+      window.charges++
       counted |= window.bit
     }
     const charge: MutableCharge = { requests, tokens, stamp: Infinity, counted }
@@ -142,7 +147,7 @@ export class Ledger {
    */
   send(charge: Charge, at: number): void {
     const mine = charge as MutableCharge
-    if (mine.stamp !== Infinity) return
+    if (mine.stamp !== Infinity || mine.counted === 0) return
     mine.stamp = at
     // Stryker disable next-line ArithmeticOperator: a key that is too early is found again on top, only slower
     for (const window of this.windows) window.leaving.push(at + window.millis, mine)
@@ -164,6 +169,7 @@ export class Ledger {
         mine.counted |= window.bit
         window.requests += mine.requests
         window.tokens += mine.tokens
+        window.charges++
         // Stryker disable next-line ArithmeticOperator: a key that is too early is found again on top, only slower
         window.leaving.push(at + window.millis, mine)
       }
@@ -193,6 +199,9 @@ export class Ledger {
   /** Takes out a charge that was never sent. */
   remove(charge: Charge): void {
     this.shrink(charge, 0, 0)
+    const mine = charge as MutableCharge
+    if (mine.stamp !== Infinity) return
+    for (const window of this.windows) if ((mine.counted & window.bit) !== 0) uncount(mine, window)
   }
 
   /**
@@ -249,9 +258,7 @@ export class Ledger {
         if (leaves + guard > now) {
           leaving.push(leaves, charge)
         } else {
-          charge.counted &= ~window.bit
-          window.requests -= charge.requests
-          window.tokens -= charge.tokens
+          uncount(charge, window)
         }
       }
     }
@@ -274,7 +281,8 @@ export class Ledger {
       looked.push(charge)
       freeRequests += charge.requests
       freeTokens += charge.tokens
-      if (freeRequests >= 0 && freeTokens >= 0) {
+      const isLast = looked.length === window.charges && requests <= window.requestLimit && tokens <= window.tokenLimit
+      if (isLast || (freeRequests >= 0 && freeTokens >= 0)) {
         at = leaves + this.guard
         break
       }
@@ -304,6 +312,14 @@ export class Ledger {
     }
     return start + turn
   }
+}
+
+/** Takes a charge out. Sums of fractions drift, so an empty window is set right: or it might never have room for all. */
+const uncount = (charge: MutableCharge, window: RollingWindow): void => {
+  charge.counted &= ~window.bit
+  window.charges--
+  window.requests = window.charges === 0 ? 0 : window.requests - charge.requests
+  window.tokens = window.charges === 0 ? 0 : window.tokens - charge.tokens
 }
 
 const hasRoom = (window: RollingWindow, requests: number, tokens: number): boolean =>

@@ -62,7 +62,10 @@ import { LimiterClosed, RateLimiterError, WaitTooLong } from "./RateLimiterError
  * @since 0.1.0
  */
 export interface Settlement {
-  /** Tokens charged. Fewer than booked are refunded at once; more become a debt that later admissions wait for. */
+  /**
+   * Tokens charged. Fewer than booked are refunded at once; more become a debt that later admissions wait for. What is no
+   * finite number of 0 or more, here and below, says nothing: it stays as booked.
+   */
   readonly tokens: number
   /**
    * How many of them the charge grew by, beyond what the server reserved when the request arrived. They were counted later,
@@ -163,7 +166,8 @@ export class RateLimiter extends Context.Service<RateLimiter, {
 
   /**
    * The server rejected a request of the pool that had been admitted, over its limit of `unit` where that is known.
-   * Unless a meter of that unit is in debt, which explains it, the guard widens.
+   * Unless a meter of that unit is in debt, which explains it, the guard widens. Tell before the request is settled: what it
+   * had booked is part of the debt.
    */
   readonly throttled: (pool: string, unit?: Unit) => Effect.Effect<void>
 
@@ -214,37 +218,40 @@ export const make = Effect.fnUntraced(
     const reservation = (pool: Pool.Pool, cost: Cost, booked: Pool.Booked, waited: number): OpenReservation =>
       new OpenReservation(pool, cost.pool, booked, Duration.millis(waited))
 
+    // Uninterruptible but for the wait: what is booked has its owner in the same step.
     const reserve = (cost: Cost): Effect.Effect<Reservation, RateLimiterError, Scope.Scope> =>
-      Effect.withFiber((fiber) => {
-        const refuse = (reason: RateLimiterError["reason"]) =>
-          Effect.fail(new RateLimiterError({ pool: cost.pool, reason }))
-        if (closed) return refuse(new LimiterClosed())
-        const pool = poolOf(cost.pool)
-        if (pool instanceof RateLimiterError) return Effect.fail(pool)
-        const refusal = pool.refusal(cost)
-        if (refusal !== undefined) return refuse(refusal)
-        const scope = Context.getUnsafe(fiber.context, Scope.Scope)
-        const own = (open: OpenReservation) => Effect.as(Scope.addFinalizer(scope, open.abandon), open)
+      Effect.uninterruptibleMask((restore) =>
+        Effect.withFiber((fiber) => {
+          const refuse = (reason: RateLimiterError["reason"]) =>
+            Effect.fail(new RateLimiterError({ pool: cost.pool, reason }))
+          if (closed) return refuse(new LimiterClosed())
+          const pool = poolOf(cost.pool)
+          if (pool instanceof RateLimiterError) return Effect.fail(pool)
+          const refusal = pool.refusal(cost)
+          if (refusal !== undefined) return refuse(refusal)
+          const scope = Context.getUnsafe(fiber.context, Scope.Scope)
+          const own = (open: OpenReservation) => Effect.as(Scope.addFinalizer(scope, open.abandon), open)
 
-        const since = now()
-        const booked = pool.admitNow(cost)
-        if (booked !== undefined) return Effect.uninterruptible(own(reservation(pool, cost, booked, 0)))
+          const since = now()
+          const booked = pool.admitNow(cost)
+          if (booked !== undefined) return own(reservation(pool, cost, booked, 0))
 
-        const { maxWait } = cost
-        const tooLong = (predicted: number, maxWait: Duration.Duration) =>
-          new RateLimiterError({
-            pool: cost.pool,
-            reason: new WaitTooLong({ predicted: Duration.millis(predicted), maxWait })
-          })
-        if (maxWait !== undefined) {
-          const predicted = pool.forecast(cost.requests, cost.tokens) - since
-          if (predicted > Duration.toMillis(maxWait)) return Effect.fail(tooLong(predicted, maxWait))
-        }
+          const { maxWait } = cost
+          const tooLong = (predicted: number, maxWait: Duration.Duration) =>
+            new RateLimiterError({
+              pool: cost.pool,
+              reason: new WaitTooLong({ predicted: Duration.millis(predicted), maxWait })
+            })
+          if (maxWait !== undefined) {
+            const predicted = pool.forecast(cost.requests, cost.tokens) - since
+            if (predicted > Duration.toMillis(maxWait)) return Effect.fail(tooLong(predicted, maxWait))
+          }
 
-        return Effect.uninterruptibleMask((restore) => {
           let granted: Pool.Booked | undefined
           let waiter: Waiter | undefined
           const turn = Effect.callback<void, RateLimiterError>((resume) => {
+            // It was shut down between the question and the wait: a fiber may have to give way there.
+            if (closed) return resume(refuse(new LimiterClosed()))
             waiter = pool.wait(cost, (booked) => {
               granted = booked
               resume(Effect.void)
@@ -276,7 +283,7 @@ export const make = Effect.fnUntraced(
             )
           )
         })
-      })
+      )
 
     const limit: RateLimiter["Service"]["limit"] = (cost, settlement) => (effect) =>
       // The scope is the reservation's own: one that the effect asks for stays its caller's.

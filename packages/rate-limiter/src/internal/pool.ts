@@ -23,6 +23,10 @@ export const checkMeters = (meters: ReadonlyArray<Meter>): InvalidMeter | undefi
   return undefined
 }
 
+/** One number that is none would stay in the sums for good, and admit nobody again. */
+const isAmount = (amount: number | undefined): amount is number =>
+  amount !== undefined && Number.isFinite(amount) && amount >= 0
+
 /** What is booked for one request: what the server reserves on arrival, and what that may grow by. @internal */
 export interface Booked {
   readonly charge: Charge
@@ -76,10 +80,10 @@ export class Pool {
   /** Why a cost can never be admitted; `undefined` when it can. */
   refusal(cost: Cost): CostExceedsLimit | InvalidCost | undefined {
     const { requests, tokens } = cost
-    if (!(requests >= 0)) {
+    if (!isAmount(requests)) {
       return new InvalidCost({ field: "requests", problem: `are ${requests}: 0 or more are needed` })
     }
-    if (!(tokens >= 0)) return new InvalidCost({ field: "tokens", problem: `are ${tokens}: 0 or more are needed` })
+    if (!isAmount(tokens)) return new InvalidCost({ field: "tokens", problem: `are ${tokens}: 0 or more are needed` })
     // A limit of 0 admits nothing, not even what costs nothing.
     if (requests > this.requestLimit || this.requestLimit === 0) {
       return new CostExceedsLimit({ unit: "requests", requested: requests, limit: this.requestLimit })
@@ -93,8 +97,8 @@ export class Pool {
   private amountToBook({ book, tokens }: Cost): Booking {
     const asked = book?.()
     if (asked === undefined) return { tokens, growth: 0 }
-    const atOnce = asked.tokens >= 0 ? Math.min(asked.tokens, this.tokenLimit) : tokens
-    return { tokens: atOnce, growth: asked.growth > 0 ? Math.min(asked.growth, this.tokenLimit - atOnce) : 0 }
+    const atOnce = isAmount(asked.tokens) ? Math.min(asked.tokens, this.tokenLimit) : tokens
+    return { tokens: atOnce, growth: isAmount(asked.growth) ? Math.min(asked.growth, this.tokenLimit - atOnce) : 0 }
   }
 
   private fits(requests: number, { growth, tokens }: Booking, now: number): boolean {
@@ -159,13 +163,15 @@ export class Pool {
     const now = this.now()
     this.ledger.send(charge, now)
     if (growth !== undefined) this.ledger.send(growth, now)
-    this.rearm()
+    // What its end taught may let the next in order book less.
+    this.pump()
   }
 
   settle({ charge, growth }: Booked, settlement: Settlement): void {
-    const { requests = charge.requests, tokens } = settlement
+    const requests = isAmount(settlement.requests) ? settlement.requests : charge.requests
+    const tokens = isAmount(settlement.tokens) ? settlement.tokens : charge.tokens + (growth?.tokens ?? 0)
     // What is beyond the booking of its arrival can't be told to have been counted then.
-    const late = Math.min(tokens, Math.max(settlement.growth ?? 0, tokens - charge.tokens))
+    const late = Math.min(tokens, Math.max(isAmount(settlement.growth) ? settlement.growth : 0, tokens - charge.tokens))
     this.ledger.shrink(charge, requests, tokens - late)
     if (growth !== undefined) this.ledger.remove(growth)
     if (late > 0) this.ledger.owe(late, this.now())
