@@ -270,13 +270,18 @@ export const make = Effect.fnUntraced(function*(
     send: Stream.Stream<A, BedrockError>,
     reading: Reading<A>
   ): Stream.Stream<A, BedrockError> => {
+    // An interruption ends the stream before the scope of its attempt.
+    let left: Effect.Effect<void> = Effect.void
     const attempt: Effect.Effect<Stream.Stream<A, BedrockError>, BedrockError, Scope.Scope> = Effect.map(
       open(call, reading, (attempt) => Stream.provideService(send, CallObserver.CallObserver, attempt.observer)),
-      ({ held, rest }) => Stream.concat(Stream.fromIterable(held), rest)
+      (opened) => {
+        left = opened.left
+        return Stream.concat(Stream.fromIterable(opened.held), opened.rest)
+      }
     )
     return Stream.unwrap(retried(attempt, call)).pipe(
       Stream.mapError((error) => withAttempts(error, call.tally.sent)),
-      Stream.onExit((exit) => ended(call, exit._tag === "Success"))
+      Stream.onExit((exit) => Effect.andThen(Effect.suspend(() => left), ended(call, exit._tag === "Success")))
     )
   }
 
@@ -333,7 +338,14 @@ export const make = Effect.fnUntraced(function*(
             streamed(call, client.invokeModelWithResponseStream(input), readings.chunks))
       })),
     countTokens: (input) =>
-      Backoff.retry(client.countTokens(input), { ...options.backoff, budget, pool: "count-tokens" }),
+      Effect.suspend(() => {
+        let sent = 0
+        return client.countTokens(input).pipe(
+          Effect.provideService(CallObserver.CallObserver, { onFlushed: () => sent++, onResponse: () => {} }),
+          Backoff.retry({ ...options.backoff, budget, pool: "count-tokens" }),
+          Effect.mapError((error) => withAttempts(error, sent))
+        )
+      }),
     snapshot: (modelId) =>
       Effect.suspend(() => {
         const subject = subjectOf("Snapshot", modelId)

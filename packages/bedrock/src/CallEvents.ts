@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 /**
  * One event of a call. Times are milliseconds.
  *
- * - `Waiting`: an attempt asks for admission with `tokens` to be booked.
+ * - `Waiting`: an attempt asks for admission; `tokens` are what the server is thought to reserve for it.
  * - `Admitted`: it may send now, `waitedMillis` after it asked.
  * - `AttemptFailed`: it failed with `error`; whether another follows is decided after this.
  * - `Settled`: of `reserved` by the server and `booked` by us, `charged` was what it cost. Only where that is known.

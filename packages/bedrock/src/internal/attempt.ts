@@ -45,6 +45,10 @@ export interface Attempt {
   readonly head: () => ResponseHead | undefined
   readonly succeeded: (served: Served) => Effect.Effect<void>
   readonly failed: (error: BedrockError) => Effect.Effect<void>
+  /** What it cost is known already, though it has not ended. */
+  readonly learned: (served: Served) => void
+  /** Its caller was interrupted, or left a stream early. The scope's close is the same. */
+  readonly abandoned: Effect.Effect<void>
 }
 
 /**
@@ -92,6 +96,7 @@ class Admitted implements Attempt {
   private sent = false
   private answeredAt: number | undefined
   private response: ResponseHead | undefined
+  private served: Served | undefined
   private open = true
   readonly observer: CallObserver
 
@@ -156,13 +161,12 @@ class Admitted implements Attempt {
       const { countThrottled, limiter, request, tally, tell } = this.call
       const { reason } = error
       tell({ _tag: "AttemptFailed", pool: request.pool, attempt: tally.attempts, error })
-      const learned = reason._tag === "ThrottlingError"
-        ? limiter.throttled(
-          request.pool,
-          reason.limit === "requests" || reason.limit === "tokens" ? reason.limit : undefined
-        )
+      // Tokens per day are no matter of the minute, whose guard a throttle widens.
+      const learned = reason._tag === "ThrottlingError" && reason.limit !== "tokens-per-day"
+        ? limiter.throttled(request.pool, reason.limit === "unknown" ? undefined : reason.limit)
         : Effect.void
-      return Effect.andThen(this.giveBack(error, countThrottled), learned)
+      // Before it is given back: what it had booked is part of the debt that may explain the throttle.
+      return Effect.andThen(learned, this.giveBack(error, countThrottled))
     })
 
   private giveBack({ reason }: BedrockError, countThrottled: boolean): Effect.Effect<void> {
@@ -184,9 +188,15 @@ class Admitted implements Attempt {
     }
   }
 
-  /** The caller was interrupted, or left a stream early. */
+  readonly learned = (served: Served): void => {
+    this.served = served
+  }
+
   get abandoned(): Effect.Effect<void> {
-    return this.once(() => this.sent ? Effect.void : this.reservation.release)
+    return this.once(() => {
+      if (!this.sent) return this.reservation.release
+      return this.served?.usage === undefined ? Effect.void : this.charge(this.served)
+    })
   }
 }
 

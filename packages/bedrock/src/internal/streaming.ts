@@ -20,6 +20,8 @@ export interface Reading<A> {
 export interface Opened<A> {
   readonly held: ReadonlyArray<A>
   readonly rest: Stream.Stream<A, BedrockError>
+  /** Ends the attempt for a caller who leaves the rest unread; nothing after its end. */
+  readonly left: Effect.Effect<void>
 }
 
 const nothingKnown: Served = { usage: undefined, latencyMillis: undefined }
@@ -52,7 +54,12 @@ const begin = Effect.fnUntraced(function*<A>(
   const settled: Pull.Pull<Arr.NonEmptyReadonlyArray<A>, BedrockError> = (yield* Stream.toPull(send(attempt))).pipe(
     Effect.tap((events) =>
       Effect.sync(() => {
-        for (const event of events) served = reading.servedBy(event) ?? served
+        for (const event of events) {
+          const told = reading.servedBy(event)
+          if (told === undefined) continue
+          served = told
+          attempt.learned(told)
+        }
       })
     ),
     Effect.onError((cause) => {
@@ -68,12 +75,12 @@ const begin = Effect.fnUntraced(function*<A>(
     if (Exit.isSuccess(next)) {
       held.push(...next.value)
       if (next.value.some(reading.isContent)) {
-        return { held, rest: Stream.fromPull(Effect.succeed(settled)) }
+        return { held, rest: Stream.fromPull(Effect.succeed(settled)), left: attempt.abandoned }
       }
       continue
     }
     const error = next.cause.reasons.find(Cause.isFailReason)?.error
-    if (error !== undefined && Cause.isDone(error)) return { held, rest: Stream.empty }
+    if (error !== undefined && Cause.isDone(error)) return { held, rest: Stream.empty, left: Effect.void }
     return yield* Effect.failCause(next.cause as Cause.Cause<BedrockError>)
   }
 })

@@ -1,0 +1,198 @@
+// A call and its end, on a scripted client and in virtual time.
+import { RetryBudget } from "@caprock/backoff"
+import { Bedrock, CallEvents } from "@caprock/bedrock"
+import { BedrockClient, BedrockClientTest } from "@caprock/client"
+import { BedrockError, Reason } from "@caprock/errors"
+import { Quotas } from "@caprock/quota"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Exit, Fiber, Layer, Scheduler, Stream } from "effect"
+import { TestClock } from "effect/testing"
+
+const modelId = "amazon.nova-lite-v1:0"
+const ask = {
+  modelId,
+  messages: [{ role: "user" as const, content: [{ text: "hello" }] }],
+  inferenceConfig: { maxTokens: 60 }
+}
+
+const failed = (reason: Reason.Reason, httpStatus: number) =>
+  new BedrockError.BedrockError({ operation: "Converse", attempts: 1, httpStatus, reason })
+const unavailable = failed(new Reason.ServerError({ kind: "unavailable", message: "no" }), 503)
+const throttled = (limit: Reason.ThrottlingError["limit"]) =>
+  failed(new Reason.ThrottlingError({ limit, message: "no" }), 429)
+
+const house = (script: BedrockClientTest.Script, options: Bedrock.CallOptions & { readonly tokens?: number } = {}) =>
+  Layer.provideMerge(Bedrock.layerNoDeps(options), [
+    BedrockClient.layerTest(script),
+    Bedrock.layerLimiter({ quotas: Quotas.uniform({ requestsPerMinute: 10, tokensPerMinute: options.tokens ?? 100 }) }),
+    Layer.orDie(RetryBudget.layer())
+  ])
+
+const recorded = () => {
+  const events: Array<CallEvents.CallEvent> = []
+  return {
+    events,
+    of: <T extends CallEvents.CallEvent["_tag"]>(tag: T) =>
+      events.filter((event): event is Extract<CallEvents.CallEvent, { readonly _tag: T }> => event._tag === tag),
+    listen: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.provideService(effect, CallEvents.CallEvents, (event) => {
+        events.push(event)
+      })
+  }
+}
+
+const used = Effect.map(
+  Effect.flatMap(Bedrock.Bedrock, (bedrock) => bedrock.snapshot(modelId)),
+  (snapshot) => snapshot.meters.map((meter) => meter.used)
+)
+
+/** An event each 50 ms: the first text at 100, the usage of 5 tokens at 300. */
+const slowly = Stream.fromIterable(
+  BedrockClientTest.events(["he", "llo"], { usage: { inputTokens: 3, outputTokens: 2 } })
+).pipe(
+  Stream.rechunk(1),
+  Stream.tap(() => Effect.sleep("50 millis"))
+)
+
+describe("interrupted after any number of steps, a call leaves nothing behind and ends once", () => {
+  const calls = {
+    converse: Bedrock.Bedrock.use((bedrock) => Effect.asVoid(bedrock.converse(ask))),
+    converseStream: Bedrock.Bedrock.use((bedrock) => Stream.runDrain(bedrock.converseStream(ask))),
+    "converseStream, left early": Bedrock.Bedrock.use((bedrock) =>
+      Stream.runDrain(Stream.take(bedrock.converseStream(ask), 3))
+    )
+  }
+  const moments = {
+    "on its way": {
+      script: { converse: () => BedrockClientTest.answer("hi"), converseStream: () => slowly },
+      until: 0
+    },
+    "in the stream": {
+      script: {
+        converse: () => Effect.delay(Effect.succeed(BedrockClientTest.answer("hi")), 200),
+        converseStream: () => slowly
+      },
+      until: 120
+    },
+    "between attempts": {
+      script: {
+        converse: (_: unknown, index: number) => index === 0 ? unavailable : BedrockClientTest.answer("hi"),
+        converseStream: (_: unknown, index: number) => index === 0 ? unavailable : slowly
+      },
+      until: 500
+    }
+  }
+  for (const [name, call] of Object.entries(calls)) {
+    for (const [moment, { script, until }] of Object.entries(moments)) {
+      it.effect(`${name}, ${moment}`, () =>
+        Effect.gen(function*() {
+          let interrupted = 0
+          for (let steps = 3; steps < 120; steps += 2) {
+            const record = recorded()
+            yield* Effect.gen(function*() {
+              const fiber = yield* call.pipe(
+                record.listen,
+                // A fiber gives way after so many steps, and only then can it be interrupted between two of them.
+                Effect.provideService(Scheduler.MaxOpsBeforeYield, steps),
+                Effect.forkChild
+              )
+              yield* Effect.yieldNow
+              if (until > 0) {
+                for (let turns = 0; turns < 100; turns++) yield* Effect.yieldNow
+                yield* TestClock.adjust(until)
+              }
+              fiber.interruptUnsafe()
+              if (Exit.isFailure(yield* Fiber.await(fiber))) interrupted++
+              const bedrock = yield* Bedrock.Bedrock
+              assert.strictEqual((yield* bedrock.snapshot(modelId)).waiting, 0)
+              const began = record.of("Waiting").length > 0
+              assert.lengthOf(record.of("CallEnded"), began || record.events.length > 0 ? 1 : 0)
+              assert.isAtMost(record.of("CallEnded")[0]?.attempts ?? 0, record.of("Admitted").length)
+              // Whatever was charged leaves with its window.
+              yield* TestClock.adjust("60250 millis")
+              assert.deepStrictEqual(yield* used, [0, 0])
+            }).pipe(Effect.provide(house(script)))
+          }
+          assert.isAbove(interrupted, 20)
+        }))
+    }
+  }
+})
+
+describe("streams", () => {
+  it.effect("tell how long they were served when they are interrupted", () =>
+    Effect.gen(function*() {
+      const record = recorded()
+      const fiber = yield* Bedrock.Bedrock.use((bedrock) => Stream.runDrain(bedrock.converseStream(ask))).pipe(
+        record.listen,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("170 millis")
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(record.of("CallEnded").map(({ attempts, serviceMillis }) => [attempts, serviceMillis]), [
+        [1, 170]
+      ])
+    }).pipe(Effect.provide(house({ converseStream: () => slowly }))))
+
+  it.effect("are settled with their usage when they are left after it", () =>
+    Effect.gen(function*() {
+      const record = recorded()
+      const fiber = yield* Bedrock.Bedrock.use((bedrock) =>
+        bedrock.converseStream(ask).pipe(Stream.takeUntil((event) => event.metadata !== undefined), Stream.runDrain)
+      ).pipe(record.listen, Effect.forkChild)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* used, [1, 5])
+      assert.deepStrictEqual(record.of("Settled").map((event) => event.charged), [5])
+    }).pipe(Effect.provide(house({ converseStream: () => slowly }))))
+})
+
+describe("a throttle", () => {
+  const guard = Effect.map(
+    Effect.flatMap(Bedrock.Bedrock, (bedrock) => bedrock.snapshot(modelId)),
+    (snapshot) => Duration.toMillis(snapshot.guard)
+  )
+
+  it.effect("is explained by a debt that was made before it came, whatever is given back after it", () =>
+    Effect.gen(function*() {
+      const bedrock = yield* Bedrock.Bedrock
+      const fiber = yield* Effect.forkChild(Effect.ignore(bedrock.converse(ask)))
+      const indebted = yield* Effect.forkChild(bedrock.converse(ask))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(indebted)
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* used, [2, 150])
+      assert.strictEqual(yield* guard, 250)
+    }).pipe(Effect.provide(house({
+      converse: (_, index) =>
+        index === 0
+          ? Effect.delay(Effect.fail(throttled("tokens")), "500 millis")
+          : BedrockClientTest.answer("hi", { usage: { inputTokens: 100, outputTokens: 50 } })
+    }, { tokens: 200, backoff: { attempts: 1 } }))))
+
+  it.effect("of the day's tokens says nothing about the minute's guard", () =>
+    Effect.gen(function*() {
+      const bedrock = yield* Bedrock.Bedrock
+      yield* Effect.flip(bedrock.converse(ask))
+      assert.strictEqual(yield* guard, 250)
+      yield* Effect.flip(bedrock.converse(ask))
+      assert.strictEqual(yield* guard, 500)
+    }).pipe(
+      Effect.provide(house({ converse: [throttled("tokens-per-day"), throttled("unknown")] }, {
+        backoff: { attempts: 1 }
+      }))
+    ))
+})
+
+describe("attempts", () => {
+  it.effect("of a count of tokens are those that were sent", () =>
+    Effect.gen(function*() {
+      const bedrock = yield* Bedrock.Bedrock
+      const fiber = yield* bedrock.countTokens({ modelId, input: { converse: { messages: ask.messages } } }).pipe(
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(fiber)).attempts, 4)
+    }).pipe(Effect.provide(house({ countTokens: () => unavailable }))))
+})
