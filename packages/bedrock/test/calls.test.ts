@@ -185,6 +185,41 @@ describe("a throttle", () => {
 })
 
 describe("attempts", () => {
+  it.effect("never pass their limit, nor those of all calls the budget", () =>
+    Effect.gen(function*() {
+      for (const attempts of [1, 2, 4, 6]) {
+        for (const retries of [0, 1, 7, 100]) {
+          const record = recorded()
+          const calls = 5
+          yield* Effect.gen(function*() {
+            const bedrock = yield* Bedrock.Bedrock
+            const fiber = yield* Effect.forEach(
+              Array.from({ length: calls }, (_, i) => i),
+              (i) => Effect.flip(i % 2 === 0 ? bedrock.converse(ask) : Stream.runDrain(bedrock.converseStream(ask))),
+              { concurrency: "unbounded" }
+            ).pipe(record.listen, Effect.forkChild)
+            yield* TestClock.adjust("30 minutes")
+            const test = yield* BedrockClientTest.BedrockClientTest
+            const sent = record.of("CallEnded").map((event) => event.attempts)
+            assert.deepStrictEqual((yield* Fiber.join(fiber)).map((error) => error.attempts).sort(), [...sent].sort())
+            assert.isAtMost(Math.max(...sent), attempts)
+            const total = sent.reduce((sum, one) => sum + one, 0)
+            assert.strictEqual(total, Math.min(calls * attempts, calls + retries))
+            assert.lengthOf(yield* test.requests, total)
+            assert.lengthOf(record.of("Admitted"), total)
+            assert.lengthOf(record.of("AttemptFailed"), total)
+          }).pipe(Effect.provide(Layer.provideMerge(
+            Bedrock.layerNoDeps({ backoff: { attempts, elapsed: "1 hour" } }),
+            [
+              BedrockClient.layerTest({ converse: () => unavailable, converseStream: () => unavailable }),
+              Bedrock.layerLimiter({ quotas: Quotas.uniform({ requestsPerMinute: 3 }) }),
+              Layer.orDie(RetryBudget.layerTest(retries))
+            ]
+          )))
+        }
+      }
+    }))
+
   it.effect("of a count of tokens are those that were sent", () =>
     Effect.gen(function*() {
       const bedrock = yield* Bedrock.Bedrock
