@@ -1,4 +1,4 @@
-import { Meter, RateLimiter } from "@caprock/rate-limiter"
+import { Ledger, Meter, RateLimiter } from "@caprock/rate-limiter"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Scheduler, Scope } from "effect"
 import { TestClock } from "effect/testing"
@@ -145,3 +145,14 @@ it.effect("a debt of tokens explains a throttle of tokens, and none of requests"
     yield* limiter.throttled(pool, "requests")
     assert.strictEqual(yield* guard, 500)
   }).pipe(Effect.provide(RateLimiter.layer({ meters: () => [Meter.requests(5, "1 second"), ...tokens] }))))
+
+it("a charge that was taken out is none, sent or not", () => {
+  const ledger = new Ledger.Ledger(tokens, 0)
+  const charge = ledger.book(1, 10)
+  ledger.remove(charge)
+  ledger.send(charge, 0)
+  assert.isTrue(ledger.fits(0, 100, 2000))
+  ledger.book(0, 60)
+  ledger.remove(ledger.book(0, 30))
+  assert.deepStrictEqual(ledger.levels(2000).map((level) => level.used), [60])
+})
