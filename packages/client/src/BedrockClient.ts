@@ -163,7 +163,14 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Scope
     const { stream, unary } = operations.make({ limits, region })
     return {
       region,
-      converse: (input) => unary("Converse", input, (options) => client.send(new ConverseCommand(input), options)),
+      converse: (input) =>
+        unary(
+          "Converse",
+          input,
+          (options) => client.send(new ConverseCommand(input), options),
+          // Required by the service model; a body that is empty or of somebody in between has none.
+          ({ output }) => output !== undefined
+        ),
       converseStream: (input) =>
         stream("ConverseStream", input, converse, (options) =>
           client.send(new ConverseStreamCommand(input), options).then((output) =>
@@ -187,6 +194,8 @@ const configurationOf = (options: Options, transport: Transport.Transport): Bedr
   const { token } = options
   return {
     maxAttempts: 1,
+    // Else AWS_RETRY_MODE=adaptive, in the environment or a profile, holds calls back after a throttle, where no one sees it.
+    retryMode: "standard",
     requestHandler: transport.handler,
     ...(options.region === undefined ? {} : { region: options.region }),
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),

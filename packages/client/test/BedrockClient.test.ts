@@ -4,6 +4,22 @@ import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Duration, Effect, Redacted, Stream } from "effect"
 import { answer, clientOf, credentials, frames, request, sendJson, server, startStream } from "./server.ts"
 
+const environmentOf = (environment: Record<string, string>) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const before = Object.keys(environment).map((name) => [name, process.env[name]] as const)
+      Object.assign(process.env, environment)
+      return before
+    }),
+    (before) =>
+      Effect.sync(() => {
+        for (const [name, value] of before) {
+          if (value === undefined) delete process.env[name]
+          else process.env[name] = value
+        }
+      })
+  )
+
 describe("BedrockClient", () => {
   it.effect("gives the SDK's own output types", () =>
     Effect.gen(function*() {
@@ -93,22 +109,26 @@ describe("BedrockClient", () => {
         AWS_ENDPOINT_URL_BEDROCK_RUNTIME: url,
         AWS_BEARER_TOKEN_BEDROCK: "from-the-environment"
       }
-      const before = Object.keys(environment).map((name) => [name, process.env[name]] as const)
-      yield* Effect.acquireRelease(
-        Effect.sync(() => Object.assign(process.env, environment)),
-        () =>
-          Effect.sync(() => {
-            for (const [name, value] of before) {
-              if (value === undefined) delete process.env[name]
-              else process.env[name] = value
-            }
-          })
-      )
+      yield* environmentOf(environment)
       const client = yield* BedrockClient.make()
       assert.strictEqual(client.region, "eu-west-3")
       assert.strictEqual((yield* client.converse(request)).stopReason as string, "Bearer")
       const signed = yield* BedrockClient.make({ credentials })
       assert.strictEqual((yield* signed.converse(request)).stopReason as string, "AWS4-HMAC-SHA256")
+    }))
+
+  it.live("no retry mode of the environment holds calls back", () =>
+    Effect.gen(function*() {
+      yield* environmentOf({ AWS_RETRY_MODE: "adaptive" })
+      const { url } = yield* server((_incoming, response) =>
+        sendJson(response, { message: "Too many requests" }, 429, { "x-amzn-errortype": "ThrottlingException" })
+      )
+      const client = yield* clientOf(url)
+      // The SDK's adaptive mode sends one in 2 s after a throttle.
+      yield* Effect.flip(client.converse(request)).pipe(
+        Effect.repeat({ times: 2 }),
+        Effect.timeout("1500 millis")
+      )
     }))
 
   it.effect("reads its options from configuration", () =>

@@ -2,6 +2,7 @@ import { CallObserver } from "@caprock/client"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import type * as Http from "node:http"
+import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { selfSigned } from "./certificate.ts"
 import {
@@ -197,5 +198,82 @@ describe("https", () => {
       assert.strictEqual(error.attempts, 0)
       assert.deepStrictEqual(seen, [])
       yield* eventually(() => open.size === 0)
+    }))
+})
+
+/** A server that answers each connection's first bytes with these, and reads no more. */
+const rude = (reply: string) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly url: string; readonly sockets: ReadonlyArray<Net.Socket>; readonly server: Net.Server }>(
+      (resume) => {
+        const sockets: Array<Net.Socket> = []
+        const server = Net.createServer((socket) => {
+          sockets.push(socket)
+          socket.on("error", () => {})
+          socket.once("data", () => {
+            socket.pause()
+            socket.write(reply)
+          })
+        })
+        server.listen(0, "127.0.0.1", () => {
+          const { port } = server.address() as Net.AddressInfo
+          resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, sockets, server }))
+        })
+      }
+    ),
+    ({ server, sockets }) =>
+      Effect.sync(() => {
+        for (const socket of sockets) socket.destroy()
+        server.close()
+      })
+  )
+
+describe("servers that do not do as they should", () => {
+  it.live("an answer before the whole request was read gives the connection back", () =>
+    Effect.gen(function*() {
+      const body = JSON.stringify({ message: "too large" })
+      const { sockets, url } = yield* rude(
+        `HTTP/1.1 413 Payload Too Large\r\nx-amzn-errortype: ValidationException\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+      )
+      const client = yield* clientOf(url, { maxConnections: 1 })
+      // More than the kernel takes off our hands.
+      const large = client.invokeModel({ modelId: request.modelId, body: new Uint8Array(20_000_000) })
+      for (let i = 1; i <= 2; i++) {
+        const error = yield* Effect.flip(large).pipe(Effect.timeout("5 seconds"))
+        assert.strictEqual("reason" in error && error.reason._tag, "ValidationError")
+        assert.strictEqual(sockets.length, i)
+      }
+    }))
+
+  it.live("a switch to another protocol is a connection that was lost, not a cancellation by the caller", () =>
+    Effect.gen(function*() {
+      const { url } = yield* rude("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n")
+      const client = yield* clientOf(url)
+      const error = yield* Effect.flip(client.converse(request))
+      assert.strictEqual(error.reason._tag === "TransportError" && error.reason.kind, "reset")
+      assert.isTrue(error.retryable)
+    }))
+
+  it.effect("informational responses before the answer are passed over", () =>
+    Effect.gen(function*() {
+      const { url } = yield* server((_incoming, response) => {
+        response.writeProcessing()
+        response.writeEarlyHints({ link: "</x>; rel=preload" })
+        sendJson(response, answer)
+      })
+      const { seen, watch } = recording()
+      const client = yield* clientOf(url)
+      assert.strictEqual((yield* watch(client.converse(request))).stopReason, "end_turn")
+      assert.deepStrictEqual(seen, ["flushed", "response 200"])
+    }))
+
+  it.effect("a success without an answer is an error", () =>
+    Effect.gen(function*() {
+      for (const [status, body] of [[200, ""], [204, ""], [200, "{}"]] as const) {
+        const { url } = yield* server((_incoming, response) => response.writeHead(status).end(body))
+        const client = yield* clientOf(url)
+        const error = yield* Effect.flip(client.converse(request))
+        assert.strictEqual(error.reason._tag === "TransportError" && error.reason.kind, "protocol")
+      }
     }))
 })

@@ -50,6 +50,10 @@ export class Failures {
   readonly expired = ({ kind, millis }: Expired): BedrockError =>
     this.#make(new Reason.TimeoutError({ kind, message: `${waitedFor[kind]} did not come within ${millis} ms.` }))
 
+  /** The server said that it succeeded, and nothing of an answer came. */
+  readonly empty = (): BedrockError =>
+    this.#make(new Reason.TransportError({ kind: "protocol", message: "The response holds no answer." }))
+
   /** The stream broke off; `cut` is the error that did it, if it was one. */
   readonly interrupted = <Event>(progress: Progress<Event>, cut?: BedrockError): BedrockError => {
     const content = progress.content()

@@ -23,7 +23,8 @@ export const make = (options: { readonly limits: Limits; readonly region: string
   const unary = <Output>(
     operation: string,
     input: Input,
-    send: (options: CallOptions) => Promise<Output>
+    send: (options: CallOptions) => Promise<Output>,
+    isWhole: (output: Output) => boolean = () => true
   ): Effect.Effect<Output, BedrockError> =>
     Effect.withFiber((fiber) => {
       const call = new Call(fiber.getRef(CallObserver))
@@ -33,7 +34,7 @@ export const make = (options: { readonly limits: Limits; readonly region: string
         patience.wait<Output, Output, BedrockError>({
           promise: () => send({ call }),
           content: false,
-          onValue: Effect.succeed,
+          onValue: (output) => isWhole(output) ? Effect.succeed(output) : Effect.fail(failures.empty()),
           onError: (cause) => Effect.fail(failures.fromUnknown(cause)),
           onExpired: (expired) => Effect.fail(failures.expired(expired))
         }),

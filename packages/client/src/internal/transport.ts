@@ -193,7 +193,7 @@ class Exchange {
     outgoing.once("response", (response) => this.#onResponse(response))
     outgoing.on("error", (error) => this.#end(() => error))
     outgoing.once("close", () => {
-      this.#end(() => abortError("The connection was closed."))
+      this.#end(() => Object.assign(new Error("The connection was closed without a response."), { code: "ECONNRESET" }))
       // The agent takes the socket back right after this event.
       queueMicrotask(this.#outcome.released)
     })
@@ -233,7 +233,12 @@ class Exchange {
     // Someone has to listen: an error after the reader has left must not end the process. (Node 24 sees to it by itself,
     // but does not promise it.)
     response.on("error", () => {})
-    response.once("end", () => this.#end())
+    response.once("end", () => {
+      this.#end()
+      // Answered before it had read the whole request: the server may never read the rest, and until it is written the
+      // connection would count as in use.
+      if (!this.#request.writableFinished) this.#request.destroy()
+    })
     response.once("close", () => this.#end())
     const head = { statusCode: response.statusCode ?? 0, headers: headersOf(response.headers) }
     if (!this.#guarded(() => this.#call.responded(head))) return
