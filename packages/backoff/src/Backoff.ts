@@ -109,7 +109,8 @@ export const defaults = {
  * - `budget`: bounds retries across calls, see `RetryBudget`. Asked last, when everything else allows the retry.
  * - `pool`: which balance of the budget; one for all where it is not given.
  *
- * Out of range, a number means the nearest that makes sense: a negative wait is 0, a negative or undefined factor is 0.
+ * Out of range, a number means the nearest that makes sense: a negative wait is 0, a negative or undefined factor is 0, and
+ * `NaN` attempts are none beyond the first.
  *
  * @category models
  * @since 0.1.0
@@ -135,7 +136,8 @@ const policyOf = (options: Options): delay.Policy => {
     factor: Math.max(0, factor || 0),
     cap: millis(options.cap ?? defaults.cap),
     jitter,
-    attempts: Math.floor(options.attempts ?? defaults.attempts),
+    // What is no number allows no retry: it must not mean without end.
+    attempts: Math.floor(options.attempts ?? defaults.attempts) || 0,
     elapsed: millis(options.elapsed ?? defaults.elapsed)
   }
 }

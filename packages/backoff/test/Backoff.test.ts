@@ -68,6 +68,7 @@ describe("what is retried", () => {
     Effect.gen(function*() {
       const { requests, warnings } = yield* run({ attempts: 1 }, [failure()])
       assert.deepStrictEqual([requests, warnings], [1, []])
+      assert.strictEqual((yield* run({ attempts: NaN }, [failure()])).requests, 1)
       const two = yield* run({ attempts: 2 }, [failure()])
       assert.deepStrictEqual([two.requests, two.warnings.length], [2, 1])
     }))

@@ -13,7 +13,7 @@ import * as Context from "effect/Context"
  * - `Admitted`: it may send now, `waitedMillis` after it asked.
  * - `AttemptFailed`: it failed with `error`; whether another follows is decided after this.
  * - `Settled`: of `reserved` by the server and `booked` by us, `charged` was what it cost. Only where that is known.
- * - `CallEnded`: exactly one for each call, whatever its end. `attempts` counts the requests that were sent,
+ * - `CallEnded`: exactly one for each call, whatever its end; a model id of which no pool is known fails before it is one. `attempts` counts the requests that were sent,
  *   `waitedMillis` is the wait for quota over all attempts, `serviceMillis` the time with the server.
  *
  * @category models

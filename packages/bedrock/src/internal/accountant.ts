@@ -37,11 +37,7 @@ interface Experience {
 /** More pools than a program sends to. The oldest is forgotten first: it is learned anew from a few answers. */
 const maximumPools = 256
 
-/**
- * Turns requests into costs, and answers into experience. It owns what was learned, by pool.
- *
- * @internal
- */
+/** Turns requests into costs, and answers into experience. It owns what was learned, by pool. */
 export class Accountant {
   private readonly pools = new Map<string, Experience>()
   private readonly now: () => number
