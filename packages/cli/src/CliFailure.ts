@@ -26,7 +26,8 @@ export class CliFailure extends Schema.TaggedError<CliFailure>("@caprock/cli/Cli
 
   /** @since 0.1.0 */
   override get [CliError.userMessage](): string {
-    return this.message
+    // Effect's CLI indents the first row.
+    return `${this.problem}\n  ${this.remedy}`
   }
 
   /** @since 0.1.0 */

@@ -152,6 +152,8 @@ describe("Journal", () => {
         "hello",
         "hello\n",
         `{"id":"a","prompt":"x"}\n`,
+        `{"id":"a","prompt":"x"}`,
+        `${ResultLine.encode(answered("a"))}{"id":"b","prompt":"x"}`,
         `${ResultLine.encode(answered("a"))}hello\n`,
         `${ResultLine.encode(answered("a"))}hello`,
         "\n"

@@ -130,19 +130,24 @@ describe("Summary", () => {
   it("says what came of it, and how to go on", () => {
     const tally = tallied()
     tally.failure("ThrottlingError")
+    tally.failure("wrong-shape")
+    tally.failure("wrong-shape")
     tally.update((counts) => {
+      counts.curable = 1
+      counts.badLines = 2
       counts.changed = 1
     })
     assert.deepEqual(
       Summary.render(viewOf(tally), { stop: undefined, changedLines: [3] }, tally, { ...found, answered: 3 }, context),
       [
-        "1 answered, 1 failed (ThrottlingError 1), 1 answered before, in 40 s.",
+        "1 answered, 3 failed (ThrottlingError 1, wrong-shape 2), 1 answered before, in 40 s.",
         "1 request sent (0.50 per line), 1 throttle (requests 0, tokens 1, per day 0, unknown 0).",
         "100 input and 500 output tokens; charged to the quota 600, reserved 4,000, booked 5,000.",
         "Warning: 1 line asks something else than what r.jsonl answers under the same id (line 3). The old answers were kept. " +
         "To ask again, give the lines new ids, delete those answers from r.jsonl, or choose another --out.",
         "2 answers in r.jsonl without a line in this input: left there.",
-        "Run the same command again to ask the 1 failed line again.",
+        `2 lines would fail again as they are: each one's "error" in r.jsonl says what to change.`,
+        "Run the same command again to ask 1 failed line again.",
         "Advice: Bedrock throttled 1 request for tokens while our ledger had room: the real quota is lower than --tpm says, " +
         "or somebody else draws on it. See Service Quotas, Amazon Bedrock, in the AWS console.",
         `Advice: 1 answer was cut off at maxTokens (100 %; "stopReason":"max_tokens"). A higher --max-tokens would let them end.`,

@@ -156,6 +156,8 @@ describe("caprock run", () => {
         [run(input, "--out", output, "--quota-file", at("twice.json")), "the same pool"],
         [run(input, "--out", output, "--quota-file", at("quotas.json"), "--rpm=5"), "Give one of them"],
         [[...run(input, "--out", output), "--endpoint=http://127.0.0.1:1"], "--emulate and --endpoint"],
+        [["run", input, "--out", output, "--endpoint=127.0.0.1:80"], "--endpoint 127.0.0.1:80 is not a URL", "http://"],
+        [["run", input, "--out", output, "--endpoint=localhost:80"], "--endpoint localhost:80 is not a URL"],
         [run(input), "Missing required flag: --out", "caprock run --help"],
         [run(input, "--out", output, "--rpm=0"), "at least 1"],
         [run(input, "--out", output, "--max-tokens=0"), "at least 1"],
@@ -164,6 +166,8 @@ describe("caprock run", () => {
         [run(input, "--out", output, "--verbose"), "--verbose"],
         [run(input, "--out", "/dev/full"), "/dev/full", "the disk is full (ENOSPC)"]
       ]
+      // Both rows of a message stand below its heading.
+      assert.match((yield* caprock(run(folder, "--out", output))).stderr, /^ERROR\n {2}Can't .*\n {2}Name a file/m)
       for (const [args, ...says] of cases) {
         const { code, stderr, stdout } = yield* caprock(args)
         const text = `${args.join(" ")}\n${stderr}`
@@ -193,7 +197,13 @@ describe("caprock run", () => {
             return stderr.split("\n").filter((line) => line.startsWith("Warning:")).join("\n")
           }
         )
-      const unknownQuota = yield* warned()
+      // An emulator without a quota has none that could be exceeded.
+      assert.strictEqual(yield* warned(), "")
+      const emulator = yield* Emulator.make(quick)
+      const asked = yield* caprock(
+        ["run", input, "--out", `${output}.1`, "--model", model, "--endpoint", emulator.url, "--window=1s"]
+      )
+      const unknownQuota = asked.stderr.split("\n").filter((line) => line.startsWith("Warning:")).join("\n")
       assert.include(unknownQuota, "no quota is known (--rpm, --tpm, --quota-file)")
       assert.include(unknownQuota, `"Cross-region model inference tokens per minute for Anthropic Claude Sonnet 4.6"`)
       assert.include(unknownQuota, "aws service-quotas list-service-quotas --service-code bedrock")

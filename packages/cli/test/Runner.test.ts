@@ -203,6 +203,8 @@ describe("Runner", () => {
       const cases = [
         [new Reason.AccessError({ kind: "expired-credentials", message: "The security token is expired" }), 1],
         [new Reason.AccessError({ kind: "denied", message: "You don't have access to the model" }), 5],
+        [new Reason.TimeoutError({ kind: "connect", message: "No connection within 10000 ms." }), 5],
+        [new Reason.TimeoutError({ kind: "first-token", message: "The first token did not come" }), 100],
         [new Reason.ThrottlingError({ limit: "tokens-per-day", message: "Too many tokens per day" }), 1],
         [new Reason.ValidationError({ kind: "malformed", message: "no" }), 100]
       ] as const

@@ -110,6 +110,15 @@ describe("the message", () => {
     )
   })
 
+  it("rounds a wait up to milliseconds", () => {
+    const reason = new Reason.AdmissionError({
+      kind: "wait-too-long",
+      predictedWait: Duration.millis(60_238.362251),
+      message: ""
+    })
+    assert.include(withReason(reason).message, "not before 1m 239ms,")
+  })
+
   it("leaves out what is not known", () => {
     const error = withReason(new Reason.ConflictError({ message: "" }))
     assert.strictEqual(error.message, `Converse failed: ConflictError. ${error.verdict.advice} [0 requests sent]`)

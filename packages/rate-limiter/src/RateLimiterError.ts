@@ -6,6 +6,10 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 
+/** Nanoseconds tell nobody anything. */
+const rounded = (wait: Duration.Duration): string =>
+  Duration.format(Duration.millis(Math.round(Duration.toMillis(wait))))
+
 /**
  * The request is larger than the whole limit: no wait can cure it.
  *
@@ -34,7 +38,7 @@ export class WaitTooLong extends Schema.TaggedError<WaitTooLong>()("WaitTooLong"
   maxWait: Schema.DurationFromMillis
 }) {
   override get message(): string {
-    return `it would wait ${Duration.format(this.predicted)} and may wait ${Duration.format(this.maxWait)}: ` +
+    return `it would wait ${rounded(this.predicted)} and may wait ${rounded(this.maxWait)}: ` +
       "allow a longer wait, or send it elsewhere"
   }
 }

@@ -132,6 +132,13 @@ export const run = Command.make(
           remedy: "Give one of them: --emulate starts an emulator of its own."
         })
       }
+      const endpoint = Option.getOrUndefined(given.endpoint)
+      if (endpoint !== undefined && !/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
+        return yield* new CliFailure({
+          problem: `--endpoint ${endpoint} is not a URL.`,
+          remedy: "Write it whole, such as http://127.0.0.1:8080."
+        })
+      }
       const region = Option.getOrUndefined(given.region)
       const id = Option.getOrElse(given.model, () => given.emulate ? emulatedModel : undefined)
       const model = id === undefined ? undefined : yield* readModel(id, catalogue)
@@ -140,7 +147,8 @@ export const run = Command.make(
       const input = yield* Input.open(given.input)
 
       for (const warning of model?.warnings ?? []) yield* screen.say(warning)
-      if (quota?.requestsPerMinute === undefined && quota?.tokensPerMinute === undefined) {
+      // An emulator has the quota that is given: where there is none, there is nothing to exceed.
+      if (!given.emulate && quota?.requestsPerMinute === undefined && quota?.tokensPerMinute === undefined) {
         yield* screen.say(Setup.unknownQuota(model, region))
       }
       const unset = Option.isNone(given.maxTokens) ? Setup.unsetMaxTokens(model, quota) : undefined
@@ -153,7 +161,7 @@ export const run = Command.make(
 
       const target = BedrockTarget.layer({
         region: region ?? (emulator === undefined ? undefined : "us-east-1"),
-        endpoint: emulator?.url ?? Option.getOrUndefined(given.endpoint),
+        endpoint: emulator?.url ?? endpoint,
         ...(emulator === undefined
           ? {}
           : { credentials: { accessKeyId: "emulated", secretAccessKey: "emulated" } }),

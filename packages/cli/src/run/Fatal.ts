@@ -49,6 +49,8 @@ export const severityOf = (error: BedrockError): Severity => {
     case "ValidationError":
       if (reason.kind === "no-region") return "now"
       return reason.kind === "unknown-model" || reason.kind === "on-demand-unsupported" ? "repeated" : undefined
+    case "TimeoutError":
+      return reason.kind === "connect" ? "repeated" : undefined
     case "TransportError":
       return reason.kind === "dns" || reason.kind === "connect" || reason.kind === "tls" ? "repeated" : undefined
     default:

@@ -304,7 +304,7 @@ const scanExisting = (target: string, output: string, ids: IdTable.IdTable) =>
           const text = line.bytes === undefined ? undefined : lines.decode(line.bytes)
           const known = text === undefined ? undefined : ResultLine.decode(text)
           if (known === undefined) {
-            if (!line.terminated && isTorn(line.bytes)) {
+            if (!line.terminated && isTorn(line.bytes, text)) {
               scan.tornBytes = line.length
               return Effect.void
             }
@@ -385,13 +385,24 @@ const readLines = (fs: FileSystem.FileSystem, target: string) =>
   lines.split(fs.stream(target, { chunkSize: chunkBytes, offset: ByteSize.bytes(0) }), { maxBytes: maxLineBytes })
 
 /** Whether a last line without a line feed may be one of ours that was cut: never cut what isn't. */
-const isTorn = (bytes: Uint8Array | undefined): boolean => {
+const isTorn = (bytes: Uint8Array | undefined, text: string | undefined): boolean => {
   // Longer than any line that is kept in memory: then it began as one of ours or was refused before.
   if (bytes === undefined) return false
+  // A part of an object is never JSON, so this is a whole line of somebody else: of prompts, for one, which begin like ours.
+  if (text !== undefined && isJson(text)) return false
   // A file system that lost power may leave zeros where the rest of the line would have been.
   const end = bytes.findLastIndex((byte) => byte !== 0) + 1
   const head = new TextDecoder().decode(bytes.subarray(0, Math.min(end, ResultLine.prefix.length)))
   return ResultLine.prefix.startsWith(head)
+}
+
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 const foreign = (output: string, line: number, text: string | undefined) =>

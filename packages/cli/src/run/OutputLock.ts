@@ -86,12 +86,6 @@ export const take = (output: string): Effect.Effect<Taken, CliFailure, FileSyste
           continue
         }
       }
-      if (Result.isSuccess(owner) && !isGone(owner.success)) return yield* held(path, output, owner.success)
-      // Created, and not written yet: its owner is about to, or was killed in between.
-      if (Result.isFailure(owner) && unreadable++ === 0) {
-        yield* Effect.sleep("500 millis")
-        continue
-      }
       const aside = `${path}.${process.pid}`
       const moved = yield* Effect.result(fs.rename(path, aside))
       if (Result.isFailure(moved)) continue

@@ -179,6 +179,11 @@ export const run = (
         }
         const error = result.failure
         const isFirst = tally.failure(ResultLine.nameOf(error))
+        if (error.retryable || isCut(result)) {
+          tally.update((counts) => {
+            counts.curable += 1
+          })
+        }
         if (breaker.failed(error, prompt.model === options.defaults.model)) {
           requestStop({ _tag: "Failure", failure: fatal(prompt.line, error) })
         } else if (isFirst) {

@@ -69,9 +69,9 @@ export const render = (
     `${format.count(counts.answered)} answered` +
     (counts.failed === 0 ? "" : `, ${format.count(counts.failed)} failed (${reasons})`) +
     (counts.skipped === 0 ? "" : `, ${format.count(counts.skipped)} answered before`) +
-    (outcome.stop === undefined ? "" : `, the rest not asked yet`) +
+    (outcome.stop === undefined ? "" : `, the rest without a result yet`) +
     `, in ${format.duration(view.elapsedMillis)}.`,
-    ...(counts.requests === 0 ? [] : [requests(view)]),
+    ...(counts.requests === 0 ? [] : [requests(view, outcome)]),
     ...(counts.answered === 0 ? [] : [tokens(view)]),
     ...(counts.changed === 0 ? [] : [changed(counts.changed, outcome.changedLines, context.output)]),
     ...(orphans <= 0
@@ -81,21 +81,19 @@ export const render = (
       ]),
     ...(outcome.stop?._tag === "Signal"
       ? [`Stopped by ${outcome.stop.signal}. Run the same command again: it goes on where it stopped.`]
-      : outcome.stop === undefined && counts.failed > counts.badLines
-      ? [
-        `Run the same command again to ask the ${format.plural(counts.failed - counts.badLines, "failed line")} again.`
-      ]
       : []),
+    ...(outcome.stop !== undefined ? [] : again(counts, context.output)),
     ...Advice.advise(facts(view, tally, context)).map((advice) => `Advice: ${advice}`)
   ]
 }
 
-const requests = ({ counts }: View): string => {
+const requests = ({ counts }: View, { stop }: Outcome): string => {
   const { requests: byRequests, tokens: byTokens, tokensPerDay, unknown } = counts.throttles
   const throttles = byRequests + byTokens + tokensPerDay + unknown
   const done = counts.answered + counts.failed - counts.badLines
   return `${format.plural(counts.requests, "request")} sent` +
-    (done === 0 ? "" : ` (${(counts.requests / done).toFixed(2)} per line)`) +
+    // After a failure many were sent whose lines have no result.
+    (done === 0 || stop?._tag === "Failure" ? "" : ` (${(counts.requests / done).toFixed(2)} per line)`) +
     `, ${format.plural(throttles, "throttle")}` +
     (throttles === 0
       ? ""
@@ -108,6 +106,20 @@ const tokens = ({ counts }: View): string => {
   return `${format.count(counts.inputTokens)} input and ${format.count(counts.outputTokens)} output tokens` +
     (calls === 0 ? "" : `; charged to the quota ${format.count(charged)}, reserved ${format.count(reserved)}`) +
     (calls === 0 || booked <= reserved ? "" : `, booked ${format.count(booked)}`) + "."
+}
+
+const again = (counts: View["counts"], output: string): ReadonlyArray<string> => {
+  const { curable, failed } = counts
+  const wrong = failed - curable
+  return [
+    ...(wrong === 0
+      ? []
+      : [
+        `${format.plural(wrong, "line")} would fail again as ${wrong === 1 ? "it is: its" : "they are: each one's"} ` +
+        `"error" in ${output} says what to change.`
+      ]),
+    ...(curable === 0 ? [] : [`Run the same command again to ask ${format.plural(curable, "failed line")} again.`])
+  ]
 }
 
 const changed = (n: number, lines: ReadonlyArray<number>, output: string): string =>

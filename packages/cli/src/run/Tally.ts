@@ -34,6 +34,8 @@ export interface Counts {
   failed: number
   /** Of those, lines that were never asked. */
   badLines: number
+  /** Of those that failed, lines of which another attempt may be answered. */
+  curable: number
   /** Lines given back unasked because the run stopped. */
   dropped: number
   waiting: number
@@ -94,6 +96,7 @@ export const make = (options: { readonly maxConnections: number; readonly now: n
     answered: 0,
     failed: 0,
     badLines: 0,
+    curable: 0,
     dropped: 0,
     waiting: 0,
     sent: 0,

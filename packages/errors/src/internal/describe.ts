@@ -43,7 +43,9 @@ export const describe = (error: Described): string => {
   const data = [
     ...(error.httpStatus === undefined ? [] : [`HTTP ${error.httpStatus}`]),
     ...(error.requestId === undefined ? [] : [`request id ${error.requestId}`]),
-    ...(retryAfter === undefined ? [] : [`not before ${Duration.format(retryAfter)}`]),
+    ...(retryAfter === undefined
+      ? []
+      : [`not before ${Duration.format(Duration.millis(Math.ceil(Duration.toMillis(retryAfter))))}`]),
     error.attempts === 1 ? "1 request sent" : `${error.attempts} requests sent`
   ].join(", ")
   return [
