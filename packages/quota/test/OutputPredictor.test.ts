@@ -167,6 +167,48 @@ describe("OutputPredictor", () => {
       assert.closeTo(sum, 100 * predict(lengths, { ...question, inputTokens: 0, inFlight: 100 }), sum * 0.01)
     })
 
+    it("is booked to the token: what n book one after another is what n need together", () => {
+      for (const [level, name] of [[0.99, "rarely long"], [0.8, "bimodal"], [0.5, "lognormal"]] as const) {
+        const random = seeded(6)
+        const share = distributions[name] ?? (() => 1)
+        const lengths = learned(times(windowSize, () => share(random)), { level })
+        const flights: Array<OutputPredictor.Flight> = []
+        for (let n = 1; n <= 64; n++) {
+          const flight = begin(question)
+          flights.push(flight)
+          book(lengths, flight, { inputTokens: 0, now: 0 })
+          const all = n * predict(lengths, { ...question, inputTokens: 0, inFlight: n })
+          // Nobody books less than the own expectation, which is more than the sum needs where the level is low.
+          assert.closeTo(snapshot(lengths).booked, Math.max(all, snapshot(lengths).expected), n + 1e-6, `${name} ${n}`)
+        }
+        // Half of them end: what the rest needs is still covered, and no more is asked of the next than if all were new.
+        for (const flight of flights.splice(0, 32)) end(lengths, flight, { outputTokens: undefined, now: 0 })
+        book(lengths, begin(question), { inputTokens: 0, now: 0 })
+        const needed = 33 * predict(lengths, { ...question, inputTokens: 0, inFlight: 33 })
+        assert.isAtLeast(snapshot(lengths).booked, needed - 33)
+        assert.closeTo(snapshot(lengths).expected, 33 * snapshot(lengths).expected / snapshot(lengths).requests, 1e-6)
+      }
+    })
+
+    it("by the definition: mean, spread, standard error and skewness", () => {
+      // 16 answers at the full limit, 48 at a fifth of it, mixed, and the imaginary one: charges of 5, 1 and 5.
+      const lengths = learned(times(64, (i) => i % 4 === 0 ? 1 : 0.2), { level: 0.99 })
+      const z = 2.3263478740408408
+      const charges = [...times(17, () => 5), ...times(48, () => 1)]
+      const mean = charges.reduce((sum, it) => sum + it, 0) / 65
+      const central = (power: number) => charges.reduce((sum, it) => sum + (it - mean) ** power, 0)
+      const variance = central(2) / 64 * (1 + (z * z + 1) / (4 * 65)) ** 2
+      const third = central(3) / 65
+      for (const n of [7, 40]) {
+        const needed = n * mean + z * Math.sqrt(n * variance + n * n * variance / 65) +
+          third / variance * (z * z - 1) / 6
+        assert.strictEqual(
+          predict(lengths, { ...question, inputTokens: 0, inFlight: n }),
+          Math.ceil(1000 * Math.min(5, needed / n))
+        )
+      }
+    })
+
     it("asking again books anew, and not twice", () => {
       const random = seeded(4)
       const lengths = learned(times(windowSize, () => random.between(0.125, 0.5)))
@@ -291,6 +333,69 @@ describe("OutputPredictor", () => {
       }
       assert.isAbove(next(1000), 3000)
       assert.isBelow(next(4000), 2600)
+    })
+  })
+
+  describe("what is in flight is assessed anew", () => {
+    const many = (answers: ReadonlyArray<number>, n = 80) => {
+      const lengths = learned(answers)
+      const flights = times(n, () => begin(question))
+      for (const flight of flights) book(lengths, flight, { inputTokens: 0, now: 0 })
+      return { lengths, flights }
+    }
+    const teach = (lengths: OutputPredictor.Lengths) => {
+      for (let i = 0; i < 40; i++) observe(lengths, { maxTokens: 1000, outputTokens: 100, millis: 8000 })
+    }
+
+    it("after an eighth of it has ended", () => {
+      const { flights, lengths } = many([])
+      teach(lengths)
+      assert.strictEqual(snapshot(lengths).expected, 80 * 5000)
+      for (const flight of flights.slice(0, 20)) end(lengths, flight, { outputTokens: undefined, now: 0 })
+      book(lengths, begin(question), { inputTokens: 0, now: 0 })
+      assert.isBelow(snapshot(lengths).expected, 61 * 1500)
+    })
+
+    it("after an eighth of it is new", () => {
+      const { lengths } = many([])
+      teach(lengths)
+      for (let i = 0; i < 30; i++) book(lengths, begin(question), { inputTokens: 0, now: 0 })
+      assert.isBelow(snapshot(lengths).expected, 110 * 1500)
+    })
+
+    it("after an eighth of the time of an answer", () => {
+      const answers = times(40, () => 0.8)
+      const aged = (now: number) => {
+        const { lengths } = many(answers)
+        book(lengths, begin(question), { inputTokens: 0, now: 0 })
+        const before = snapshot(lengths).expected
+        book(lengths, begin(question), { inputTokens: 0, now })
+        return snapshot(lengths).expected / before
+      }
+      // 800 tokens took 8 s. Older than that is at its worst case.
+      assert.isAbove(aged(20_000), 1.15)
+      assert.isBelow(aged(1100), 1.05)
+    })
+
+    it("by the time from booking to end", () => {
+      const lengths = empty()
+      for (let i = 0; i < 40; i++) {
+        const flight = begin(question)
+        book(lengths, flight, { inputTokens: 0, now: 1_000_000 + i })
+        end(lengths, flight, { outputTokens: 300, now: 1_003_000 + i })
+      }
+      book(lengths, begin(question), { inputTokens: 0, now: 2_000_000 })
+      const expected = (now: number) => {
+        const next = begin(question)
+        book(lengths, next, { inputTokens: 0, now })
+        const { expected } = snapshot(lengths)
+        end(lengths, next, { outputTokens: undefined, now })
+        return expected
+      }
+      const fresh = expected(2_000_000)
+      assert.closeTo(expected(2_002_900), fresh, 100)
+      // 4 s are beyond all answers.
+      assert.isAbove(expected(2_004_000), fresh + 3000)
     })
   })
 
