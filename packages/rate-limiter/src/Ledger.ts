@@ -196,11 +196,10 @@ export class Ledger {
     this.send(this.book(0, tokens), now)
   }
 
-  /** Takes out a charge that was never sent. */
+  /** Takes out a charge that was never sent. One that was sent is lowered to nothing. */
   remove(charge: Charge): void {
-    this.shrink(charge, 0, 0)
     const mine = charge as MutableCharge
-    if (mine.stamp !== Infinity) return
+    if (mine.stamp !== Infinity) return this.shrink(charge, 0, 0)
     for (const window of this.windows) if ((mine.counted & window.bit) !== 0) uncount(mine, window)
   }
 
@@ -209,7 +208,6 @@ export class Ledger {
    * charges that are not sent yet, or can never be.
    */
   nextFit(requests: number, tokens: number, now: number): number {
-    this.advance(now)
     let latest = now
     for (const window of this.windows) {
       if (hasRoom(window, requests, tokens)) continue

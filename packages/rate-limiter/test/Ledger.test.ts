@@ -139,6 +139,46 @@ describe("Ledger", () => {
     assert.isTrue(ledger.fits(1, 40, 300))
   })
 
+  it("finds the next to leave, not the first that was sent", () => {
+    const ledger = new Ledger.Ledger([Meter.requests(2, "1 second")], 0)
+    const [first, second] = [ledger.book(1, 0), ledger.book(1, 0)]
+    ledger.send(first, 0)
+    ledger.send(second, 100)
+    ledger.arrive(first, 400)
+    assert.strictEqual(ledger.nextFit(1, 0, 500), 1100)
+    assert.strictEqual(ledger.nextFit(2, 0, 500), 1400)
+    assert.strictEqual(ledger.nextFit(3, 0, 500), Infinity)
+    assert.strictEqual(ledger.nextFit(1, 0, 1250), 1250, "one has left by now, though nobody has looked")
+  })
+
+  it("takes out once, and lowers what was sent", () => {
+    const ledger = new Ledger.Ledger([Meter.requests(5, "1 second"), Meter.tokens(100, "1 second")], 0)
+    const used = () => ledger.levels(0).map((level) => level.used)
+    const [kept, gone, sent] = [ledger.book(1, 10), ledger.book(1, 20), ledger.book(1, 30)]
+    ledger.remove(gone)
+    ledger.remove(gone)
+    assert.deepStrictEqual(used(), [2, 40])
+    ledger.send(sent, 0)
+    ledger.remove(sent)
+    assert.deepStrictEqual(used(), [1, 10])
+    ledger.remove(kept)
+    assert.deepStrictEqual(used(), [0, 0])
+  })
+
+  it("forgets the drift of fractions when nothing is left, and waits for no more than all to leave", () => {
+    const fractions = () => new Ledger.Ledger([Meter.requests(0.3, "1 second"), Meter.tokens(0.3, "1 second")], 0)
+    const emptied = fractions()
+    for (const charge of [emptied.book(0.1, 0.1), emptied.book(0.2, 0.2)]) emptied.remove(charge)
+    assert.isTrue(emptied.fits(0.3, 0.3, 0))
+    const left = fractions()
+    for (const charge of [left.book(0.1, 0.1), left.book(0.2, 0.2)]) left.send(charge, 0)
+    assert.strictEqual(left.nextFit(0.3, 0, 10), 1000)
+    assert.strictEqual(left.nextFit(0, 0.3, 10), 1000)
+    assert.strictEqual(left.nextFit(0.4, 0, 10), Infinity)
+    assert.strictEqual(left.nextFit(0, 0.4, 10), Infinity)
+    assert.isTrue(left.fits(0.3, 0.3, 1000))
+  })
+
   it("names the smallest limit of a unit", () => {
     assert.strictEqual(ledgerOf().limitOf("tokens"), 40)
     assert.strictEqual(ledgerOf().limitOf("requests"), 6)
