@@ -1,14 +1,27 @@
 import type { AnswerLine, ErrorLine } from "@caprock/cli/run/ResultLine"
 import * as Reason from "@caprock/errors/Reason"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect, Fiber, FileSystem } from "effect"
+import { TestClock } from "effect/testing"
 import { echo, failure, makeSignals, model, outputPath, platform, readResults, runPrompts, stub } from "./support.ts"
 
 const isError = (line: unknown): line is typeof ErrorLine.Type =>
   typeof line === "object" && line !== null && "error" in line
 const isAnswer = (line: unknown): line is typeof AnswerLine.Type => !isError(line)
 
+/** Time goes on until it has ended: files are written in real time. */
+const settled = <A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<A, E> =>
+  Effect.gen(function*() {
+    while (fiber.pollUnsafe() === undefined) {
+      yield* TestClock.adjust("1 second")
+      yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+    }
+    return yield* Fiber.join(fiber)
+  })
+
 const throttled = failure(new Reason.ThrottlingError({ limit: "tokens", message: "Too many tokens" }), 4)
+
+const unavailable = failure(new Reason.ServerError({ kind: "unavailable", message: "Service unavailable" }), 4)
 
 describe("Runner", () => {
   it.effect("answers each line once and joins the answer to its id", () =>
@@ -44,11 +57,11 @@ describe("Runner", () => {
       yield* runPrompts({
         input,
         output,
-        target: stub((asked) => asked.text === "two" ? Effect.fail(throttled) : echo(asked), { asked })
+        target: stub((asked) => asked.text === "two" ? Effect.fail(unavailable) : echo(asked), { asked })
       })
       const first = yield* readResults(output)
       assert.sameMembers(first.filter(isError).map((line) => line.id), ["b", "line-4"])
-      assert.deepEqual(first.filter(isError).find((line) => line.id === "b")?.error.kind, "tokens")
+      assert.deepEqual(first.filter(isError).find((line) => line.id === "b")?.error.kind, "unavailable")
       const { found, view } = yield* runPrompts({ input, output, target: stub(echo, { asked }) })
       assert.deepEqual(asked, ["one", "two", "three", "two"])
       assert.deepInclude(found, { answered: 2, failed: 2, tornBytes: 0 })
@@ -193,6 +206,47 @@ describe("Runner", () => {
       assert.deepInclude(results.find((line) => line.id === "line-1"), { text: "re: heals", attempts: 2 })
       const failed = results.find(isError)
       assert.deepInclude(failed?.error, { reason: "InterruptedStreamError", partialText: "Once upon" })
+    }).pipe(platform))
+
+  it.effect("a throttled line does not end in its throttle: it is asked again after a pause, and the wait is told", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      const input = Array.from({ length: 20 }, (_, i) => `{"prompt":"${i}"}\n`).join("")
+      const asked: Array<string> = []
+      const fiber = yield* Effect.forkChild(runPrompts({
+        input,
+        output,
+        target: stub(
+          (question) =>
+            asked.filter((text) => text === question.text).length === 1 ? Effect.fail(throttled) : echo(question),
+          { asked }
+        )
+      }))
+      const { view, written } = yield* settled(fiber)
+      assert.deepInclude(view.counts, { answered: 20, failed: 0, waiting: 0, sent: 0, pausing: 0 })
+      assert.strictEqual(written.filter((text) => text.includes("more than the given quotas explain")).length, 1)
+      const results = (yield* readResults(output)).filter(isAnswer)
+      assert.strictEqual(results.length, 20)
+      assert.isTrue(results.every(({ attempts, waitedMillis }) => attempts === 2 && waitedMillis >= 1000))
+    }).pipe(platform))
+
+  it.effect("a quota of nothing stops the run, after more than a minute", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      const input = Array.from({ length: 300 }, (_, i) => `{"prompt":"${i}"}\n`).join("")
+      const asked: Array<string> = []
+      const fiber = yield* Effect.forkChild(runPrompts({
+        input,
+        output,
+        target: stub(() => Effect.fail(throttled), { asked }),
+        limits: { maxCalls: 4 }
+      }))
+      const { outcome } = yield* settled(fiber)
+      if (outcome.stop?._tag !== "Failure") return assert.fail("it was not stopped")
+      assert.include(outcome.stop.failure.remedy, "the quota may be 0")
+      // Eight that were throttled after a pause each, and the others that were under way.
+      assert.isAtMost(asked.length, 12)
+      assert.isAtMost((yield* readResults(output)).length, 4)
     }).pipe(platform))
 
   it.effect("an access error stops the run at once, another hopeless one after five in a row", () =>

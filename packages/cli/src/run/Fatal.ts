@@ -69,6 +69,10 @@ export const remedyOf = (error: BedrockError): string => {
   if (reason._tag === "AccessError" && reason.kind === "no-credentials") {
     return "To try without an account: --emulate needs no credentials."
   }
+  if (reason._tag === "ThrottlingError" && reason.limit !== "tokens-per-day") {
+    return "Nothing was answered for over a minute: the quota may be 0, or somebody else uses it up. See Service Quotas, then run " +
+      "the same command again: it goes on where it stopped."
+  }
   if (reason._tag === "ThrottlingError") return "Go on tomorrow with the same command: it continues where it stopped."
   return "Every line would end like this. Then run the same command again: it goes on where it stopped."
 }
@@ -81,8 +85,11 @@ export const remedyOf = (error: BedrockError): string => {
  */
 export const makeBreaker = (): {
   readonly answered: () => void
-  /** `common`: whether the line was asked of the model that all lines share. */
-  readonly failed: (error: BedrockError, common: boolean) => boolean
+  /**
+   * `common`: whether the line was asked of the model that all lines share. `givenUp`: whether its model was throttled for so
+   * long that nothing more can be expected.
+   */
+  readonly failed: (error: BedrockError, common: boolean, givenUp: boolean) => boolean
 } => {
   let row = 0
   let anyAnswer = false
@@ -91,9 +98,9 @@ export const makeBreaker = (): {
       row = 0
       anyAnswer = true
     },
-    failed: (error, common) => {
+    failed: (error, common, givenUp) => {
       const severity = severityOf(error)
-      if (severity === "now") return true
+      if (severity === "now" || (givenUp && (common || !anyAnswer))) return true
       // Lines that name a model of their own stop nothing once others were answered.
       if (severity === undefined || (!common && anyAnswer)) return false
       row += 1

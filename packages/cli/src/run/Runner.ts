@@ -16,6 +16,7 @@ import * as format from "../internal/format.ts"
 import * as lines from "../internal/lines.ts"
 import type { Signal } from "../Signals.ts"
 import { Signals } from "../Signals.ts"
+import * as Brake from "./Brake.ts"
 import * as Fatal from "./Fatal.ts"
 import * as Gate from "./Gate.ts"
 import { InputError } from "./InputError.ts"
@@ -98,6 +99,7 @@ export const run = (
     const { now, tally } = progress
     const gate = Gate.make(options.limits)
     const breaker = Fatal.makeBreaker()
+    const brake = yield* Brake.make(now)
     const calls = new Set<Call>()
     const stopped = Deferred.makeUnsafe<void>()
     const outputFailed = Deferred.makeUnsafe<void>()
@@ -157,13 +159,19 @@ export const run = (
         }
       }
       const once = Effect.raceFirst(
-        target.ask(prompt.input, onEvent).pipe(
-          Effect.catchDefect((defect) => Effect.fail(asError(defect, prompt.model))),
-          Effect.result
+        brake.through(
+          prompt.model,
+          target.ask(prompt.input, onEvent).pipe(
+            Effect.catchDefect((defect) => Effect.fail(asError(defect, prompt.model))),
+            Effect.result
+          ),
+          (waitedMillis) => {
+            effort.waitedMillis += waitedMillis
+          }
         ),
         Deferred.await(call.drop)
       )
-      const finish = Effect.fnUntraced(function*(result: Result.Result<Answer, BedrockError>) {
+      const finish = Effect.fnUntraced(function*(result: Result.Result<Answer, BedrockError>, givenUp: boolean) {
         const line = Result.isSuccess(result)
           ? ResultLine.fromAnswer(prompt, result.success, effort)
           : ResultLine.fromBedrockError(prompt, result.failure, effort)
@@ -184,7 +192,7 @@ export const run = (
             counts.curable += 1
           })
         }
-        if (breaker.failed(error, prompt.model === options.defaults.model)) {
+        if (breaker.failed(error, prompt.model === options.defaults.model, givenUp)) {
           requestStop({ _tag: "Failure", failure: fatal(prompt.line, error) })
         } else if (isFirst) {
           yield* progress.note(`line ${prompt.line}: ${error.message}`)
@@ -197,18 +205,21 @@ export const run = (
         tally.move(undefined, "waiting", now())
         return Effect.uninterruptibleMask((restore) =>
           Effect.gen(function*() {
-            let result = yield* restore(once)
-            for (let cuts = 0; cuts < maxCuts && !isStopping() && isCut(result); cuts++) {
+            for (let cuts = 0;;) {
+              const passed = yield* restore(once)
+              if (passed === undefined) {
+                tally.update((counts) => {
+                  counts.dropped += 1
+                })
+                return
+              }
+              if (passed._tag === "Throttled") {
+                if (passed.first) yield* progress.note(brakingText(prompt.model))
+              } else if (isStopping() || !isCut(passed.result) || cuts++ === maxCuts) {
+                return yield* finish(passed.result, passed._tag === "GivenUp")
+              }
               move("waiting")
-              result = yield* restore(once)
             }
-            if (result === undefined) {
-              tally.update((counts) => {
-                counts.dropped += 1
-              })
-              return
-            }
-            yield* finish(result)
           })
         )
       }).pipe(
@@ -325,8 +336,11 @@ export const run = (
     return { stop, changedLines }
   }))
 
-const isCut = (result: Result.Result<Answer, BedrockError> | undefined): boolean =>
-  result !== undefined && Result.isFailure(result) && result.failure.reason._tag === "InterruptedStreamError" &&
+const brakingText = (model: string): string =>
+  `Bedrock throttles ${model} more than the given quotas explain: fewer requests go at once from here on, and none is given up.`
+
+const isCut = (result: Result.Result<Answer, BedrockError>): boolean =>
+  Result.isFailure(result) && result.failure.reason._tag === "InterruptedStreamError" &&
   result.failure.reason.content
 
 const asError = (defect: unknown, modelId: string) =>
