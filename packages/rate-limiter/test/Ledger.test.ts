@@ -163,6 +163,7 @@ describe("Ledger", () => {
     assert.deepStrictEqual(used(), [1, 10])
     ledger.remove(kept)
     assert.deepStrictEqual(used(), [0, 0])
+    assert.deepStrictEqual(ledger.levels(1500).map((level) => level.used), [0, 0], "and it does not leave twice")
   })
 
   it("forgets the drift of fractions when nothing is left, and waits for no more than all to leave", () => {
