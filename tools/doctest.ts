@@ -1,9 +1,14 @@
-// `pnpm doctest`: type-checks every TypeScript example that a reader may copy, from doc comments, README files and
-// docs. TypeScript 7 has no JavaScript interface, so the examples are written to a folder that git ignores, and `tsc`
-// is run over it once. What it reports is told by the line of the source in which the example stands.
-import { spawnSync } from "node:child_process"
+// `pnpm doctest`: type-checks and runs every TypeScript example that a reader may copy, from doc comments, README files
+// and docs. TypeScript 7 has no JavaScript interface, so the examples are written to a folder that git ignores, and `tsc`
+// is run over it once. What is wrong is told by the line of the source in which the example stands.
+//
+// An example runs when its module is loaded: every Effect that it exports is run, and every Layer that it exports is
+// built and closed. What it prints, line by line, is what its `// =>` comments say from top to bottom, where `…` stands
+// for any text. An example of which nothing can run says so: its fence is marked "types-only".
+import { fork, spawnSync } from "node:child_process"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join, relative } from "node:path"
+import type { Outcome } from "./doctest-runner.ts"
 
 const root = join(import.meta.dirname, "..")
 
@@ -21,6 +26,10 @@ export interface Example {
   readonly line: number
   /** Characters before the code in each line: the `*` of a doc comment, the indent of a list. */
   readonly indent: number
+  /** A program of the examples folder, named in a comment above the fence: the tests of that folder run it. */
+  readonly program: string | undefined
+  /** Marked as one of which nothing can run. */
+  readonly typesOnly: boolean
   readonly code: ReadonlyArray<string>
 }
 
@@ -38,7 +47,7 @@ export interface Problem {
 
 const languages: ReadonlySet<string> = new Set(["ts", "typescript", "mts"])
 
-const found = ["packages/*/src/**/*.ts", "packages/*/README.md", "README.md", "docs/**/*.md"]
+const found = ["packages/*/src/**/*.ts", "packages/*/README.md", "*.md", "docs/**/*.md"]
 
 /** Every text of the repository in which examples are looked for. */
 export const sources = (): ReadonlyArray<Source> =>
@@ -59,6 +68,7 @@ export const extract = ({ path, text }: Source): ReadonlyArray<Example> => {
   let comment = false
   let fence: { readonly mark: string; readonly checked: boolean; readonly example: Example } | undefined
   const code: Array<string> = []
+  let above = ""
   const unclosed = (line: number) => new Error(`${path}:${line}: this example has no end`)
 
   for (const [index, line] of text.split("\n").entries()) {
@@ -75,9 +85,24 @@ export const extract = ({ path, text }: Source): ReadonlyArray<Example> => {
     const content = line.slice(margin.length)
     const [, spaces = "", mark, info = ""] = /^(\s*(?:> ?)?)(`{3,}|~{3,})(.*)$/.exec(content) ?? []
     if (fence === undefined) {
-      if (mark === undefined) continue
-      const checked = languages.has(info.trim().split(/\s/)[0] ?? "")
-      fence = { mark, checked, example: { path, line: index + 2, indent: margin.length + spaces.length, code: [] } }
+      if (mark === undefined) {
+        if (content.trim() !== "") above = content
+        continue
+      }
+      const [language = "", ...marks] = info.trim().split(/\s+/)
+      fence = {
+        mark,
+        checked: languages.has(language),
+        example: {
+          path,
+          line: index + 2,
+          indent: margin.length + spaces.length,
+          program: /^<!-- (examples\/\S+\.ts) -->$/.exec(above)?.[1],
+          typesOnly: marks.includes("types-only"),
+          code: []
+        }
+      }
+      above = ""
     } else if (mark !== undefined && mark.startsWith(fence.mark) && info.trim() === "") {
       if (fence.checked) examples.push({ ...fence.example, code: code.splice(0) })
       code.length = 0
@@ -103,11 +128,8 @@ const diagnostic = /^(.+?)\((\d+),(\d+)\): (error|warning|suggestion|message) (.
 const onlyDeclared = (example: Example, line: number, message: string): boolean =>
   /TS6(?:133|196|198)\b/.test(message) && !/^\s*import\b/.test(example.code[line - 1] ?? "")
 
-/**
- * Type-checks examples, each as a module of its own, under the options of the tests. `name` is the folder that they are
- * written to: two runs at the same time need two names.
- */
-export const check = (examples: ReadonlyArray<Example>, name: string): ReadonlyArray<Problem> => {
+/** Each as a module of its own, in a new folder of that name. */
+const write = (examples: ReadonlyArray<Example>, name: string) => {
   const target = join(folder, name)
   rmSync(target, { recursive: true, force: true })
   mkdirSync(target, { recursive: true })
@@ -117,6 +139,15 @@ export const check = (examples: ReadonlyArray<Example>, name: string): ReadonlyA
     files.set(file, example)
     writeFileSync(join(target, file), example.code.join("\n") + "\n")
   }
+  return { target, files }
+}
+
+/**
+ * Type-checks examples, each as a module of its own, under the options of the tests. `name` is the folder that they are
+ * written to: two runs at the same time need two names.
+ */
+export const check = (examples: ReadonlyArray<Example>, name: string): ReadonlyArray<Problem> => {
+  const { files, target } = write(examples, name)
   writeFileSync(
     join(target, "tsconfig.json"),
     JSON.stringify({
@@ -158,13 +189,109 @@ export const check = (examples: ReadonlyArray<Example>, name: string): ReadonlyA
   return problems
 }
 
+// -----------------------------------------------------------------------------
+// Running them
+// -----------------------------------------------------------------------------
+
+/** What an example says that it prints, with the line of each. */
+const promised = (example: Example): ReadonlyArray<readonly [line: number, text: string]> =>
+  example.code.flatMap((code, index) => {
+    const text = /(?:^|\s)\/\/ => (.*)$/.exec(code)?.[1]
+    return text === undefined ? [] : [[index + 1, text.trimEnd()] as const]
+  })
+
+const matches = (text: string, printed: string): boolean =>
+  new RegExp(`^${text.split("…").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*")}$`).test(printed)
+
+const judge = (example: Example, { error, printed, ran }: Outcome): Problem | undefined => {
+  const at = (line: number, message: string): Problem => ({
+    path: example.path,
+    line: example.line + line - 1,
+    column: example.indent + 1,
+    message
+  })
+  // What it does then may happen during the next example, or never.
+  const floating = example.code.findIndex((code) => /^(?:void )?Effect\.run(?:Promise|Fork)/.test(code))
+  if (floating >= 0) return at(floating + 1, "nobody waits for it: export the Effect instead, or await it")
+  if (error !== undefined) return at(error.line ?? example.code.length, error.message)
+  const lines = promised(example)
+  for (const [index, [line, text]] of lines.entries()) {
+    const actual = printed[index]
+    if (actual === undefined) return at(line, `it prints nothing more, and not: ${text}`)
+    if (!matches(text, actual)) return at(line, `it prints: ${actual}`)
+  }
+  const more = printed[lines.length]
+  if (more !== undefined) return at(example.code.length, `it also prints: ${more}`)
+  if (ran.length === 0 && printed.length === 0) {
+    return at(1, "nothing of it runs: print, export an Effect or a Layer, or mark the fence types-only")
+  }
+  return undefined
+}
+
+/** Starts a process that runs as many as it can, and gives what it told of each. */
+const inOneProcess = (target: string, files: ReadonlyArray<string>): Promise<ReadonlyArray<Outcome>> => {
+  const { promise, reject, resolve } = Promise.withResolvers<ReadonlyArray<Outcome>>()
+  const outcomes: Array<Outcome> = []
+  let errors = ""
+  const child = fork(join(import.meta.dirname, "doctest-runner.ts"), files.map((file) => join(target, file)), {
+    execArgv: [],
+    stdio: ["ignore", "ignore", "pipe", "ipc"]
+  })
+  child.stderr?.on("data", (chunk) => {
+    errors += String(chunk)
+  })
+  child.on("message", (outcome: Outcome) => {
+    outcomes.push(outcome)
+  })
+  child.on("error", reject)
+  child.on("close", (code, signal) => {
+    // The one that was under way when the process ended, ended it.
+    const file = files[outcomes.length]
+    const message = `it ends the process (${signal ?? code}): ${errors.trim().split("\n").slice(-8).join(" ")}`
+    resolve(
+      file === undefined ? outcomes : [...outcomes, { file, printed: [], ran: [], error: { message, line: undefined } }]
+    )
+  })
+  return promise
+}
+
+/** Runs examples, and compares what they print with what they say that they print. `name` as in {@link check}. */
+export const run = async (examples: ReadonlyArray<Example>, name: string): Promise<ReadonlyArray<Problem>> => {
+  const problems: Array<Problem> = []
+  const running: Array<Example> = []
+  for (const example of examples) {
+    const line = promised(example)[0]?.[0]
+    if (example.program !== undefined) continue
+    if (!example.typesOnly) running.push(example)
+    else if (line !== undefined) {
+      const message = "it says what it prints, and is marked as one that does not run"
+      problems.push({ path: example.path, line: example.line + line - 1, column: example.indent + 1, message })
+    }
+  }
+  const { files, target } = write(running, name)
+  const names = [...files.keys()]
+  for (let next = 0; next < names.length;) {
+    for (const outcome of await inOneProcess(target, names.slice(next))) {
+      const example = running[next++]
+      const problem = example === undefined ? undefined : judge(example, outcome)
+      if (problem !== undefined) problems.push(problem)
+    }
+  }
+  return problems
+}
+
 /** As editors and terminals make it a link. */
 export const render = ({ column, line, message, path }: Problem): string => `${path}:${line}:${column} ${message}`
 
 if (import.meta.main) {
   const examples = sources().flatMap(extract)
-  const problems = check(examples, "script")
+  const problems = [...check(examples, "script"), ...await run(examples, "script-run")]
   for (const problem of problems) console.error(render(problem))
-  console.log(`${examples.length} examples, ${problems.length} problems`)
+  const typesOnly = examples.filter((example) => example.typesOnly).length
+  const programs = examples.filter(({ program }) => program !== undefined).length
+  console.log(
+    `${examples.length} examples type-checked: ${examples.length - typesOnly - programs} run here, ` +
+      `${programs} by \`pnpm examples\` and the tests, ${typesOnly} not; ${problems.length} problems`
+  )
   if (problems.length > 0) process.exitCode = 1
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
+import { basename } from "node:path"
 import { assert, describe, it } from "vitest"
-import { check, extract, render, type Source, sources } from "../doctest.ts"
+import { check, extract, render, run, type Source, sources } from "../doctest.ts"
 
 const markdown = (text: string): Source => ({ path: "planted.md", text })
 
@@ -15,6 +16,13 @@ describe("the examples", () => {
     assert.deepStrictEqual(check(examples, "all").map(render), [])
   })
 
+  it("run, and print what they say", async () => {
+    const examples = sources().flatMap(extract)
+    assert.deepStrictEqual((await run(examples, "all-run")).map(render), [])
+    // An example that can't run is an exception, and each has to be one that a reader would excuse.
+    assert.deepStrictEqual(examples.filter(({ typesOnly }) => typesOnly).map(({ line, path }) => `${path}:${line}`), [])
+  })
+
   it("that name a program of the examples folder are that program", () => {
     const named = sources().flatMap(({ path, text }) =>
       [...text.matchAll(/<!-- (examples\/\S+\.ts) -->\n\n```ts\n(.*?)```\n/gs)].map(([, program = "", code]) => {
@@ -23,6 +31,11 @@ describe("the examples", () => {
       })
     )
     assert.include(named, "examples/first.ts")
+    // They run where all programs do.
+    const tests = readFileSync("examples/test/programs.test.ts", "utf8")
+    for (const program of named.filter((name) => !name.endsWith(".test.ts"))) {
+      assert.include(tests, `run("${basename(program, ".ts")}")`)
+    }
   })
 
   it("that are wrong are found, with the line in which they stand", () => {
@@ -64,12 +77,69 @@ export const planted = "\`\`\`ts"
     assert.strictEqual(problems[0]?.column, " * const reason = new Reason.ThrottlingError({ ".length + 1)
   })
 
+  it("that do not do what they say are found, with the line that says it", async () => {
+    const planted = (...code: ReadonlyArray<string>) => markdown("```ts\n" + code.join("\n") + "\n```\n")
+    const effect = "import { Clock, Console, Effect, Layer } from \"effect\""
+    const nothing = "nothing of it runs: print, export an Effect or a Layer, or mark the fence types-only"
+    const right = [
+      planted("console.log({ a: [1, 2] }, \"b\") // => { a: [ 1, 2 ] } b"),
+      planted("console.log(\"a (12 ms) b\") // => a (… ms) b"),
+      planted("process.stdout.write(\"a\")", "console.log(\"b\") // => ab"),
+      // Effects run in the order in which they stand, and in virtual time.
+      planted(
+        effect,
+        "const now = Effect.flatMap(Clock.currentTimeMillis, (ms) => Console.log(ms))",
+        "export const b = Effect.andThen(Effect.sleep(\"1 hour\"), now) // => 3600000",
+        "export const a = now // => 0"
+      ),
+      // An emulator stands where AWS would.
+      planted(
+        "import { BedrockRuntimeClient, CountTokensCommand } from \"@aws-sdk/client-bedrock-runtime\"",
+        "const input = { converse: { messages: [{ role: \"user\", content: [{ text: \"a b c\" }] }] } } as const",
+        "const command = new CountTokensCommand({ modelId: \"amazon.nova-lite-v1:0\", input })",
+        "console.log((await new BedrockRuntimeClient({}).send(command)).inputTokens) // => 7"
+      )
+    ]
+    const wrong: ReadonlyArray<readonly [source: Source, line: number, message: string]> = [
+      [
+        markdown("```ts types-only\nlet a = 1 // => 1\n```\n"),
+        2,
+        "it says what it prints, and is marked as one that does not run"
+      ],
+      [planted("console.log(1) // => 1", "console.log(2) // => 3"), 3, "it prints: 2"],
+      [planted("console.log(1) // => 1", "// => 2"), 3, "it prints nothing more, and not: 2"],
+      [planted("console.log(1) // => 1", "console.log(2)"), 3, "it also prints: 2"],
+      [planted("console.log(\"a.b\") // => a…c"), 2, "it prints: a.b"],
+      [planted("", "throw new TypeError(\"no\")"), 3, "it fails with TypeError: no"],
+      [planted(effect, "export const a = Effect.fail(\"no\")"), 3, "it fails with no"],
+      [planted(effect, "export const a = Layer.effectDiscard(Effect.fail(\"no\"))"), 3, "it fails with no"],
+      [planted("export const a = 1"), 2, nothing],
+      [
+        planted(effect, "Effect.runPromise(Effect.void)"),
+        3,
+        "nobody waits for it: export the Effect instead, or await it"
+      ],
+      [planted("process.exit(3)"), 2, "it ends the process (3): "]
+    ]
+    const sources = [...wrong.map(([source]) => source), ...right]
+    assert.deepStrictEqual(
+      (await run(sources.flatMap(extract), "planted-run")).map(({ line, message }) => [line, message]),
+      wrong.map(([, line, message]) => [line, message])
+    )
+  })
+
   it("are the fences in TypeScript and no others", () => {
     const text =
       "```sh\nnpm\n```\n\n````ts\nconst fence = `\n```\n`\n````\n\n```json\n{}\n```\n\n```typescript\nlet b\n```\n"
+    const common = { path: "planted.md", indent: 0, program: undefined, typesOnly: false }
     assert.deepStrictEqual(extract(markdown(text)), [
-      { path: "planted.md", line: 6, indent: 0, code: ["const fence = `", "```", "`"] },
-      { path: "planted.md", line: 16, indent: 0, code: ["let b"] }
+      { ...common, line: 6, code: ["const fence = `", "```", "`"] },
+      { ...common, line: 16, code: ["let b"] }
+    ])
+    const marked = "<!-- examples/a.ts -->\n\n```ts\na\n```\n\n```ts types-only\nb\n```\n"
+    assert.deepStrictEqual(extract(markdown(marked)), [
+      { ...common, line: 4, program: "examples/a.ts", code: ["a"] },
+      { ...common, line: 8, typesOnly: true, code: ["b"] }
     ])
   })
 

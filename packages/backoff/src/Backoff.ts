@@ -15,17 +15,22 @@
  *
  * ```ts
  * import { Backoff } from "@caprock/backoff"
- * import { Data, Effect } from "effect"
+ * import { Console, Data, Effect } from "effect"
  *
  * class Busy extends Data.TaggedError("Busy")<{
  *   readonly retryable: boolean
  *   readonly retryableElsewhere: boolean
  * }> {}
  *
- * const call: Effect.Effect<string, Busy> = Effect.fail(new Busy({ retryable: true, retryableElsewhere: true }))
+ * let requests = 0
+ * const call = Effect.suspend(() =>
+ *   ++requests < 3 ? Effect.fail(new Busy({ retryable: true, retryableElsewhere: true })) : Effect.succeed("an answer")
+ * )
  *
- * const patient = call.pipe(Backoff.retry({ attempts: 3, cap: "5 seconds" }))
- * const bySchedule = call.pipe(Effect.retry(Backoff.exponential({ jitter: "full" })))
+ * export const main = call.pipe(
+ *   Backoff.retry({ attempts: 3, cap: "5 seconds" }),
+ *   Effect.flatMap((answer) => Console.log(answer, requests)) // => an answer 3
+ * )
  * ```
  *
  * @since 0.1.0
@@ -160,9 +165,13 @@ const giveUp = (limit: "attempts" | "elapsed" | "budget", failures: number, pool
  *
  * ```ts
  * import { Backoff } from "@caprock/backoff"
- * import { Stream } from "effect"
+ * import { Console, Stream } from "effect"
  *
- * const answers = <A>(stream: Stream.Stream<A, Backoff.Retryable>) => Stream.retry(stream, Backoff.exponential())
+ * const busy: Backoff.Retryable = { retryable: true, retryableElsewhere: true }
+ * let opened = 0
+ * const answer = Stream.suspend(() => ++opened < 3 ? Stream.fail(busy) : Stream.make("blue"))
+ *
+ * export const main = answer.pipe(Stream.retry(Backoff.exponential()), Stream.runForEach((text) => Console.log(text))) // => blue
  * ```
  *
  * @category schedules

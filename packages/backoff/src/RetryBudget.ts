@@ -13,13 +13,21 @@
  *
  * ```ts
  * import { Backoff, RetryBudget } from "@caprock/backoff"
- * import { Effect } from "effect"
+ * import { Array, Console, Effect } from "effect"
  *
- * const program = <A>(call: Effect.Effect<A, Backoff.Retryable>) =>
- *   Effect.gen(function*() {
- *     const budget = yield* RetryBudget.RetryBudget
- *     return yield* call.pipe(Backoff.retry({ budget, pool: "claude" }))
- *   }).pipe(Effect.provide(RetryBudget.layer()))
+ * // Nothing is answered, and a hundred calls are made.
+ * let requests = 0
+ * const down: Effect.Effect<string, Backoff.Retryable> = Effect.suspend(() => {
+ *   requests++
+ *   return Effect.fail({ retryable: true, retryableElsewhere: true })
+ * })
+ *
+ * export const main = Effect.gen(function*() {
+ *   const budget = yield* RetryBudget.RetryBudget
+ *   const call = down.pipe(Backoff.retry({ budget, pool: "claude" }), Effect.ignore)
+ *   yield* Effect.all(Array.makeBy(100, () => call), { concurrency: "unbounded" })
+ *   yield* Console.log(requests) // => 110
+ * }).pipe(Effect.provide(RetryBudget.layerTest(10)))
  * ```
  *
  * @since 0.1.0

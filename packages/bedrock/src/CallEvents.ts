@@ -46,14 +46,26 @@ export type CallEvent =
  * **Example** (Counting attempts)
  *
  * ```ts
- * import { CallEvents } from "@caprock/bedrock"
- * import { Effect } from "effect"
+ * import { Bedrock, CallEvents } from "@caprock/bedrock"
+ * import { Console, Effect } from "effect"
  *
- * let attempts = 0
+ * let requests = 0
  * const counted = <A, E, R>(call: Effect.Effect<A, E, R>) =>
  *   call.pipe(Effect.provideService(CallEvents.CallEvents, (event) => {
- *     if (event._tag === "CallEnded") attempts += event.attempts
+ *     if (event._tag === "CallEnded") requests += event.attempts
  *   }))
+ *
+ * const call = Bedrock.Bedrock.use((bedrock) =>
+ *   bedrock.converse({
+ *     modelId: "us.amazon.nova-lite-v1:0",
+ *     messages: [{ role: "user", content: [{ text: "Why is the sky blue?" }] }]
+ *   })
+ * )
+ *
+ * export const main = Effect.gen(function*() {
+ *   yield* counted(call)
+ *   yield* Console.log(requests) // => 1
+ * }).pipe(Effect.provide(Bedrock.layer({ region: "us-east-1" })))
  * ```
  *
  * @category services

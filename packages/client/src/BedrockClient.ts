@@ -9,18 +9,18 @@
  *
  * ```ts
  * import { BedrockClient } from "@caprock/client"
- * import { Effect } from "effect"
+ * import { Console, Effect } from "effect"
  *
- * const program = Effect.gen(function*() {
+ * export const main = Effect.gen(function*() {
  *   const client = yield* BedrockClient.BedrockClient
  *   const answer = yield* client.converse({
  *     modelId: "us.amazon.nova-lite-v1:0",
  *     messages: [{ role: "user", content: [{ text: "What is a caprock?" }] }],
- *     inferenceConfig: { maxTokens: 200 }
+ *     inferenceConfig: { maxTokens: 500 }
  *   })
- *   return answer.output?.message?.content
+ *   yield* Console.log(answer.stopReason) // => end_turn
  * }).pipe(
- *   Effect.catchReason("BedrockError", "ThrottlingError", (reason) => Effect.succeed(reason.message)),
+ *   Effect.catchReason("BedrockError", "ThrottlingError", (reason) => Console.log(reason.message)),
  *   Effect.provide(BedrockClient.layer({ region: "us-east-1" }))
  * )
  * ```

@@ -6,7 +6,7 @@
  * ```ts
  * import { BedrockClient, BedrockClientTest } from "@caprock/client"
  * import { BedrockError, Reason } from "@caprock/errors"
- * import { Effect } from "effect"
+ * import { Console, Effect } from "effect"
  *
  * const busy = new BedrockError.BedrockError({
  *   operation: "Converse",
@@ -15,12 +15,12 @@
  *   reason: new Reason.ThrottlingError({ limit: "requests", message: "Too many requests" })
  * })
  *
- * const program = Effect.gen(function*() {
+ * export const main = Effect.gen(function*() {
  *   const client = yield* BedrockClient.BedrockClient
  *   const ask = client.converse({ modelId: "amazon.nova-lite-v1:0", messages: [] })
  *   const answer = yield* Effect.retry(ask, { times: 1 })
  *   const test = yield* BedrockClientTest.BedrockClientTest
- *   return [answer.stopReason, (yield* test.requests).length] // => ["end_turn", 2]
+ *   yield* Console.log(answer.stopReason, (yield* test.requests).length) // => end_turn 2
  * }).pipe(
  *   Effect.provide(BedrockClient.layerTest({ converse: [busy, BedrockClientTest.answer("Hello.")] }))
  * )

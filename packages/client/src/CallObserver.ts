@@ -45,21 +45,23 @@ export interface CallObserver {
  *
  * ```ts
  * import { BedrockClient, CallObserver } from "@caprock/client"
- * import { Effect } from "effect"
+ * import { Console, Effect } from "effect"
  *
- * const program = Effect.gen(function*() {
- *   const client = yield* BedrockClient.BedrockClient
- *   let sent = false
- *   const answer = yield* client.converse({ modelId: "amazon.nova-lite-v1:0", messages: [] }).pipe(
- *     Effect.provideService(CallObserver.CallObserver, {
- *       onFlushed: () => {
- *         sent = true
- *       },
- *       onResponse: () => {}
- *     })
- *   )
- *   return [sent, answer.stopReason] as const
- * })
+ * const call = BedrockClient.BedrockClient.use((client) =>
+ *   client.converse({
+ *     modelId: "amazon.nova-lite-v1:0",
+ *     messages: [{ role: "user", content: [{ text: "Why is the sky blue?" }] }]
+ *   })
+ * )
+ *
+ * export const main = call.pipe(
+ *   Effect.provideService(CallObserver.CallObserver, {
+ *     onFlushed: () => console.log("sent"), // => sent
+ *     onResponse: ({ statusCode }) => console.log(statusCode) // => 200
+ *   }),
+ *   Effect.flatMap(({ stopReason }) => Console.log(stopReason)), // => end_turn
+ *   Effect.provide(BedrockClient.layer({ region: "us-east-1" }))
+ * )
  * ```
  *
  * @category services

@@ -47,7 +47,7 @@ export const fromTokenUsage = (usage: TokenUsage | undefined): Usage | undefined
  *   "x-amzn-bedrock-input-token-count": "12",
  *   "x-amzn-bedrock-output-token-count": "34"
  * })
- * // => { inputTokens: 12, outputTokens: 34 }
+ * console.log(usage) // => { inputTokens: 12, outputTokens: 34 }
  * ```
  *
  * @category constructors

@@ -285,7 +285,7 @@ const names = ["latency", "requests", "settled", "reserved", "debt"] as const
  * const request = { input: 100, maxTokens: 400, output: 200, burndown: 1, latencyMillis: 2_000 }
  * const bound = LowerBound.make(Array.from({ length: 6 }, () => request), { requests: 3, windowMillis: 60_000 })
  * // Three at once, three a minute later, and the last answer takes its two seconds.
- * console.log(bound.binding, bound.millis) // "requests" 62000
+ * console.log(bound.binding, bound.millis) // => requests 62000
  * ```
  *
  * @category constructors

@@ -10,7 +10,7 @@
  *
  * ```ts
  * import { BedrockError, Reason } from "@caprock/errors"
- * import { Effect } from "effect"
+ * import { Console, Effect } from "effect"
  *
  * const call = Effect.fail(
  *   new BedrockError.BedrockError({
@@ -20,9 +20,9 @@
  *   })
  * )
  *
- * const handled = call.pipe(
- *   Effect.catchReason("BedrockError", "ThrottlingError", (reason) => Effect.succeed(`throttled by ${reason.limit}`))
- * )
+ * export const main = call.pipe(
+ *   Effect.catchReason("BedrockError", "ThrottlingError", (reason) => Console.log(`throttled by ${reason.limit}`))
+ * ) // => throttled by tokens
  * ```
  *
  * @since 0.1.0

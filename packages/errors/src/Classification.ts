@@ -74,13 +74,18 @@ const attemptsOf = (reason: Reason.Reason, { attempts = 1, status }: facts.Respo
  *
  * ```ts
  * import { Classification } from "@caprock/errors"
- * import { Effect } from "effect"
+ * import { Console, Effect } from "effect"
  *
  * const send = (call: () => Promise<string>) =>
  *   Effect.tryPromise({
  *     try: call,
  *     catch: (error) => Classification.fromUnknown(error, { operation: "Converse", region: "us-east-1" })
  *   })
+ *
+ * const thrown = Object.assign(new Error("Too many requests"), { name: "ThrottlingException" })
+ * export const main = send(() => Promise.reject(thrown)).pipe(
+ *   Effect.catchTag("BedrockError", ({ reason, retryable }) => Console.log(reason._tag, retryable))
+ * ) // => ThrottlingError true
  * ```
  *
  * @category constructors

@@ -97,7 +97,7 @@ export const make = (rows: ReadonlyArray<Row>): Catalogue => ({
  *   source: "our own measurement",
  *   asOf: "2026-11-20"
  * }])
- * console.log(Catalogue.lookup(catalogue, "acme.sage-v1:0").maxOutputTokens)
+ * console.log(Catalogue.lookup(catalogue, "acme.sage-v1:0").maxOutputTokens) // => 8192
  * ```
  *
  * @category constructors

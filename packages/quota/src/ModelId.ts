@@ -199,7 +199,7 @@ const fail = (input: string, reason: InvalidModelId["reason"]) => Result.fail(ne
  * const bare = Result.getOrThrow(ModelId.parse("anthropic.claude-haiku-4-5-20251001-v1:0"))
  * const geographic = Result.getOrThrow(ModelId.parse("eu.anthropic.claude-haiku-4-5-20251001-v1:0"))
  * const global = Result.getOrThrow(ModelId.parse("global.anthropic.claude-haiku-4-5-20251001-v1:0"))
- * console.log(bare._tag, geographic._tag, global._tag)
+ * console.log(bare._tag, geographic._tag, global._tag) // => FoundationModel InferenceProfile InferenceProfile
  * ```
  *
  * @category constructors

@@ -186,7 +186,7 @@ export const begin = (request: {
  * const lengths = OutputPredictor.empty()
  * const flight = OutputPredictor.begin({ maxTokens: 1000, burndown: 5 })
  * // Nothing is known yet: the worst case.
- * console.log(OutputPredictor.book(lengths, flight, { inputTokens: 400, now: 0 })) // 5400
+ * console.log(OutputPredictor.book(lengths, flight, { inputTokens: 400, now: 0 })) // => 5400
  * OutputPredictor.end(lengths, flight, { outputTokens: 180, now: 2500 })
  * ```
  *

@@ -94,9 +94,9 @@ export class PoolError extends Schema.TaggedError<PoolError>()("PoolError", {
  * import * as Result from "effect/Result"
  *
  * const poolOf = (id: string) =>
- *   Result.flatMap(ModelId.parse(id), (modelId) => Pool.of(modelId, { region: "us-east-1" }))
- * console.log(Result.map(poolOf("us.amazon.nova-lite-v1:0"), Pool.key))
- * console.log(Result.map(poolOf("amazon.nova-lite-v1:0"), Pool.key))
+ *   Result.getOrThrow(Result.flatMap(ModelId.parse(id), (modelId) => Pool.of(modelId, { region: "us-east-1" })))
+ * console.log(Pool.key(poolOf("us.amazon.nova-lite-v1:0"))) // => default|us-east-1|cross-region|shared|amazon.nova-lite-v1:0
+ * console.log(Pool.key(poolOf("amazon.nova-lite-v1:0"))) // => default|us-east-1|on-demand|shared|amazon.nova-lite-v1:0
  * ```
  *
  * @category constructors

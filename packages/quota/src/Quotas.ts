@@ -102,7 +102,7 @@ export const uniform = (quota: Quota): Quotas => ({ default: quota, pools: new M
  *   default: { requestsPerMinute: 100 },
  *   "us.amazon.nova-lite-v1:0": { requestsPerMinute: 2000, tokensPerMinute: 4_000_000 }
  * })
- * console.log(Result.isSuccess(quotas))
+ * console.log(Result.isSuccess(quotas)) // => true
  * ```
  *
  * @category constructors

@@ -323,16 +323,19 @@ const largestResidual = (ratios: Ratios, level: number): number => {
  * ```ts
  * import * as Accounting from "@caprock/quota/Accounting"
  * import * as TokenEstimator from "@caprock/quota/TokenEstimator"
+ * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  *
- * const program = Effect.gen(function*() {
+ * export const main = Effect.gen(function*() {
  *   const estimator = yield* TokenEstimator.TokenEstimator
  *   const model = "amazon.nova-lite-v1:0"
  *   const base = TokenEstimator.converse({ messages: [{ role: "user", content: [{ text: "Why is the sky blue?" }] }] })
- *   const { upper } = estimator.estimate(model, base)
- *   const usage = { inputTokens: 12, outputTokens: 80 }
- *   estimator.observe(model, { base, actual: Accounting.promptTokens(usage) })
- *   return upper
+ *   const before = estimator.estimate(model, base)
+ *   // The answers that it learns from.
+ *   const usage = { inputTokens: 10, outputTokens: 80 }
+ *   for (let n = 0; n < 50; n++) estimator.observe(model, { base, actual: Accounting.promptTokens(usage) })
+ *   const after = estimator.estimate(model, base)
+ *   yield* Console.log(before.upper > usage.inputTokens, after.upper < before.upper) // => true true
  * }).pipe(Effect.provide(TokenEstimator.layer))
  * ```
  *

@@ -21,18 +21,21 @@
  * **Example** (Wrapping a call)
  *
  * ```ts
- * import { Effect } from "effect"
  * import { Meter, RateLimiter } from "@caprock/rate-limiter"
+ * import { Array, Clock, Console, Effect } from "effect"
  *
- * const program = Effect.gen(function*() {
+ * const call = Effect.flatMap(Clock.currentTimeMillis, (now) => Console.log(`sent at ${now} ms`))
+ *
+ * export const main = Effect.gen(function*() {
  *   const limiter = yield* RateLimiter.RateLimiter
- *   const call = Effect.succeed("an answer")
- *   return yield* call.pipe(limiter.limit({ pool: "my-model", requests: 1, tokens: 1200 }))
- * })
- *
- * Effect.runPromise(program.pipe(
- *   Effect.provide(RateLimiter.layer({ meters: () => [Meter.requests(60), Meter.tokens(100_000)] }))
- * ))
+ *   const limited = call.pipe(limiter.limit({ pool: "my-model", requests: 1, tokens: 1200 }))
+ *   yield* Effect.all(Array.makeBy(3, () => limited), { concurrency: "unbounded" })
+ * }).pipe(
+ *   Effect.provide(RateLimiter.layer({ meters: () => [Meter.requests(2), Meter.tokens(100_000)] }))
+ * )
+ * // => sent at 0 ms
+ * // => sent at 0 ms
+ * // => sent at 60250 ms
  * ```
  *
  * @since 0.1.0
