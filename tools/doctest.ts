@@ -2,12 +2,16 @@
 // and docs. TypeScript 7 has no JavaScript interface, so the examples are written to a folder that git ignores, and `tsc`
 // is run over it once. What is wrong is told by the line of the source in which the example stands.
 //
+// A shell example whose fence is marked "run" is run too, in a folder of its own, with `caprock` on its path; there the
+// comments are `# =>`.
+//
 // An example runs when its module is loaded: every Effect that it exports is run, and every Layer that it exports is
 // built and closed. What it prints, line by line, is what its `// =>` comments say from top to bottom, where `…` stands
 // for any text. An example of which nothing can run says so: its fence is marked "types-only".
 import { fork, spawnSync } from "node:child_process"
-import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join, relative } from "node:path"
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { delimiter, join, relative } from "node:path"
 import type { Outcome } from "./doctest-runner.ts"
 
 const root = join(import.meta.dirname, "..")
@@ -22,6 +26,7 @@ export interface Source {
 /** One example. */
 export interface Example {
   readonly path: string
+  readonly language: "ts" | "sh"
   /** Of its first line, counted from 1. */
   readonly line: number
   /** Characters before the code in each line: the `*` of a doc comment, the indent of a list. */
@@ -46,6 +51,8 @@ export interface Problem {
 // -----------------------------------------------------------------------------
 
 const languages: ReadonlySet<string> = new Set(["ts", "typescript", "mts"])
+
+const shells: ReadonlySet<string> = new Set(["sh", "bash"])
 
 const found = ["packages/*/src/**/*.ts", "packages/*/README.md", "*.md", "docs/**/*.md"]
 
@@ -90,11 +97,13 @@ export const extract = ({ path, text }: Source): ReadonlyArray<Example> => {
         continue
       }
       const [language = "", ...marks] = info.trim().split(/\s+/)
+      const shell = shells.has(language) && marks.includes("run")
       fence = {
         mark,
-        checked: languages.has(language),
+        checked: languages.has(language) || shell,
         example: {
           path,
+          language: shell ? "sh" : "ts",
           line: index + 2,
           indent: margin.length + spaces.length,
           program: /^<!-- (examples\/\S+\.ts) -->$/.exec(above)?.[1],
@@ -147,7 +156,7 @@ const write = (examples: ReadonlyArray<Example>, name: string) => {
  * written to: two runs at the same time need two names.
  */
 export const check = (examples: ReadonlyArray<Example>, name: string): ReadonlyArray<Problem> => {
-  const { files, target } = write(examples, name)
+  const { files, target } = write(examples.filter(({ language }) => language === "ts"), name)
   writeFileSync(
     join(target, "tsconfig.json"),
     JSON.stringify({
@@ -196,7 +205,7 @@ export const check = (examples: ReadonlyArray<Example>, name: string): ReadonlyA
 /** What an example says that it prints, with the line of each. */
 const promised = (example: Example): ReadonlyArray<readonly [line: number, text: string]> =>
   example.code.flatMap((code, index) => {
-    const text = /(?:^|\s)\/\/ => (.*)$/.exec(code)?.[1]
+    const text = /(?:^|\s)(?:\/\/|#) => (.*)$/.exec(code)?.[1]
     return text === undefined ? [] : [[index + 1, text.trimEnd()] as const]
   })
 
@@ -255,26 +264,60 @@ const inOneProcess = (target: string, files: ReadonlyArray<string>): Promise<Rea
   return promise
 }
 
+/** Runs a shell example in a new folder, which is gone afterwards. */
+const inShell = (example: Example): Outcome => {
+  const folder = mkdtempSync(join(tmpdir(), "doctest-"))
+  try {
+    const caprock = join(folder, ".bin", "caprock")
+    mkdirSync(join(folder, ".bin"))
+    writeFileSync(caprock, `#!/bin/sh\nexec "${process.execPath}" "${root}/packages/cli/bin/caprock.js" "$@"\n`, {
+      mode: 0o755
+    })
+    const { signal, status, stderr, stdout } = spawnSync("bash", ["-euo", "pipefail", "-c", example.code.join("\n")], {
+      cwd: folder,
+      encoding: "utf8",
+      env: { ...process.env, PATH: [join(folder, ".bin"), process.env.PATH].join(delimiter) },
+      timeout: 60_000
+    })
+    return {
+      file: example.path,
+      ran: ["shell"],
+      printed: stdout.split("\n").map((line) => line.trimEnd()).filter((line) => line !== ""),
+      ...(status === 0
+        ? {}
+        : {
+          error: { message: `it ends with ${signal ?? status}: ${stderr.trim().split("\n").at(-1)}`, line: undefined }
+        })
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
 /** Runs examples, and compares what they print with what they say that they print. `name` as in {@link check}. */
 export const run = async (examples: ReadonlyArray<Example>, name: string): Promise<ReadonlyArray<Problem>> => {
   const problems: Array<Problem> = []
-  const running: Array<Example> = []
+  const modules: Array<Example> = []
+  const judged = (example: Example, outcome: Outcome): void => {
+    const problem = judge(example, outcome)
+    if (problem !== undefined) problems.push(problem)
+  }
   for (const example of examples) {
     const line = promised(example)[0]?.[0]
     if (example.program !== undefined) continue
-    if (!example.typesOnly) running.push(example)
+    if (example.language === "sh") judged(example, inShell(example))
+    else if (!example.typesOnly) modules.push(example)
     else if (line !== undefined) {
       const message = "it says what it prints, and is marked as one that does not run"
       problems.push({ path: example.path, line: example.line + line - 1, column: example.indent + 1, message })
     }
   }
-  const { files, target } = write(running, name)
+  const { files, target } = write(modules, name)
   const names = [...files.keys()]
   for (let next = 0; next < names.length;) {
     for (const outcome of await inOneProcess(target, names.slice(next))) {
-      const example = running[next++]
-      const problem = example === undefined ? undefined : judge(example, outcome)
-      if (problem !== undefined) problems.push(problem)
+      const example = modules[next++]
+      if (example !== undefined) judged(example, outcome)
     }
   }
   return problems
@@ -290,7 +333,7 @@ if (import.meta.main) {
   const typesOnly = examples.filter((example) => example.typesOnly).length
   const programs = examples.filter(({ program }) => program !== undefined).length
   console.log(
-    `${examples.length} examples type-checked: ${examples.length - typesOnly - programs} run here, ` +
+    `${examples.length} examples: ${examples.length - typesOnly - programs} run here, ` +
       `${programs} by \`pnpm examples\` and the tests, ${typesOnly} not; ${problems.length} problems`
   )
   if (problems.length > 0) process.exitCode = 1

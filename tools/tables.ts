@@ -5,6 +5,10 @@ import { spawnSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Refund from "../packages/bedrock/src/Refund.ts"
+import { ErrorName } from "../packages/emulator/src/Fault.ts"
+import * as WireError from "../packages/emulator/src/internal/wireError.ts"
+import * as Classification from "../packages/errors/src/Classification.ts"
+import * as Reason from "../packages/errors/src/Reason.ts"
 import * as Verdict from "../packages/errors/src/Verdict.ts"
 
 const root = join(import.meta.dirname, "..")
@@ -40,6 +44,20 @@ const givesBack: Readonly<Record<Refund.GivesBack, readonly [requests: string, t
 const refundRows = (): Cells =>
   Object.entries(Refund.table).map(([reason, back]) => [`\`${reason}\``, ...givesBack[back]])
 
+/** Each error of the emulator, as it is on the wire and as `Classification` reads it there. */
+const wireRows = (): Cells =>
+  ErrorName.literals.map((name) => {
+    const { headers, status } = WireError.encode({ name })
+    // What has no name on the wire, the SDK calls so.
+    const named = headers.includes("x-amzn-errortype") ? name : "UnknownError"
+    const thrown = Object.assign(new Error(WireError.messageOf({ name })), {
+      name: named,
+      $metadata: { httpStatusCode: status }
+    })
+    const { reason } = Classification.fromUnknown(thrown, { operation: "Converse" })
+    return [`\`${name}\``, String(status), `\`${Reason.rowOf(reason)}\``]
+  })
+
 /** All that are generated. */
 export const tables = (): ReadonlyArray<Table> => [
   {
@@ -51,6 +69,11 @@ export const tables = (): ReadonlyArray<Table> => [
     page: "docs/guide/bedrock.md",
     name: "refunds",
     rows: [["failed with", "its request is", "its tokens are"], ...refundRows()]
+  },
+  {
+    page: "docs/guide/emulator.md",
+    name: "wire-errors",
+    rows: [["name", "status", "read by Caprock as"], ...wireRows()]
   }
 ]
 

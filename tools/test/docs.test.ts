@@ -1,7 +1,12 @@
 import { execFileSync } from "node:child_process"
-import { existsSync, globSync, readFileSync, statSync } from "node:fs"
+import { existsSync, globSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
+import { pathToFileURL } from "node:url"
 import { assert, describe, it } from "vitest"
+import { ExitCode } from "../../packages/cli/src/ExitCode.ts"
+import { InputError } from "../../packages/cli/src/run/InputError.ts"
+import * as Reason from "../../packages/errors/src/Reason.ts"
+import * as Verdict from "../../packages/errors/src/Verdict.ts"
 import { read, tables } from "../tables.ts"
 
 describe("the guide", () => {
@@ -24,6 +29,64 @@ describe("the guide", () => {
       assert.deepStrictEqual(told.toSorted(), flags.toSorted())
     }
   )
+})
+
+describe("the errors", () => {
+  const sectionOf = (page: string): string => {
+    const text = readFileSync(`docs/guide/${page}.md`, "utf8")
+    return page === "errors" ? text : text.slice(text.indexOf("\n## Errors\n"))
+  }
+
+  /** The error classes among the exports of a package, each with the words that its fields may be. */
+  const errorsOf = (modules: object): ReadonlyArray<readonly [name: string, words: ReadonlyArray<string>]> =>
+    Object.values(modules).flatMap((module) => Object.values(module)).flatMap((value) => {
+      if (typeof value !== "function" || !(value.prototype instanceof Error)) return []
+      const fields: object = "fields" in value && typeof value.fields === "object" ? value.fields ?? {} : {}
+      const words = Object.values(fields).flatMap((field): ReadonlyArray<unknown> => field.literals ?? [])
+      return [[value.name, words.filter((word): word is string => typeof word === "string")]]
+    })
+
+  const rooms = readdirSync("packages").toSorted()
+
+  it.each(rooms)("of %s stand in its page of the guide", async (room) => {
+    const index = pathToFileURL(`packages/${room}/src/index.ts`).href
+    const section = sectionOf(room)
+    for (const [name, words] of errorsOf(await import(index))) {
+      for (const word of [name, ...words]) assert.include(section, `\`${word}\``, `${room}: ${name}`)
+    }
+  })
+
+  it("are found", async () => {
+    const found = errorsOf(await import(pathToFileURL("packages/rate-limiter/src/index.ts").href))
+    assert.deepInclude(found, ["CostExceedsLimit", ["requests", "tokens"]])
+    assert.include(found.map(([name]) => name), "RateLimiterError")
+  })
+
+  const firstCells = (section: string): ReadonlyArray<string> =>
+    section.split("\n").filter((line) => line.startsWith("| `")).map((line) => line.split("|")[1]?.trim() ?? "")
+
+  it("of the client are all reasons but those of admission", () => {
+    const reasons = Reason.Reason.members.map((member) => member.identifier).filter((name) => name !== "AdmissionError")
+    assert.sameMembers([...firstCells(sectionOf("client"))], reasons.map((name) => `\`${name}\``))
+  })
+
+  it("of bedrock are rows of the table of verdicts", () => {
+    const rows = firstCells(sectionOf("bedrock")).map((cell) => cell.replaceAll("`", "").replaceAll(" ", ""))
+    assert.isAbove(rows.length, 3)
+    assert.includeMembers(Object.keys(Verdict.table), rows)
+  })
+
+  it("of a line of input stand in the page of the command", () => {
+    assert.sameMembers(
+      [...firstCells(sectionOf("cli"))],
+      InputError.fields.kind.literals.map((kind) => `\`${kind}\``)
+    )
+  })
+
+  it("that end a process are told with their codes", () => {
+    const told = readFileSync("docs/guide/run.md", "utf8").matchAll(/^\| (\d+) +\|/gm)
+    assert.sameMembers([...told].map(([, code]) => Number(code)), [...Object.values(ExitCode), 130, 143])
+  })
 })
 
 describe("the index", () => {

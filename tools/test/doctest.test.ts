@@ -92,6 +92,7 @@ export const planted = "\`\`\`ts"
         "export const b = Effect.andThen(Effect.sleep(\"1 hour\"), now) // => 3600000",
         "export const a = now // => 0"
       ),
+      markdown("```sh run\ntouch a\nls\n# => a\n```\n"),
       // An emulator stands where AWS would.
       planted(
         "import { BedrockRuntimeClient, CountTokensCommand } from \"@aws-sdk/client-bedrock-runtime\"",
@@ -106,6 +107,8 @@ export const planted = "\`\`\`ts"
         2,
         "it says what it prints, and is marked as one that does not run"
       ],
+      [markdown("```sh run\necho 1 # => 1\nfalse | true\necho 2\n```\n"), 4, "it ends with 1: "],
+      [markdown("```sh run\necho 1 # => 2\n```\n"), 2, "it prints: 1"],
       [planted("console.log(1) // => 1", "console.log(2) // => 3"), 3, "it prints: 2"],
       [planted("console.log(1) // => 1", "// => 2"), 3, "it prints nothing more, and not: 2"],
       [planted("console.log(1) // => 1", "console.log(2)"), 3, "it also prints: 2"],
@@ -131,15 +134,16 @@ export const planted = "\`\`\`ts"
   it("are the fences in TypeScript and no others", () => {
     const text =
       "```sh\nnpm\n```\n\n````ts\nconst fence = `\n```\n`\n````\n\n```json\n{}\n```\n\n```typescript\nlet b\n```\n"
-    const common = { path: "planted.md", indent: 0, program: undefined, typesOnly: false }
+    const common = { path: "planted.md", language: "ts", indent: 0, program: undefined, typesOnly: false } as const
     assert.deepStrictEqual(extract(markdown(text)), [
       { ...common, line: 6, code: ["const fence = `", "```", "`"] },
       { ...common, line: 16, code: ["let b"] }
     ])
-    const marked = "<!-- examples/a.ts -->\n\n```ts\na\n```\n\n```ts types-only\nb\n```\n"
+    const marked = "<!-- examples/a.ts -->\n\n```ts\na\n```\n\n```ts types-only\nb\n```\n\n```sh run\nc\n```\n"
     assert.deepStrictEqual(extract(markdown(marked)), [
       { ...common, line: 4, program: "examples/a.ts", code: ["a"] },
-      { ...common, line: 8, typesOnly: true, code: ["b"] }
+      { ...common, line: 8, typesOnly: true, code: ["b"] },
+      { ...common, line: 12, language: "sh", code: ["c"] }
     ])
   })
 
