@@ -47,10 +47,13 @@ const refundRows = (): Cells =>
 /** Each error of the emulator, as it is on the wire and as `Classification` reads it there. */
 const wireRows = (): Cells =>
   ErrorName.literals.map((name) => {
-    const { headers, status } = WireError.encode({ name })
+    const { body, headers, status } = WireError.encode({ name })
+    const { error, message }: { readonly error?: { readonly message: string }; readonly message?: string } = JSON.parse(
+      body
+    )
     // What has no name on the wire, the SDK calls so.
     const named = headers.includes("x-amzn-errortype") ? name : "UnknownError"
-    const thrown = Object.assign(new Error(WireError.messageOf({ name })), {
+    const thrown = Object.assign(new Error(message ?? error?.message), {
       name: named,
       $metadata: { httpStatusCode: status }
     })
