@@ -205,7 +205,7 @@ describe("TokenEstimator", () => {
       assert.closeTo(tokens, promptTokens, 20)
       const url = `data:text/plain;base64,${data}`
       assert.closeTo(body({ input: [], file: url }).tokens, promptTokens, 20)
-      // Neither is a text that only looks like one, or a data URL of text.
+      // A text that only looks like one is none.
       assert.closeTo(body({ prompt: "data: the plural of datum" }).tokens, 15, 6)
       assert.closeTo(body({ prompt: "abcd".repeat(100) }).tokens, TokenEstimator.text("abcd".repeat(100)) + 8, 1)
     })
@@ -214,6 +214,91 @@ describe("TokenEstimator", () => {
       const tool = { name: "f", description: prompt, input_schema: { type: "object", properties: {} } }
       const without = body({ messages }).tokens
       assert.closeTo(body({ messages, tools: [tool] }).tokens - without, 300 + promptTokens, 40)
+    })
+
+    const at = (field: string, value: unknown) =>
+      body({ messages: [], [field]: value }).tokens - body({ messages: [] }).tokens
+
+    it("links and data URLs count as what they are", () => {
+      const image = png(750, 500, 3000).toString("base64")
+      assert.closeTo(at("anything", `data:image/png;base64,${image}`), 500, 1)
+      assert.closeTo(at("anything", `data:image/png;name=cat.png;base64,${image}`), 500, 1)
+      assert.closeTo(at("anything", `data:audio/mp3;base64,${image}`), 3000 / 500, 1)
+      assert.closeTo(at("anything", `data:video/mp4;base64,${image}`), 3000 / 400, 1)
+      assert.closeTo(at("anything", `data:application/pdf;base64,${image}`), 2500, 1)
+      assert.closeTo(at("anything", `data:;base64,${image}`), 3000 / 4, 1)
+      assert.closeTo(at("image", "https://example.com/cat.png"), 1600, 1)
+      assert.closeTo(at("image", "http://example.com/cat.png"), 1600, 1)
+      assert.closeTo(at("images", [image, Buffer.alloc(9000, "BM").toString("base64")]), 500 + 1600, 1)
+      assert.closeTo(at("mediaSource", { base64String: Buffer.alloc(40_000).toString("base64") }), 100, 1)
+      assert.closeTo(at("mediaSource", { s3Location: { uri: "s3://b/k" } }), 30_000, 1)
+      // In a field that says nothing of itself: an image or a PDF by its first bytes.
+      assert.closeTo(at("anything", image), 500, 1)
+      assert.closeTo(at("anything", Buffer.alloc(3000, "%PDF-1.7 and on").toString("base64")), 2500, 1)
+    })
+
+    it.each([
+      "https://example.com/cat.png",
+      "data:text/plain,Hello there",
+      "data:;base64 is the beginning of one",
+      "see https://example.com, or data:image/png;base64,AAAA",
+      `data:${"a".repeat(101)},;base64,AAAA`,
+      "A".repeat(508),
+      "0123456789abcdef".repeat(64),
+      "GATTACAT".repeat(100),
+      "R0lNNNNN".repeat(100), // "GIM": not quite a GIF
+      `${png(750, 500, 300).toString("base64")} is how it begins, and ends`,
+      `This is how it begins, and ends ${"A".repeat(512)}`
+    ])("what looks only a little like a medium is a text: %s", (text) => {
+      assert.closeTo(at("anything", text), TokenEstimator.text(text), 1)
+    })
+
+    it("a text in base64 or hexadecimal is a text wherever a model reads it as it stands", () => {
+      for (
+        const text of [
+          png(750, 500, 3000).toString("base64"),
+          `data:image/png;base64,${png(750, 500, 3000).toString("base64")}`,
+          Buffer.alloc(3000, "%PDF-1.7 and on").toString("base64"),
+          "0123456789abcdef".repeat(64)
+        ]
+      ) {
+        const tokens = TokenEstimator.text(text)
+        for (const field of ["prompt", "inputText", "message", "system", "input"]) {
+          assert.closeTo(at(field, text), tokens, 1, field)
+        }
+        const content = (content: unknown) =>
+          body({ messages: [{ role: "user", content }] }).tokens - body({ messages: [{ role: "user" }] }).tokens
+        assert.closeTo(content(text), tokens, 1)
+        assert.closeTo(content([{ type: "text", text }]), tokens, 1)
+        const source = { type: "text", media_type: "text/plain", data: text }
+        assert.closeTo(content([{ type: "document", source, title: "a", context: "b" }]), tokens + 1.5, 1)
+        for (const source of [{ text }, { content: text }, { content: [{ text }] }]) {
+          assert.closeTo(content([{ document: { format: "pdf", name: text, source } }]), 2 * tokens, 1)
+        }
+      }
+    })
+
+    it("JSON counts its keys, values and marks", () => {
+      const tokens = (input: unknown) =>
+        TokenEstimator.converse(user({ toolUse: { input } })) - TokenEstimator.converse(user({ toolUse: {} }))
+      assert.strictEqual(tokens("word"), Math.ceil(1 + 0.93))
+      assert.strictEqual(tokens(1), 2)
+      assert.strictEqual(tokens(null), 2)
+      assert.strictEqual(tokens(true), 2)
+      assert.strictEqual(tokens(undefined), 0)
+      assert.strictEqual(tokens([]), 1)
+      assert.strictEqual(tokens([1, 2]), Math.ceil(1 + 2 * (0.5 + 1.75)))
+      assert.strictEqual(tokens({ word: 1 }), Math.ceil(1 + 1.5 + 0.93 + 1.75))
+      assert.strictEqual(tokens(new Uint8Array(40)), 10)
+      // An embedding of a thousand numbers: 7 to 8 tokens each by the tokenizers of today.
+      assert.isAtLeast(TokenEstimator.caution * tokens(Array.from({ length: 1000 }, () => 0.1234567890123)), 8000)
+    })
+
+    it("what a tool or a variable is called does not hide it", () => {
+      const input = { cache_control: prompt, cachePoint: prompt, toolChoice: prompt, type: prompt, id: prompt }
+      assert.isAtLeast(converse({ toolUse: { input } }) - empty, 5 * promptTokens)
+      const promptVariables = { model: { text: prompt }, format: { text: prompt } }
+      assert.isAtLeast(TokenEstimator.converse({ promptVariables }), 2 * promptTokens)
     })
 
     it("what steers the service costs nothing", () => {

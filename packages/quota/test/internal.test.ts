@@ -2,6 +2,7 @@ import * as Lru from "#internal/lru"
 import * as Media from "#internal/media"
 import * as Statistics from "#internal/statistics"
 import * as Text from "#internal/text"
+import { TokenEstimator } from "@caprock/quota"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { seeded } from "./random.ts"
@@ -103,10 +104,11 @@ describe("text", () => {
   it.each([
     ["no text", "", 0],
     ["a word", "word", 0.75 + 3 * 0.06],
-    ["a long word", "internationalisation", 0.75 + 5 * 0.06 + 8 * 0.18 + 6 * 0.3],
+    ["a long word", "internationalisation", 0.75 + 5 * 0.06 + 8 * 0.18 + 6 * 0.36],
     ["a capitalised word", "Word", 0.75 + 0.2 + 2 * 0.06],
     ["an acronym", "HTTP", 0.75 + 3 * 0.4],
     ["a number", "2026", 0.75 + 3 * 0.4],
+    ["a code", "a1b2", 0.75 + 0.75 + 1.2 + 0.75],
     ["single spaces", "a b", 2 * 0.75],
     ["indentation", "    a", 3 * 0.1 + 0.75],
     ["empty lines", "a\n\n\nb", 2 * 0.75 + 0.55 + 2 * 0.25],
@@ -130,6 +132,25 @@ describe("text", () => {
     ["full width", "Ａ", 1]
   ])("%s", (_, text, tokens) => {
     assert.closeTo(Text.tokensOf(text), tokens, 1e-9)
+  })
+
+  // The least and the most of the same four tokenizers, for 2,000 characters drawn with seed 1.
+  it.each([
+    ["hexadecimal", "0123456789abcdef", 1140, 1174],
+    ["base64", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 1360, 1430],
+    ["base32", "abcdefghijklmnopqrstuvwxyz234567", 1208, 1232],
+    ["base36", "0123456789abcdefghijklmnopqrstuvwxyz", 1265, 1293],
+    ["genes", "GATC", 849, 1026],
+    ["genes in small letters", "gatc", 900, 958],
+    ["a protein", "ACDEFGHIKLMNPQRSTVWY", 1098, 1121],
+    ["letters", "abcdefghijklmnopqrstuvwxyz", 1030, 1078],
+    ["digits", "0123456789", 667, 838]
+  ])("an unbroken text without words is not booked for less than it takes: %s", (_, alphabet, low, high) => {
+    const random = seeded(1)
+    const letters = Array.from({ length: 2000 }, () => alphabet.charAt(Math.floor(random.next() * alphabet.length)))
+    const tokens = Text.tokensOf(letters.join(""))
+    assert.isAtLeast(tokens * TokenEstimator.caution, 1.05 * high)
+    assert.isAtMost(tokens, 1.25 * low)
   })
 
   it.effect.prop(
@@ -275,7 +296,7 @@ describe("media", () => {
   it("documents cost their text, their pages or their bytes", () => {
     const of = (text: string) => Media.fromArray(new TextEncoder().encode(text))
     const text = "Grüße aus 東京, und so weiter. ".repeat(1000)
-    for (const format of ["txt", "md", "html", "csv", "text/plain"]) {
+    for (const format of ["txt", "md", "html", "csv", "text/plain", "text/markdown"]) {
       assert.closeTo(Media.tokensOf("document", format, of(text)), Text.tokensOf(text), Text.tokensOf(text) / 100)
     }
     const pdf = `%PDF-1.4\n${"<< /Type /Page >> /Pages /PageLabels\n".repeat(3)}`

@@ -60,24 +60,39 @@ const imageTokens = (bytes: Bytes): number => {
   return Math.min(maximumImage, Math.max(1, size.width * scale * size.height * scale / 750))
 }
 
+/** The first bytes of files. */
+const pngMagic = 0x89504e47
+const gifMagic = 0x47494638
+const riffMagic = 0x52494646
+const webpMagic = 0x57454250
+const pdfMagic = 0x25504446
+const jpegMagic = 0xffd8
+
 const big16 = (bytes: Bytes, index: number) => (bytes.at(index) << 8) | bytes.at(index + 1)
+const big32 = (bytes: Bytes, index: number) => big16(bytes, index) * 0x10000 + big16(bytes, index + 2)
 const little16 = (bytes: Bytes, index: number) => bytes.at(index) | (bytes.at(index + 1) << 8)
 
 /** Width and height in pixels from the header of a PNG, JPEG, GIF or WebP; `undefined` where there is none to be read. */
 export const sizeOf = (bytes: Bytes): { readonly width: number; readonly height: number } | undefined => {
   if (bytes.length < 30) return undefined
-  const magic = big16(bytes, 0)
-  const size = magic === 0x8950
+  const magic = big32(bytes, 0)
+  const size = magic === pngMagic
     ? { width: big16(bytes, 18), height: big16(bytes, 22) }
-    : magic === 0x4749
+    : magic === gifMagic
     ? { width: little16(bytes, 6), height: little16(bytes, 8) }
-    : magic === 0xffd8
+    : big16(bytes, 0) === jpegMagic
     ? jpegSize(bytes)
-    : magic === 0x5249 && big16(bytes, 8) === 0x5745
+    : magic === riffMagic && big32(bytes, 8) === webpMagic
     ? webpSize(bytes)
     : undefined
   return size === undefined || size.width === 0 || size.height === 0 ? undefined : size
 }
+
+const isPdf = (bytes: Bytes): boolean => big32(bytes, 0) === pdfMagic
+
+/** What bytes are by their first ones, where these tell. */
+export const recognise = (bytes: Bytes): Kind | undefined =>
+  isPdf(bytes) ? "document" : sizeOf(bytes) === undefined ? undefined : "image"
 
 const jpegSize = (bytes: Bytes) => {
   // Segment by segment; a thousand is more than any camera writes, and ends what is not a JPEG after all.
@@ -106,15 +121,16 @@ const webpSize = (bytes: Bytes) => {
   }
 }
 
-const textFormats: ReadonlySet<string> = new Set(["txt", "md", "html", "csv", "text/plain", "text/html", "text/csv"])
+const textFormats: ReadonlySet<string> = new Set(["txt", "md", "html", "csv"])
 const perPage = 2500
 const bytesPerPage = 60_000
 
 const documentTokens = (format: string | undefined, bytes: Bytes): number => {
-  const isPdf = format === undefined ? big16(bytes, 0) === 0x2550 : format.endsWith("pdf")
-  if (isPdf) return perPage * Math.max(1, pagesOf(bytes), bytes.length / bytesPerPage)
-  if (format !== undefined && textFormats.has(format)) return textTokens(bytes)
-  return bytes.length / 4
+  if (format === undefined ? isPdf(bytes) : format.endsWith("pdf")) {
+    return perPage * Math.max(1, pagesOf(bytes), bytes.length / bytesPerPage)
+  }
+  const isText = format !== undefined && (textFormats.has(format) || format.startsWith("text/"))
+  return isText ? textTokens(bytes) : bytes.length / 4
 }
 
 /** Characters of UTF-8 as they come, a slice at a time; a character cut in two counts as two. */

@@ -52,16 +52,36 @@ const silent: ReadonlySet<string> = new Set([
 /** Keys of content below which everything is JSON that the model reads. */
 const json: ReadonlySet<string> = new Set(["arguments", "input", "json"])
 
-/** The same at the top of a request, where `input` is content and `parameters` are settings. */
-const topJson: ReadonlySet<string> = new Set(["toolConfig", "tools"])
+/** The same at the top of a request, where `input` is content. */
+const topJson: ReadonlySet<string> = new Set(["promptVariables", "toolConfig", "tools"])
+
+/** Marks in a tool list that are for the service, and how deep they stand at most: anywhere deeper they are a tool's own words. */
+const marks: ReadonlySet<string> = new Set(["cachePoint", "cache_control", "toolChoice"])
+const deepestMark = 3
+
+/** Keys whose strings are read as they stand: what is in base64 there is a text to the model. */
+const texts: ReadonlySet<string> = new Set([
+  "content",
+  "context",
+  "input",
+  "inputText",
+  "message",
+  "name",
+  "prompt",
+  "system",
+  "text",
+  "title"
+])
 
 const kinds: ReadonlyMap<string, Media.Kind> = new Map<string, Media.Kind>([
   ["image", "image"],
   ["image_url", "image"],
+  ["images", "image"],
   ["input_image", "image"],
   ["inputImage", "image"],
   ["document", "document"],
   ["video", "video"],
+  ["mediaSource", "video"],
   ["audio", "audio"],
   ["input_audio", "audio"]
 ])
@@ -69,8 +89,7 @@ const kinds: ReadonlyMap<string, Media.Kind> = new Map<string, Media.Kind>([
 /** Tokens of a Converse request or of the parsed body of an InvokeModel request. */
 export const tokensOf = (request: unknown): number => {
   if (!isObject(request)) return perRequest + contentTokens(request, undefined, undefined, 0)
-  const toolList = "toolConfig" in request ? request["toolConfig"] : request["tools"]
-  return perRequest + (toolList === undefined ? 0 : forTools)
+  return perRequest + ((request["toolConfig"] ?? request["tools"]) === undefined ? 0 : forTools)
     + entriesTokens(request, undefined, undefined, 0)
 }
 
@@ -85,7 +104,7 @@ const contentTokens = (
   if (value instanceof Uint8Array) {
     return kind === undefined ? value.length / 4 : Media.tokensOf(kind, format, Media.fromArray(value))
   }
-  if (typeof value !== "object" || value === null || depth > maximumDepth) return 0
+  if (depth > maximumDepth) return 0
   if (Array.isArray(value)) {
     let tokens = 0
     for (const item of value) tokens += contentTokens(item, kind, format, depth + 1)
@@ -109,9 +128,8 @@ const entriesTokens = (
     const child = value[key]
     if (key === "s3Location") tokens += Media.tokensOf(ownKind ?? "document", undefined, undefined)
     else if ((depth === 0 ? topJson : json).has(key)) tokens += jsonTokens(child, depth + 1)
-    else if (key === "name" || key === "title" || key === "context") {
-      tokens += contentTokens(child, undefined, undefined, depth + 1)
-    } else tokens += contentTokens(child, kinds.get(key) ?? ownKind, ownFormat, depth + 1)
+    else if (typeof child === "string" && (type === "text" || texts.has(key))) tokens += Text.tokensOf(child)
+    else tokens += contentTokens(child, kinds.get(key) ?? ownKind, ownFormat, depth + 1)
   }
   return tokens
 }
@@ -119,46 +137,43 @@ const entriesTokens = (
 const text = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
 
 const stringTokens = (value: string, kind: Media.Kind | undefined, format: string | undefined): number => {
-  if (value.startsWith("data:")) {
-    const comma = value.indexOf(",", 5)
-    const mime = value.slice(5, Math.max(5, value.indexOf(";")))
-    if (comma > 0 && value.slice(5, comma).endsWith(";base64")) {
-      return Media.tokensOf(kind ?? kindOfMime(mime), mime, Media.fromBase64(value.slice(comma + 1)))
-    }
+  const url = /^data:([^;,]{0,100})[^,]{0,200};base64,/.exec(value)
+  if (url !== null) {
+    const mime = url[1] ?? ""
+    return Media.tokensOf(kind ?? kindOfMime(mime), mime, Media.fromBase64(value.slice(url[0].length)))
   }
   if (kind === "image" && /^https?:/.test(value)) return Media.tokensOf("image", undefined, undefined)
-  if (!isBase64(value, kind === undefined ? 512 : 16)) return Text.tokensOf(value)
+  if (!isBase64(value)) return Text.tokensOf(value)
   const bytes = Media.fromBase64(value)
-  return Media.tokensOf(kind ?? (Media.sizeOf(bytes) === undefined ? "document" : "image"), format, bytes)
+  if (kind !== undefined) return Media.tokensOf(kind, format, bytes)
+  // Nothing says that it is a medium: it may as well be a long hexadecimal number or a sequence of genes.
+  const recognised = Media.recognise(bytes)
+  return recognised === undefined ? Text.tokensOf(value) : Media.tokensOf(recognised, undefined, bytes)
 }
 
 const kindOfMime = (mime: string): Media.Kind => {
-  const top = mime.slice(0, mime.indexOf("/"))
+  const top = mime.split("/")[0]
   return top === "image" || top === "video" || top === "audio" ? top : "document"
 }
 
 /** A long unbroken run of the base64 alphabet, judged by its ends. */
-const isBase64 = (value: string, minimum: number): boolean =>
-  value.length >= minimum && value.length % 4 === 0 && /^[A-Za-z0-9+/_-]+={0,2}$/.test(value.slice(-256))
+const isBase64 = (value: string): boolean =>
+  value.length >= 16 && value.length % 4 === 0 && /^[A-Za-z0-9+/_-]+={0,2}$/.test(value.slice(-256))
   && /^[A-Za-z0-9+/_-]+={0,2}$/.test(value.slice(0, 256))
 
 /** JSON as text: a key with its marks costs about three tokens and its letters, a value one more. */
 const jsonTokens = (value: unknown, depth: number): number => {
-  if (typeof value === "string") return 1 + Text.tokensOf(value)
-  if (typeof value === "number" || typeof value === "boolean" || value === null) return 2
   if (value instanceof Uint8Array) return value.length / 4
-  if (typeof value !== "object" || depth > maximumDepth) return 0
+  if (depth > maximumDepth || value === undefined) return 0
   let tokens = 1
   if (Array.isArray(value)) {
     for (const item of value) tokens += 0.5 + jsonTokens(item, depth + 1)
-    return tokens
-  }
-  if (!isObject(value)) return tokens
-  for (const key in value) {
-    // A cache point is a mark between tools; a document's JSON may not be of this world either.
-    if (key === "cachePoint" || key === "cache_control" || key === "toolChoice") continue
-    tokens += 1.5 + Text.tokensOf(key) + jsonTokens(value[key], depth + 1)
-  }
+  } else if (isObject(value)) {
+    for (const key in value) {
+      if (depth <= deepestMark && marks.has(key)) continue
+      tokens += 1.5 + Text.tokensOf(key) + jsonTokens(value[key], depth + 1)
+    }
+  } else tokens += Text.tokensOf(String(value))
   return tokens
 }
 
@@ -179,15 +194,10 @@ const parameters: ReadonlyArray<string> = ["inferenceConfig", "textGenerationCon
 /** The limit on output that a request sets, or `undefined`. */
 export const maxTokensOf = (request: unknown): number | undefined => {
   if (!isObject(request)) return undefined
-  for (const key of limits) {
-    const value = request[key]
-    if (typeof value === "number" && value > 0) return value
-  }
-  for (const key of parameters) {
-    const nested: unknown = request[key]
-    if (nested !== request && isObject(nested)) {
-      const found = maxTokensOf(nested)
-      if (found !== undefined) return found
+  for (const settings of [request, ...parameters.map((key) => request[key])]) {
+    for (const key of limits) {
+      const value = isObject(settings) ? settings[key] : undefined
+      if (typeof value === "number" && value > 0) return value
     }
   }
   return undefined

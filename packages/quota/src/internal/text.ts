@@ -37,12 +37,14 @@ for (const [kind, tokens] of alone) {
 for (const [kind, tokens] of repeated) after[kind * kinds + kind] = tokens
 // A capital and what follows it are one word.
 after[upper * kinds + lower] = 0.2
+// Letters after digits are of a code or a key, whose letters are rarely a word.
+after[digit * kinds + lower] = 1.2
 
 /** Letters in a row after which most words take a second token, and after which a row is no word; what each costs more. */
 const shortWord = 6
 const longWord = 14
 const perLetter = 0.12
-const perStray = 0.24
+const perStray = 0.3
 
 /** Tokens per UTF-16 unit of what is not ASCII. */
 const weightOf = (code: number): number => {
