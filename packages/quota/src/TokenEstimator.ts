@@ -76,7 +76,7 @@ export const converse = (request: ConverseRequest): number =>
   Math.ceil(Request.tokensOf({
     messages: request.messages,
     system: request.system,
-    ...(request.toolConfig === undefined ? {} : { toolConfig: request.toolConfig }),
+    toolConfig: request.toolConfig,
     promptVariables: request.promptVariables
   }))
 
@@ -158,6 +158,10 @@ export interface Ratios {
   variance: number
   /** @internal */
   excess: number
+  /** The upper quantile of actual / fitted, and the level that it was found for since the last answer; NaN: none. @internal */
+  quantile: number
+  /** @internal */
+  quantileLevel: number
 }
 
 /**
@@ -176,7 +180,9 @@ export const empty = (): Ratios => ({
   highest: 1,
   mean: 1,
   variance: 0,
-  excess: 1
+  excess: 1,
+  quantile: 1,
+  quantileLevel: Number.NaN
 })
 
 /**
@@ -192,6 +198,7 @@ export const observe = (ratios: Ratios, answer: { readonly base: number; readonl
   ratios.bases[slot] = answer.base
   ratios.actuals[slot] = answer.actual
   ratios.count++
+  ratios.quantileLevel = Number.NaN
   fit(ratios)
 }
 
@@ -285,8 +292,8 @@ export interface EstimateOptions {
 }
 
 /**
- * The estimate for a request, from its base estimate and what was learned. Constant time for more than one in flight; for one, a sort of
- * at most 256 numbers.
+ * The estimate for a request, from its base estimate and what was learned. Constant time; for the only request in flight, a sort of
+ * at most 256 numbers after each answer.
  *
  * @category estimating
  * @since 0.1.0
@@ -309,9 +316,13 @@ export const estimate = (ratios: Ratios, base: number, options?: EstimateOptions
 }
 
 const largestResidual = (ratios: Ratios, level: number): number => {
-  const residuals = new Float64Array(samplesOf(ratios))
-  for (let index = 0; index < residuals.length; index++) residuals[index] = residualAt(ratios, index)
-  return Statistics.upperQuantile(residuals, level)
+  if (ratios.quantileLevel !== level) {
+    const residuals = new Float64Array(samplesOf(ratios))
+    for (let index = 0; index < residuals.length; index++) residuals[index] = residualAt(ratios, index)
+    ratios.quantile = Statistics.upperQuantile(residuals, level)
+    ratios.quantileLevel = level
+  }
+  return ratios.quantile
 }
 
 /**

@@ -380,6 +380,32 @@ describe("TokenEstimator", () => {
       assert.isBelow(TokenEstimator.estimate(before, 1000, { inFlight: 50 }).upper, 1200)
     })
 
+    it("asks for the level that it is asked for, also of the only request", () => {
+      const random = seeded(12)
+      const ratios = learn(200, () => 1000, (base) => base * random.between(0.5, 1.5))
+      const upper = (level: number) => TokenEstimator.estimate(ratios, 1000, { level }).upper
+      const [high, low] = [upper(0.99), upper(0.6)]
+      assert.isAbove(high, low + 200)
+      assert.deepStrictEqual([upper(0.99), upper(0.6)], [high, low])
+      assert.strictEqual(TokenEstimator.estimate(ratios, 1000).upper, high)
+    })
+
+    it("has one answer, whatever was asked before", () => {
+      const random = seeded(13)
+      const [asked, silent] = [TokenEstimator.empty(), TokenEstimator.empty()]
+      for (let i = 0; i < 300; i++) {
+        const answer = { base: 1000, actual: random.between(500, 1500) }
+        TokenEstimator.observe(asked, answer)
+        TokenEstimator.observe(silent, answer)
+        TokenEstimator.estimate(asked, 1000, { level: i % 2 === 0 ? 0.99 : 0.6 })
+        assert.deepStrictEqual(
+          TokenEstimator.estimate(asked, 1000),
+          TokenEstimator.estimate({ ...silent }, 1000),
+          `answer ${i}`
+        )
+      }
+    })
+
     it("ignores answers that say nothing", () => {
       const ratios = TokenEstimator.empty()
       for (const [base, actual] of [[0, 5], [5, 0], [Number.NaN, 5], [5, Number.NaN], [-1, 5], [5, -1]] as const) {
