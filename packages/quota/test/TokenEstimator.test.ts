@@ -110,10 +110,20 @@ describe("TokenEstimator", () => {
       assert.closeTo(gave, tokens, tokens * 0.5 + 5)
     })
 
+    it("counts what lies deep", () => {
+      const deep = (levels: number, value: unknown): unknown => levels === 0 ? value : deep(levels - 1, { of: [value] })
+      assert.isAtLeast(converse(deep(25, { text: prompt })) - empty, promptTokens)
+      assert.isAtLeast(converse({ toolUse: { input: deep(25, prompt) } }) - empty, promptTokens)
+    })
+
     it("ends at what ends nowhere", () => {
       const circle: Record<string, unknown> = { text: "a" }
       circle["content"] = circle
       assert.isBelow(converse(circle), 200)
+      const list: Array<unknown> = ["a"]
+      list.push(list)
+      assert.isBelow(converse(list), 200)
+      assert.isBelow(converse({ toolUse: { input: list } }), 400)
       const json: Record<string, unknown> = {}
       json["self"] = json
       assert.isBelow(converse({ toolUse: { input: json } }), 400)
@@ -157,6 +167,7 @@ describe("TokenEstimator", () => {
     it("knows no limit where there is none", () => {
       assert.isUndefined(body({ messages }).maxTokens)
       assert.isUndefined(body({ max_tokens: "many", messages }).maxTokens)
+      assert.isUndefined(body({ max_tokens: "500", messages }).maxTokens)
       assert.isUndefined(body({ max_tokens: 0 }).maxTokens)
       assert.isUndefined(body([]).maxTokens)
       assert.isUndefined(body({ parameters: { parameters: {} } }).maxTokens)
@@ -247,8 +258,10 @@ describe("TokenEstimator", () => {
       "0123456789abcdef".repeat(64),
       "GATTACAT".repeat(100),
       "R0lNNNNN".repeat(100), // "GIM": not quite a GIF
-      `${png(750, 500, 300).toString("base64")} is how it begins, and ends`,
-      `This is how it begins, and ends ${"A".repeat(512)}`
+      `${png(750, 500, 300).toString("base64")} is how it begins`,
+      `${png(750, 500, 300).toString("base64")}\nis in the middle of it\n${"A".repeat(512)}`,
+      `${"A".repeat(512)} is how it begins`,
+      `And this is how it ends: ${"A".repeat(512)}`
     ])("what looks only a little like a medium is a text: %s", (text) => {
       assert.closeTo(at("anything", text), TokenEstimator.text(text), 1)
     })
@@ -294,24 +307,57 @@ describe("TokenEstimator", () => {
       assert.isAtLeast(TokenEstimator.caution * tokens(Array.from({ length: 1000 }, () => 0.1234567890123)), 8000)
     })
 
+    it("words among media are texts", () => {
+      const url = `data:image/png;base64,${png(750, 500, 3000).toString("base64")}`
+      assert.closeTo(at("image_url", { url, detail: "auto" }), 500 + TokenEstimator.text("auto"), 1)
+      assert.closeTo(
+        at("image", { note: "see https://example.com" }),
+        TokenEstimator.text("see https://example.com"),
+        1
+      )
+      // A format that is none is nobody's reason to fail.
+      assert.closeTo(at("document", { format: 5, bytes: Buffer.alloc(300).toString("base64") }), 75, 1)
+    })
+
     it("what a tool or a variable is called does not hide it", () => {
       const input = { cache_control: prompt, cachePoint: prompt, toolChoice: prompt, type: prompt, id: prompt }
       assert.isAtLeast(converse({ toolUse: { input } }) - empty, 5 * promptTokens)
       const promptVariables = { model: { text: prompt }, format: { text: prompt } }
       assert.isAtLeast(TokenEstimator.converse({ promptVariables }), 2 * promptTokens)
+      const json = { properties: { toolChoice: { description: prompt } } }
+      assert.isAtLeast(
+        TokenEstimator.converse({ toolConfig: { tools: [{ toolSpec: { inputSchema: { json } } }] } }),
+        promptTokens
+      )
+      assert.isAtLeast(body({ tools: [{ input_schema: json }] }).tokens, promptTokens)
     })
 
     it("what steers the service costs nothing", () => {
       const bare = body({ messages }).tokens
-      const steering = {
-        anthropic_beta: ["context-1m-2025-08-07"],
-        anthropic_version: "bedrock-2023-05-31",
-        stop_sequences: ["STOP".repeat(50)],
-        metadata: { user_id: "x".repeat(100) },
-        temperature: 0.3,
-        tool_choice: { type: "auto" }
-      }
-      assert.strictEqual(body({ messages, ...steering }).tokens, bare)
+      const long = "x".repeat(100)
+      for (
+        const steering of [
+          { anthropic_version: "bedrock-2023-05-31", anthropic_beta: ["context-1m-2025-08-07"], temperature: 0.3 },
+          { stop_sequences: [long], metadata: { user_id: long }, tool_choice: { type: "tool", name: long } },
+          { schemaVersion: "messages-v1", inferenceConfig: { maxTokens: 5, stopSequences: [long] } },
+          { textGenerationConfig: { stopSequences: [long] }, taskType: "TEXT_IMAGE" },
+          { model: "openai.gpt-oss-20b-1:0", stop: [long], id: long, parameters: { stop: long } },
+          { inference_config: { stop: long }, stopSequences: [long], thinking_config: { mode: long } },
+          { toolChoice: { any: {} }, status: "success", cachePoint: { type: "default", ttl: "1h" } }
+        ]
+      ) assert.strictEqual(body({ messages, ...steering }).tokens, bare, JSON.stringify(steering))
+      const content = (...blocks: ReadonlyArray<unknown>) =>
+        body({ messages: [{ role: "user", content: blocks }] }).tokens
+      const once = content({ type: "text", text: prompt })
+      for (
+        const steering of [
+          { cache_control: { type: "ephemeral", ttl: "1h" } },
+          { toolUseId: long, status: "success" },
+          { tool_use_id: long },
+          { tool_call_id: long },
+          { id: long, signature: long }
+        ]
+      ) assert.strictEqual(content({ type: "text", text: prompt, ...steering }), once, JSON.stringify(steering))
     })
 
     it.effect.prop("any JSON has an estimate", [Schema.Json], ([json]) =>

@@ -44,8 +44,8 @@ export const fromBase64 = (text: string): Bytes => ({
 const maximumImage = 1600
 const unknownSize = 30_000
 
-/** Estimated tokens of a piece of media; `undefined` bytes are those that are not here. */
-export const tokensOf = (kind: Kind, format: string | undefined, bytes: Bytes | undefined): number => {
+/** Estimated tokens of a piece of media, of an unknown kind as of a document; `undefined` bytes are those that are not here. */
+export const tokensOf = (kind: Kind | undefined, format: string | undefined, bytes: Bytes | undefined): number => {
   if (kind === "image") return bytes === undefined ? maximumImage : imageTokens(bytes)
   if (bytes === undefined) return unknownSize
   if (kind === "video") return bytes.length / 400
