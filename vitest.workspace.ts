@@ -1,4 +1,11 @@
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+
+// What property runs draw from, in this process and its workers; `tools/properties.ts` says how to draw the same again.
+if (process.env["PROPERTY_SEED"] === undefined) {
+  process.env["PROPERTY_SEED"] = String(Math.floor(Math.random() * 2 ** 32))
+  console.log(`PROPERTY_SEED=${process.env["PROPERTY_SEED"]}`)
+}
 
 // One project per room, so that a run can be narrowed with `--project rate-limiter`.
 const project = (name: string, root: string) => ({
@@ -6,6 +13,7 @@ const project = (name: string, root: string) => ({
     name,
     root,
     include: ["test/**/*.test.ts"],
+    setupFiles: [fileURLToPath(new URL("tools/properties.ts", import.meta.url))],
     testTimeout: 60_000,
     hookTimeout: 60_000
   }
