@@ -129,7 +129,14 @@ describe("text", () => {
     ["Han", "会", 1.05],
     ["Hangul", "한", 1],
     ["emoji", "🎉", 2.5],
-    ["full width", "Ａ", 1]
+    ["full width", "Ａ", 1],
+    // The first and the last of what is written with each.
+    ["accents", "ÀÿĀɏ", 2 * 0.5 + 2 * 0.85],
+    ["all of Greek and Cyrillic", "ͰϿЀԯ", 2 * 0.75 + 2 * 0.42],
+    ["all of Armenian, Hebrew and Arabic", "Աװݿ", 2 * 0.9 + 0.65],
+    ["all of Hangul", "가힣", 2],
+    ["all of Han", "㐀鿿", 2 * 1.05],
+    ["not in any block of its own", "ﬀ", 1]
   ])("%s", (_, text, tokens) => {
     assert.closeTo(Text.tokensOf(text), tokens, 1e-9)
   })
@@ -242,7 +249,7 @@ describe("media", () => {
     assert.deepStrictEqual(Media.sizeOf(jpeg), { width: 9, height: 7 })
   })
 
-  it.each([0xc4, 0xc8, 0xcc])("JPEG marker %i is no frame", (marker) => {
+  it.each([0x01, 0xbf, 0xc4, 0xc8, 0xcc, 0xd9, 0xe0])("JPEG marker %i is no frame", (marker) => {
     assert.isUndefined(Media.sizeOf(padded([0xff, 0xd8, 0xff, marker, 0, 60, 8, 0, 7, 0, 9])))
   })
 
@@ -276,10 +283,22 @@ describe("media", () => {
     assert.isUndefined(Media.sizeOf(png(10, 0)))
     assert.isUndefined(Media.sizeOf(padded([0xff, 0xd8, 1, 2])))
     assert.isUndefined(Media.sizeOf(padded([0x52, 0x49, 0x46, 0x46, 0, 0, 0, 0, 1, 2])))
-    // Segments of no length lead nowhere: a thousand of them are enough.
+    // A sound begins as WebP does: RIFF, but then WAVE.
+    assert.isUndefined(Media.sizeOf(padded([...Buffer.from("RIFF0000WAVEfmt 0000"), 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9])))
+    // Segments of no length lead nowhere.
     const circular = Uint8Array.from({ length: 100_000 }, (_, i) => i % 4 === 0 ? 0xff : i % 4 === 1 ? 0xd8 : 0)
     circular[3] = 0
     assert.isUndefined(Media.sizeOf(Media.fromArray(circular)))
+  })
+
+  it("a header alone is enough, and less is none, in base64 too", () => {
+    const header = Buffer.alloc(30)
+    Buffer.from("89504e470d0a1a0a0000000d49484452000000090000000700", "hex").copy(header)
+    const inBase64 = (bytes: Buffer) => Media.fromBase64(bytes.toString("base64"))
+    assert.deepStrictEqual(Media.sizeOf(Media.fromArray(header)), { width: 9, height: 7 })
+    assert.deepStrictEqual(Media.sizeOf(inBase64(header)), { width: 9, height: 7 })
+    assert.isUndefined(Media.sizeOf(inBase64(header.subarray(0, 18))))
+    assert.isUndefined(Media.sizeOf(inBase64(header.subarray(0, 21))))
   })
 
   it("an image costs its pixels, scaled and capped", () => {
@@ -297,7 +316,9 @@ describe("media", () => {
     const of = (text: string) => Media.fromArray(new TextEncoder().encode(text))
     const text = "Grüße aus 東京, und so weiter. ".repeat(1000)
     for (const format of ["txt", "md", "html", "csv", "text/plain", "text/markdown"]) {
-      assert.closeTo(Media.tokensOf("document", format, of(text)), Text.tokensOf(text), Text.tokensOf(text) / 100)
+      assert.closeTo(Media.tokensOf("document", format, of(text)), Text.tokensOf(text), 1e-6)
+      const inBase64 = Media.fromBase64(Buffer.from(text).toString("base64"))
+      assert.closeTo(Media.tokensOf("document", format, inBase64), Text.tokensOf(text), 2)
     }
     const pdf = `%PDF-1.4\n${"<< /Type /Page >> /Pages /PageLabels\n".repeat(3)}`
     assert.strictEqual(Media.tokensOf("document", "pdf", of(pdf)), 3 * 2500)

@@ -63,7 +63,6 @@ const imageTokens = (bytes: Bytes): number => {
 /** The first bytes of files. */
 const pngMagic = 0x89504e47
 const gifMagic = 0x47494638
-const riffMagic = 0x52494646
 const webpMagic = 0x57454250
 const pdfMagic = 0x25504446
 const jpegMagic = 0xffd8
@@ -82,7 +81,7 @@ export const sizeOf = (bytes: Bytes): { readonly width: number; readonly height:
     ? { width: little16(bytes, 6), height: little16(bytes, 8) }
     : big16(bytes, 0) === jpegMagic
     ? jpegSize(bytes)
-    : magic === riffMagic && big32(bytes, 8) === webpMagic
+    : big32(bytes, 8) === webpMagic
     ? webpSize(bytes)
     : undefined
   return size === undefined || size.width === 0 || size.height === 0 ? undefined : size
@@ -90,15 +89,16 @@ export const sizeOf = (bytes: Bytes): { readonly width: number; readonly height:
 
 const isPdf = (bytes: Bytes): boolean => big32(bytes, 0) === pdfMagic
 
-/** What bytes are by their first ones, where these tell. */
-export const recognise = (bytes: Bytes): Kind | undefined =>
-  isPdf(bytes) ? "document" : sizeOf(bytes) === undefined ? undefined : "image"
+/** Estimated tokens of what is an image or a PDF by its first bytes; `undefined` for all else. */
+export const recognisedTokens = (bytes: Bytes): number | undefined => {
+  if (isPdf(bytes)) return documentTokens(undefined, bytes)
+  return sizeOf(bytes) === undefined ? undefined : imageTokens(bytes)
+}
 
 const jpegSize = (bytes: Bytes) => {
-  // Segment by segment; a thousand is more than any camera writes, and ends what is not a JPEG after all.
+  // Segment by segment: each begins with 0xff, which is nowhere behind the end.
   let index = 2
-  for (let segment = 0; segment < 1000 && index + 9 < bytes.length; segment++) {
-    if (bytes.at(index) !== 0xff) return undefined
+  while (bytes.at(index) === 0xff) {
     const marker = bytes.at(index + 1)
     const isFrame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc
     if (isFrame) return { width: big16(bytes, index + 7), height: big16(bytes, index + 5) }
@@ -133,32 +133,16 @@ const documentTokens = (format: string | undefined, bytes: Bytes): number => {
   return isText ? textTokens(bytes) : bytes.length / 4
 }
 
-/** Characters of UTF-8 as they come, a slice at a time; a character cut in two counts as two. */
-const textTokens = (bytes: Bytes): number => {
-  let tokens = 0
-  const slice = new Uint8Array(8192)
-  const decoder = new TextDecoder()
-  for (let start = 0; start < bytes.length; start += slice.length) {
-    const length = Math.min(slice.length, bytes.length - start)
-    for (let index = 0; index < length; index++) slice[index] = bytes.at(start + index)
-    tokens += Text.tokensOf(decoder.decode(slice.subarray(0, length), { stream: true }))
-  }
-  return tokens
-}
+const copyOf = (bytes: Bytes, length: number): Uint8Array => new Uint8Array(length).map((_, index) => bytes.at(index))
 
-/** How much of a PDF is searched for page markers, evenly from its beginning: 1 MB takes a few milliseconds. */
+const textTokens = (bytes: Bytes): number => Text.tokensOf(new TextDecoder().decode(copyOf(bytes, bytes.length)))
+
+/** How much of a PDF is searched for page markers, from its beginning: 1 MB takes a few milliseconds. */
 const searched = 1_000_000
 
-/** Counts `/Type /Page` (and not `/Pages`); newer PDFs compress these away, so that none are found. */
+/** Counts `/Type /Page` (and neither `/Pages` nor `/PageLabels`); newer PDFs compress these away, so that none are found. */
 const pagesOf = (bytes: Bytes): number => {
-  const limit = Math.min(bytes.length, searched)
-  let pages = 0
-  for (let index = 0; index + 6 < limit; index++) {
-    // "/Page" followed by anything but a letter, so neither /Pages nor /PageLabels.
-    if (bytes.at(index) !== 0x2f || bytes.at(index + 1) !== 0x50 || bytes.at(index + 2) !== 0x61) continue
-    if (bytes.at(index + 3) !== 0x67 || bytes.at(index + 4) !== 0x65) continue
-    const next = bytes.at(index + 5) | 0x20
-    if (next < 97 || next > 122) pages++
-  }
+  const beginning = new TextDecoder("latin1").decode(copyOf(bytes, Math.min(bytes.length, searched)))
+  const pages = beginning.split(/\/Page(?![A-Za-z])/).length - 1
   return pages * Math.max(1, bytes.length / searched)
 }

@@ -147,8 +147,7 @@ const stringTokens = (value: string, kind: Media.Kind | undefined, format: strin
   const bytes = Media.fromBase64(value)
   if (kind !== undefined) return Media.tokensOf(kind, format, bytes)
   // Nothing says that it is a medium: it may as well be a long hexadecimal number or a sequence of genes.
-  const recognised = Media.recognise(bytes)
-  return recognised === undefined ? Text.tokensOf(value) : Media.tokensOf(recognised, undefined, bytes)
+  return Media.recognisedTokens(bytes) ?? Text.tokensOf(value)
 }
 
 /**

@@ -46,24 +46,31 @@ const longWord = 14
 const perLetter = 0.12
 const perStray = 0.3
 
-/** Tokens per UTF-16 unit of what is not ASCII. */
-const weightOf = (code: number): number => {
-  if (code < 0x100) return 0.5 // accented Latin: breaks a word in two
-  if (code < 0x250) return 0.85 // the rarer accents
-  if (code < 0x370) return 0.7 // phonetic signs, combining accents
-  if (code < 0x400) return 0.75 // Greek
-  if (code < 0x530) return 0.42 // Cyrillic
-  if (code < 0x590) return 0.9 // Armenian
-  if (code < 0x600) return 0.9 // Hebrew
-  if (code < 0x780) return 0.65 // Arabic
-  if (code < 0x1200) return 1 // Indic scripts, Thai, Georgian, Hangul Jamo
-  if (code < 0x2000) return 1.2 // Ethiopic, Khmer and the like
-  if (code < 0x2e80) return 1 // typographic marks and symbols
-  if (code < 0x3100) return 0.85 // Kana, CJK marks
-  if (code < 0xac00) return 1.05 // Han
-  if (code < 0xd800) return 1 // Hangul
-  if (code < 0xe000) return 1.25 // half of a pair: emoji, rare Han
-  return 1
+/** Tokens per UTF-16 unit of what is not ASCII, by blocks that end before the first number. */
+const blocks = [
+  [0x100, 0.5], // accented Latin: breaks a word in two
+  [0x250, 0.85], // the rarer accents
+  [0x370, 0.7], // phonetic signs, combining accents
+  [0x400, 0.75], // Greek
+  [0x530, 0.42], // Cyrillic
+  [0x600, 0.9], // Armenian, Hebrew
+  [0x780, 0.65], // Arabic
+  [0x1200, 1], // Indic scripts, Thai, Georgian, Hangul Jamo
+  [0x2000, 1.2], // Ethiopic, Khmer and the like
+  [0x2e80, 1], // typographic marks and symbols
+  [0x3100, 0.85], // Kana, CJK marks
+  [0xac00, 1.05], // Han
+  [0xd800, 1], // Hangul
+  [0xe000, 1.25], // half of a pair: emoji, rare Han
+  [0x10000, 1]
+] as const
+
+/** The same by the unit, less its last four bits. */
+const weights = new Float64Array(0x1000)
+let filled = 0
+for (const [end, tokens] of blocks) {
+  weights.fill(tokens, filled, end >> 4)
+  filled = end >> 4
 }
 
 /**
@@ -75,12 +82,12 @@ export const tokensOf = (text: string): number => {
   let run = 0
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index)
-    if (code >= 128) {
-      tokens += weightOf(code)
+    const kind = kindOf[code]
+    if (kind === undefined) {
+      tokens += weights[code >> 4] ?? 1
       previous = other
       continue
     }
-    const kind = kindOf[code] ?? mark
     tokens += after[previous * kinds + kind] ?? 0
     if (kind !== lower || previous !== lower) run = 1
     else if (++run > shortWord) tokens += run > longWord ? perStray : perLetter
