@@ -7,7 +7,7 @@ import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import type { Start } from "./emulatorProcess.ts"
 
-export interface Seen {
+interface Seen {
   readonly stats: Stats.Stats
   readonly log: ReadonlyArray<Stats.RequestRecord>
 }

@@ -26,7 +26,7 @@ export interface Workload {
 }
 
 /** mulberry32: one word of state, good enough to draw sizes. */
-export const generator = (seed: number): () => number => {
+const generator = (seed: number): () => number => {
   let state = seed | 0
   return () => {
     state = (state + 0x6d2b79f5) | 0

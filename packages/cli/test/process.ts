@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-export const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
+const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 
 /** What the program sees of the environment: nothing of the machine's own AWS settings. */
 export const environment = {

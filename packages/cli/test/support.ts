@@ -9,7 +9,7 @@ import { type Signal, Signals } from "@caprock/cli/Signals"
 import { BedrockError } from "@caprock/errors/BedrockError"
 import type * as Reason from "@caprock/errors/Reason"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Deferred, Effect, FileSystem, Layer, Path, Stdio, Stream } from "effect"
+import { Deferred, Effect, FileSystem, Layer, Path, Stream } from "effect"
 
 export const model = "us.anthropic.claude-sonnet-4-6"
 
@@ -23,7 +23,7 @@ export interface Asked {
   readonly events: (event: CallEvent) => void
 }
 
-export const answer = (text: string): Answer => ({
+const answer = (text: string): Answer => ({
   content: [{ text }],
   stopReason: "end_turn",
   usage: { inputTokens: 5, outputTokens: 7 }
@@ -70,7 +70,7 @@ export const stub = (
 export const echo = (asked: Asked) => Effect.succeed(answer(`re: ${asked.text}`))
 
 /** What a test sees of the screen. */
-export const recordScreen = (written: Array<string>, live = false) =>
+const recordScreen = (written: Array<string>, live = false) =>
   Layer.effect(
     Screen.Screen,
     Screen.make({
@@ -154,5 +154,3 @@ export const outputPath = Effect.gen(function*() {
 })
 
 export const platform = Effect.provide(NodeServices.layer)
-
-export const stdinOf = (text: string) => Stdio.layerTest({ stdin: Stream.make(encoder.encode(text)) })

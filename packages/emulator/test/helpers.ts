@@ -2,8 +2,7 @@ import {
   BedrockRuntimeClient,
   type BedrockRuntimeClientConfig,
   ConverseCommand,
-  ConverseStreamCommand,
-  type ConverseStreamOutput
+  ConverseStreamCommand
 } from "@aws-sdk/client-bedrock-runtime"
 import type * as Emulator from "@caprock/emulator/Emulator"
 import { NodeHttpHandler } from "@smithy/node-http-handler"
@@ -53,11 +52,11 @@ export const converse = (client: BedrockRuntimeClient, text: string, maxTokens?:
   })
 
 /** What the SDK threw, as a typed failure. */
-export class Failed extends Data.TaggedError("Failed")<{ readonly error: SdkError }> {}
+class Failed extends Data.TaggedError("Failed")<{ readonly error: SdkError }> {}
 
 const failed = (error: unknown): Failed => new Failed({ error: error as SdkError })
 
-export interface SdkError extends Error {
+interface SdkError extends Error {
   readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string; readonly attempts?: number }
   readonly $response?: { readonly headers: Record<string, string> }
 }
@@ -75,11 +74,6 @@ export const converseStream = (client: BedrockRuntimeClient, text: string, maxTo
       ),
     catch: failed
   })
-
-export interface Collected {
-  readonly events: ReadonlyArray<ConverseStreamOutput>
-  readonly error: SdkError | undefined
-}
 
 /** Reads a stream to its end, or to its error. */
 export const collect = <A>(stream: AsyncIterable<A> | undefined) =>

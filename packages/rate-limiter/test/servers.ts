@@ -2,7 +2,7 @@
  * The servers that the limiter has to satisfy without knowing which of them it is: one meter each, as naive as can be.
  * A charge is taken on arrival and may be lowered later; what it grows by is a charge of its own, never refused.
  */
-export interface Arrived {
+interface Arrived {
   amount: number
   readonly at: number
 }

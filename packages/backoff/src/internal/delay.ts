@@ -31,7 +31,7 @@ export type Decision =
 const hintSpread = 0.1
 
 /** The bounds of the wait after so many failures, before the hint: what the jitter chooses between. */
-export const bounds = (policy: Policy, failures: number, previous: number): readonly [low: number, high: number] => {
+const bounds = (policy: Policy, failures: number, previous: number): readonly [low: number, high: number] => {
   const grown = policy.jitter === "decorrelated"
     ? Math.max(policy.base, previous * policy.factor)
     : policy.base * policy.factor ** (failures - 1)

@@ -25,7 +25,7 @@ export interface Call {
 }
 
 /** What a call has cost so far. */
-export interface Tally {
+interface Tally {
   attempts: number
   sent: number
   waitedMillis: number

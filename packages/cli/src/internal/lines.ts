@@ -25,7 +25,7 @@ export interface Splitter {
   readonly end: () => ReadonlyArray<RawLine>
 }
 
-export const makeSplitter = (options: { readonly maxBytes: number }): Splitter => {
+const makeSplitter = (options: { readonly maxBytes: number }): Splitter => {
   let number = 0
   let position = 0
   let length = 0

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { BedrockError } from "@caprock/errors/BedrockError"
+import type { AccessError } from "@caprock/errors/Reason"
 
 /**
  * - `now`: no line can be answered before somebody does something.
@@ -22,6 +23,16 @@ export type Severity = "now" | "repeated" | undefined
  */
 export const inARow = 5
 
+const access: Record<AccessError["kind"], Severity> = {
+  "no-credentials": "now",
+  "expired-credentials": "now",
+  "invalid-credentials": "now",
+  "clock-skew": "now",
+  denied: "repeated",
+  "agreement-pending": "repeated",
+  "clock-skew-corrected": "repeated"
+}
+
 /**
  * @category arithmetic
  * @since 0.1.0
@@ -30,18 +41,7 @@ export const severityOf = (error: BedrockError): Severity => {
   const { reason } = error
   switch (reason._tag) {
     case "AccessError":
-      switch (reason.kind) {
-        case "no-credentials":
-        case "expired-credentials":
-        case "invalid-credentials":
-        case "clock-skew":
-          return "now"
-        case "denied":
-        case "agreement-pending":
-        case "clock-skew-corrected":
-          return "repeated"
-      }
-    // oxlint-disable-next-line no-fallthrough -- the inner switch is exhaustive
+      return access[reason.kind]
     case "ThrottlingError":
       return reason.limit === "tokens-per-day" ? "now" : undefined
     case "NotFoundError":

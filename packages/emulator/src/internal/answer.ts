@@ -1,6 +1,6 @@
 /** One answer, before it takes the shape of an operation. */
 
-export interface AnswerUsage {
+interface AnswerUsage {
   readonly inputTokens: number
   readonly outputTokens: number
   readonly cacheReadTokens: number

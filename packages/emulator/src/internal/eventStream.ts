@@ -4,7 +4,7 @@
  */
 import * as Zlib from "node:zlib"
 
-export type Headers = ReadonlyArray<readonly [name: string, value: string]>
+type Headers = ReadonlyArray<readonly [name: string, value: string]>
 
 /** Type 7: a UTF-8 string with a 16-bit length. */
 const stringHeader = 7

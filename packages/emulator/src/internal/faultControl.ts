@@ -12,7 +12,7 @@ export interface Script {
   remaining: number
 }
 
-export interface Outage {
+interface Outage {
   readonly fault: Fault.Fault
   readonly model: string | undefined
   readonly from: number

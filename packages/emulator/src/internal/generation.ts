@@ -24,7 +24,7 @@ export interface Shape {
 }
 
 /** What the runtime keeps the books with. */
-export interface Books {
+interface Books {
   readonly now: () => number
   readonly clock: Clock.Clock
   /** Whether growth is charged while generating. */

@@ -1,6 +1,6 @@
 /** The emulator's own reading of model ids: what a request is metered under. */
 
-export type Path = "on-demand" | "cross-region" | "global" | "provisioned"
+type Path = "on-demand" | "cross-region" | "global" | "provisioned"
 
 export interface ModelRef {
   /** What the request named. */

@@ -34,13 +34,13 @@ export interface Pool {
   readonly usage: (now: number) => Readonly<Record<Limit, Usage | undefined>>
 }
 
-export interface Usage {
+interface Usage {
   readonly used: number
   readonly limit: number
 }
 
 /** The day is as long relative to the window as a day is to a minute. */
-export const windowsPerDay = 1440
+const windowsPerDay = 1440
 
 export const make = (options: {
   readonly key: string

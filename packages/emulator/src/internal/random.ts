@@ -1,5 +1,5 @@
 /** Randomness that depends on what is asked, not on when it arrives. */
-import * as Crypto from "node:crypto"
+import { hash } from "node:crypto"
 
 /** A source of numbers in [0, 1). */
 export type Random = () => number
@@ -15,10 +15,10 @@ const toSeed = (digest: Buffer): Seed => [
 ]
 
 /** A seed from any text. */
-export const seedOf = (text: string): Seed => toSeed(Crypto.hash("sha1", text, "buffer"))
+export const seedOf = (text: string): Seed => toSeed(hash("sha1", text, "buffer"))
 
 /** The digest of a request's body: its identity, whoever sends it and when. */
-export const digestOf = (body: Uint8Array): Buffer => Crypto.hash("sha1", body, "buffer")
+export const digestOf = (body: Uint8Array): Buffer => hash("sha1", body, "buffer")
 
 /** sfc32: small, fast, and good enough for lengths and delays. */
 export const fromSeed = (seed: Seed): Random => {

@@ -24,13 +24,13 @@ const counters = (): Counters => ({
 const remembered = 100_000
 
 /** Counts occurrences of keys in bounded memory. */
-export interface Occurrences {
+interface Occurrences {
   /** How often it came before. */
   readonly add: (key: string) => number
   readonly stats: () => Stats.PerCall
 }
 
-export const occurrences = (): Occurrences => {
+const occurrences = (): Occurrences => {
   const counts = new Map<string, number>()
   let total = 0
   let distinct = 0

@@ -64,9 +64,9 @@ export const throttled = {
   day: "Too many tokens per day, please wait before trying again."
 } as const
 
-export const statusOf = (name: ErrorName): number => table[name][0]
+const statusOf = (name: ErrorName): number => table[name][0]
 
-export const messageOf = (error: WireError): string => error.message ?? table[error.name][1]
+const messageOf = (error: WireError): string => error.message ?? table[error.name][1]
 
 /** Header names and values besides date and length, and the body. */
 export const encode = (

@@ -1,0 +1,20 @@
+import type { KnipConfig } from "knip"
+
+// A package's entry points are those of its `exports`; knip reads them, and the tests, by itself.
+const config: KnipConfig = {
+  workspaces: {
+    ".": {
+      entry: ["tools/*.ts!", "tools/test/*.test.ts"],
+      project: ["*.ts!", "tools/**/*.ts!"],
+      // Named in dprint.json as paths.
+      ignoreDependencies: ["@dprint/json", "@dprint/markdown", "@dprint/typescript"]
+    },
+    bench: { entry: ["*.ts!"], project: ["**/*.ts!"] },
+    examples: { entry: ["*.ts!", "test/*.test.ts"], project: ["*.ts!", "test/**/*.ts"] },
+    "packages/*": { entry: ["test/**/*.test.ts"], project: ["src/**/*.ts!", "test/**/*.ts"] }
+  },
+  // A name that @effect/tsgo reads from the plugins of a tsconfig. There is no such package to install.
+  ignoreDependencies: ["@effect/language-service"]
+}
+
+export default config
