@@ -1,23 +1,75 @@
-// `pnpm check`: every gate that needs no test run, in the order in which they are quickest to mend.
-import { spawnSync } from "node:child_process"
+// `pnpm check`: every gate that needs no test run. They run side by side, and are told in the order in which they are
+// quickest to mend. With names of gates (`pnpm check lint types`), only those.
+import { join } from "node:path"
+import { all, found, type Gate, tool } from "./gates/gate.ts"
+import * as House from "./gates/house.ts"
 
-const gates: ReadonlyArray<readonly [name: string, command: string, args: ReadonlyArray<string>]> = [
-  ["format", "dprint", ["check"]],
-  ["lint and import directions", "oxlint", ["--deny-warnings"]],
-  ["types and Effect diagnostics", "tsc", ["-b"]]
+/** All of them. */
+export const gates: ReadonlyArray<Gate> = [
+  {
+    name: "format",
+    holds: "one format: `pnpm format` writes it",
+    run: (root) => tool(root, "dprint", ["check"])
+  },
+  {
+    name: "lint",
+    holds: "imports, cycles, unstable modules, SDK clients, ambient time and chance, any",
+    run: (root) => tool(root, "oxlint", ["--deny-warnings"])
+  },
+  {
+    name: "house",
+    holds: "the import table, manifests, exceptions",
+    run: (root) => Promise.resolve(House.check(root))
+  },
+  {
+    name: "unused",
+    holds: "code, files and dependencies are used and declared",
+    run: (root) =>
+      all([
+        tool(root, "knip", ["--no-progress"]),
+        // What only tests use, and what sources need though it is declared for tests.
+        tool(root, "knip", ["--no-progress", "--strict", "--no-tag-hints", "--workspace", "@caprock/*"])
+      ])
+  },
+  {
+    name: "types",
+    holds: "types and Effect diagnostics",
+    run: (root) => tool(root, "tsc", ["-b"])
+  }
 ]
 
-const failed: Array<string> = []
-for (const [name, command, args] of gates) {
+/** Runs gates on a checkout, tells of each as soon as those before it are told, and gives the names of the failed. */
+export const check = async (
+  root: string,
+  gates: ReadonlyArray<Gate>,
+  tell: (line: string) => void
+): Promise<ReadonlyArray<string>> => {
   const started = performance.now()
-  const { status } = spawnSync(command, args, { stdio: "inherit" })
-  const seconds = ((performance.now() - started) / 1000).toFixed(1)
-  console.log(`${status === 0 ? "ok  " : "FAIL"} ${name} (${seconds} s)`)
-  if (status !== 0) failed.push(name)
+  const runs = gates.map(async ({ holds, name, run }) => {
+    const verdict = await run(root).catch((error: unknown) => found([String(error)]))
+    return { holds, name, ...verdict, seconds: ((performance.now() - started) / 1000).toFixed(1) }
+  })
+  const failed: Array<string> = []
+  for (const run of runs) {
+    const { holds, name, ok, output, seconds } = await run
+    tell(`${ok ? "ok  " : "FAIL"} ${name}: ${holds} (${seconds} s)`)
+    if (ok) continue
+    tell(`${output.trimEnd()}\n`)
+    failed.push(name)
+  }
+  return failed
 }
-if (failed.length > 0) {
-  console.error(
-    `\ncheck failed: ${failed.join(", ")}${failed.includes("format") ? ". `pnpm format` mends the first" : ""}`
-  )
-  process.exitCode = 1
+
+if (import.meta.main) {
+  const names = process.argv.slice(2)
+  const unknown = names.filter((name) => !gates.some((gate) => gate.name === name))
+  if (unknown.length > 0) {
+    throw new Error(`no such gate: ${unknown.join(", ")}. There are ${gates.map(({ name }) => name).join(", ")}`)
+  }
+  const chosen = gates.filter(({ name }) => names.length === 0 || names.includes(name))
+  const failed = await check(join(import.meta.dirname, ".."), chosen, console.log)
+  if (failed.length > 0) {
+    console.error(`check failed: ${failed.join(", ")}`)
+    process.exitCode = 1
+  }
 }

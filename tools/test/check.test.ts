@@ -1,54 +1,386 @@
 import { spawnSync } from "node:child_process"
-import { mkdirSync, rmSync, writeFileSync } from "node:fs"
-import { assert, describe, it } from "vitest"
+import { join } from "node:path"
+import { assert, beforeAll, describe, it } from "vitest"
+import { check, gates } from "../check.ts"
+import { found, tool } from "../gates/gate.ts"
+import * as House from "../gates/house.ts"
+import { rooms } from "../house.ts"
+import * as Checkout from "./checkout.ts"
 
-// Each plants one violation in a room of its own and expects the linter to name it.
-const lint = (path: string, source: string): string => {
-  writeFileSync(path, source)
-  try {
-    return spawnSync("oxlint", ["--deny-warnings", path], { encoding: "utf8" }).stdout
-  } finally {
-    rmSync(path)
-  }
+let checkout: Checkout.Checkout
+
+beforeAll(() => {
+  checkout = Checkout.make()
+  return () => checkout.remove()
+})
+
+/** What a gate says of the copy, once it has failed. */
+const failing = async (name: string): Promise<string> => {
+  const told: Array<string> = []
+  const failed = await check(
+    checkout.root,
+    gates.filter((gate) => gate.name === name),
+    (line) => told.push(line)
+  )
+  assert.lengthOf(failed, 1, `${name} passes`)
+  return told.join("\n")
 }
 
-describe("the import table", () => {
-  const planted = (room: string) => `packages/${room}/src/planted.${process.pid}.ts`
+// Each plants all violations of one gate at once, in files of their own, and runs the gate once.
+
+describe("the linter", () => {
+  const planted: Array<{ readonly path: string; readonly source: string; readonly says?: string }> = []
+  const plant = (room: string, source: string, says?: string) => {
+    const path = `packages/${room}/src/planted/planted${planted.length}.ts`
+    planted.push({ path, source, ...(says === undefined ? {} : { says }) })
+    return path
+  }
+  const imports = (room: string, specifier: string, says?: string) =>
+    plant(room, `import * as Planted from "${specifier}"\nexport const planted = Planted\n`, says)
+  let output = ""
+  const findings = (path: string) => output.split("\n\n").filter((block) => block.includes(`[${path}:`))
+
+  const table = "who may import whom"
+  const barrel = "Import the module"
+  const unstable = "Effect marks it unstable"
+  const sdk = "Each SDK client is imported in one place only, behind a service: tools/house.ts says where."
+  const exception = "an exception with its reason in tools/house.ts"
+
+  const refused = [
+    ["rate-limiter", "@caprock/errors/BedrockError", table],
+    ["backoff", "@caprock/rate-limiter/RateLimiter", table],
+    ["errors", "@caprock/quota/Pool", table],
+    ["quota", "@caprock/client/BedrockClient", table],
+    ["quota", "@caprock/rate-limiter/RateLimiter", "Only @caprock/rate-limiter/Cost and @caprock/rate-limiter/Meter"],
+    ["client", "@caprock/bedrock/Bedrock", table],
+    ["bedrock", "@caprock/emulator/Emulator", table],
+    ["emulator", "@caprock/errors/BedrockError", table],
+    ["errors", "@caprock/errors/BedrockError", table],
+    // Rooms that are not built yet.
+    ["router", "@caprock/errors/BedrockError", table],
+    ["ai", "@caprock/client/BedrockClient", table],
+    ["queue", "@caprock/bedrock/Bedrock", table],
+    ["telemetry", "@caprock/rate-limiter/RateLimiter", table],
+    ["telemetry", "@caprock/bedrock/Bedrock", "Only @caprock/bedrock/CallEvents"],
+    ["mystery", "@caprock/errors/BedrockError", "packages/mystery has no row in the import table yet: tools/house.ts"],
+    ["errors", "../../../quota/src/Pool.ts", "Another package is imported by its name"],
+    ["errors", "../../test/support.ts", "no source imports a test"],
+    ["bedrock", "@caprock/quota", barrel],
+    ["bedrock", "effect", barrel],
+    ["bedrock", "effect/testing", barrel],
+    ["cli", "@effect/platform-node", barrel],
+    ["quota", "effect/http/HttpClient", unstable],
+    ["rate-limiter", "effect/persistence/Redis", unstable],
+    ["backoff", "effect/ExecutionPlan", unstable],
+    ["errors", "effect/FileSystem", unstable],
+    ["bedrock", "effect/ai/LanguageModel", "it stands in the row of bedrock in tools/house.ts"],
+    ["ai", "effect/cli/Command", "it stands in the row of ai in tools/house.ts"],
+    ["errors", "node:fs", "The core runs anywhere"],
+    ["bedrock", "@aws-sdk/client-bedrock-runtime", sdk],
+    ["emulator", "@aws-sdk/client-bedrock-runtime", sdk],
+    ["quota", "@smithy/types", sdk],
+    ["client", "@aws-sdk/client-s3", sdk],
+    ["client", "@aws-sdk/client-sts", sdk],
+    ["batch", "@aws-sdk/client-s3", sdk],
+    ["cli", "@aws-sdk/client-bedrock-runtime", "Its types may be imported here"],
+    ["client", "node:timers/promises", exception],
+    ["client", "node:perf_hooks", exception],
+    ["client", "node:process", exception],
+    ["emulator", "node:os", exception],
+    ["client", "node:crypto", exception]
+  ].map(([room = "", specifier = "", says = ""]) => [room, specifier, imports(room, specifier, says), says] as const)
+
+  const written = [
+    ["errors", "the time", "export const planted = () => Date.now()", "Time comes from Clock"],
+    ["client", "a date of now", "export const planted = () => new Date()", "Time comes from Clock"],
+    ["bedrock", "performance", "export const planted = () => performance.now()", "Time comes from Clock"],
+    [
+      "emulator",
+      "DateTime's own now",
+      "import * as DateTime from \"effect/DateTime\"\nexport const planted = () => DateTime.nowUnsafe()",
+      "Time comes from Clock"
+    ],
+    ["backoff", "Math.random", "export const planted = () => Math.random()", "Chance comes from Random"],
+    ["emulator", "crypto", "export const planted = () => crypto.randomUUID()", "Chance comes from Random"],
+    [
+      "emulator",
+      "node:crypto",
+      "import { randomUUID } from \"node:crypto\"\nexport const planted = randomUUID",
+      "Chance comes from Random"
+    ],
+    ["client", "setTimeout", "export const planted = (f: () => void) => setTimeout(f, 1)", "Waiting is Effect.sleep"],
+    ["emulator", "setInterval", "export const planted = (f: () => void) => setInterval(f, 1)", "Waiting is"],
+    ["cli", "setImmediate", "export const planted = (f: () => void) => setImmediate(f)", "Waiting is Effect.sleep"],
+    ["client", "AbortSignal.timeout", "export const planted = () => AbortSignal.timeout(1)", "Waiting is Effect.sleep"],
+    ["cli", "process.env", "export const planted = () => process.env[\"HOME\"]", "Settings come from Config"],
+    ["client", "console", "export const planted = () => console.log(1)", "What is told goes through"],
+    ["client", "fetch", "export const planted = () => fetch(\"http://localhost\")", "Requests go through a client"],
+    ["quota", "a global by a detour", "export const planted = () => globalThis.Date.now()", "Time comes from Clock"],
+    [
+      "rate-limiter",
+      "an unstable function of a stable module",
+      "import * as Config from \"effect/Config\"\nexport const planted = Config.ByteSize(\"A\")",
+      "Effect marks it unstable, though its module is stable"
+    ],
+    ["errors", "any", "export const planted = (x: any) => x", "no-explicit-any"],
+    ["quota", "any by a cast", "export const planted = (x: unknown) => x as any", "no-explicit-any"]
+  ].map(([room = "", what = "", source = "", says = ""]) =>
+    [room, what, plant(room, `${source}\n`, says), says] as const
+  )
+
+  const allowed = [
+    ["quota", "import type { Cost } from \"@caprock/rate-limiter/Cost\"\nexport type Planted = Cost"],
+    ["errors", "import * as Schema from \"effect/Schema\"\nexport const planted = Schema.String"],
+    ["errors", "export const planted = (x: Date): number => x.getTime()"],
+    ["errors", "import * as Hex from \"effect/encoding/Hex\"\nexport const planted = Hex"],
+    ["ai", "import * as Model from \"effect/ai/LanguageModel\"\nexport const planted = Model"],
+    ["client", "import { hash } from \"node:crypto\"\nexport const planted = hash"],
+    ["cli", "import type { Message } from \"@aws-sdk/client-bedrock-runtime\"\nexport type Planted = Message"]
+  ].map(([room = "", source = ""]) => [room, source, plant(room, `${source}\n`)] as const)
+
+  const row = (room: string) => rooms[room]?.imports ?? []
+  const [everything, nothing] = [true, false].map((may) =>
+    Object.keys(rooms).map((room) => ({
+      room,
+      path: plant(
+        room,
+        Object.keys(rooms).map((other) => [other, row(room).find((each) => each.split("/")[0] === other)] as const)
+          .filter(([, each]) => (each !== undefined) === may)
+          .map(([other, each], index) =>
+            `import * as A${index} from "@caprock/${each?.includes("/") === true ? each : `${other}/Planted`}"\n` +
+            `export const a${index} = A${index}\n`
+          ).join("")
+      )
+    }))
+  )
+
+  beforeAll(async () => {
+    for (const { path, source } of planted) checkout.write(path, source)
+    const circle = "packages/errors/src/planted"
+    checkout.write(`${circle}/a.ts`, "import { b } from \"./b.ts\"\nexport const a = (): unknown => b\n")
+    checkout.write(`${circle}/b.ts`, "import { a } from \"./a.ts\"\nexport const b = (): unknown => a\n")
+    checkout.write(
+      "packages/batch/src/internal/aws.ts",
+      "import * as S3 from \"@aws-sdk/client-s3\"\nexport const planted = S3\n"
+    )
+    checkout.write(
+      "packages/cli/src/Signals.ts",
+      "export const planted = () => process.exit(1)\nexport const now = () => Date.now()\n"
+    )
+    output = await failing("lint")
+    return checkout.restore
+  })
+
+  it.each(refused)("keeps %s from importing %s", (_room, _specifier, path, says) => {
+    assert.include(findings(path).join("\n"), says)
+  })
+
+  it.each(written)("keeps %s from %s", (_room, _what, path, says) => {
+    assert.include(findings(path).join("\n"), says)
+  })
+
+  it.each(allowed)("lets %s write %s", (_room, _source, path) => {
+    assert.deepStrictEqual(findings(path), [])
+  })
+
+  it.each((everything ?? []).filter(({ room }) => row(room).length > 0))(
+    "lets $room import all that is in its row",
+    ({ path }) => {
+      assert.deepStrictEqual(findings(path), [])
+    }
+  )
+
+  it.each(nothing ?? [])("lets $room import nothing else", ({ path, room }) => {
+    const others = Object.keys(rooms).length - new Set(row(room).map((each) => each.split("/")[0])).size
+    assert.lengthOf(findings(path).filter((finding) => finding.includes("no-restricted-imports")), others)
+  })
+
+  it("lets the one adapter file import its client", () => {
+    assert.deepStrictEqual(findings("packages/batch/src/internal/aws.ts"), [])
+  })
+
+  it("excuses a file from what is named with it, and from nothing else", () => {
+    const [finding = "", ...more] = findings("packages/cli/src/Signals.ts")
+    assert.include(finding, "Unexpected use of 'Date'")
+    assert.deepStrictEqual(more, [])
+  })
+
+  it("finds circles of modules", () => {
+    assert.include(findings("packages/errors/src/planted/a.ts").join("\n"), "no-cycle")
+  })
+})
+
+describe("the house gate", () => {
+  let output = ""
+
+  beforeAll(async () => {
+    checkout.write("packages/mystery/package.json", "{ \"name\": \"@caprock/mystery\" }")
+    checkout.edit(
+      "packages/backoff/package.json",
+      "\"dependencies\": {",
+      "\"dependencies\": { \"@caprock/errors\": \"workspace:^\", \"lodash\": \"*\""
+    )
+    checkout.edit(
+      "packages/bedrock/package.json",
+      "\"dependencies\": {",
+      "\"dependencies\": { \"@aws-sdk/client-s3\": \"*\", "
+    )
+    checkout.write("packages/cli/src/Screen.ts", "// `process` is only spoken of.\nexport const planted = 1\n")
+    checkout.write(
+      "packages/errors/src/planted.ts",
+      "export const planted = 1\n// oxlint-disable-next-line no-console\n"
+    )
+    checkout.write("packages/quota/src/planted.ts", "// @ts-expect-error\nexport const planted: string = 1\n")
+    checkout.write("packages/cli/src/planted.ts", "// @effect-diagnostics globalDate:off\nexport const planted = 1\n")
+    output = await failing("house")
+    return checkout.restore
+  })
 
   it.each([
-    ["rate-limiter", "@caprock/errors/BedrockError"],
-    ["backoff", "@caprock/rate-limiter/RateLimiter"],
-    ["errors", "@caprock/quota/Pool"],
-    ["quota", "@caprock/client/BedrockClient"],
-    ["client", "@caprock/bedrock/Bedrock"],
-    ["bedrock", "@caprock/emulator/Emulator"],
-    ["emulator", "@caprock/errors/BedrockError"],
-    ["bedrock", "@caprock/quota"],
-    ["bedrock", "effect"],
-    ["quota", "effect/http/HttpClient"],
-    ["errors", "node:fs"],
-    ["bedrock", "@aws-sdk/client-bedrock-runtime"],
-    ["emulator", "@aws-sdk/client-bedrock-runtime"]
-  ])("keeps %s from importing %s", (room, specifier) => {
-    const output = lint(planted(room), `import * as Planted from "${specifier}"\nexport const planted = Planted\n`)
-    assert.include(output, "no-restricted-imports")
+    "packages/mystery: no row in the import table: say in tools/house.ts who may import whom",
+    "tsconfig.json: packages/mystery is not among its references, so nothing type-checks it",
+    "tsconfig.test.json: packages/mystery is not among its references, so nothing type-checks it",
+    "vitest.workspace.ts: packages/mystery is not among its projects, so its tests do not run",
+    "packages/backoff/package.json: the import table does not let backoff import @caprock/errors: tools/house.ts says",
+    "packages/backoff/package.json: backoff belongs to the core, which stands on Effect alone, and lodash is more",
+    "packages/bedrock/package.json: @aws-sdk/client-s3 is not at home in bedrock: tools/house.ts says where",
+    "tools/house.ts: the exception of packages/cli/src/Screen.ts for process excuses nothing: take it away",
+    "packages/errors/src/planted.ts:2: oxlint-disable silences a gate: mend what it found, or name an exception",
+    "packages/quota/src/planted.ts:1: @ts-expect-error silences a gate",
+    "packages/cli/src/planted.ts:1: @effect-diagnostics silences a gate"
+  ])("says %s", (finding) => {
+    assert.include(output, finding)
   })
 
-  it("lets what it allows pass", () => {
-    const source = "import type { Cost } from \"@caprock/rate-limiter/Cost\"\nexport type Planted = Cost\n"
-    assert.notInclude(lint(planted("quota"), source), "no-restricted-imports")
+  it("finds circles in the table, and rows that are missing", () => {
+    const findings = House.circles({
+      a: { imports: ["b/B"], effect: [] },
+      b: { imports: ["c"], effect: [] },
+      c: { imports: ["a", "d"], effect: [] }
+    })
+    assert.deepStrictEqual(findings, [
+      "tools/house.ts: a circle: a → b → c → a",
+      "tools/house.ts: c may import d, which has no row"
+    ])
+  })
+})
+
+describe("the gate of what is unused", () => {
+  let output = ""
+
+  beforeAll(async () => {
+    checkout.write("packages/errors/src/internal/plantedFile.ts", "export const planted = 1\n")
+    checkout.write(
+      "packages/errors/src/internal/plantedExports.ts",
+      [
+        "export const plantedUsed = 1",
+        "export const plantedUnused = 1",
+        "export const plantedForTests = 1",
+        "export interface PlantedType {}\n"
+      ].join("\n")
+    )
+    checkout.write(
+      "packages/errors/src/Planted.ts",
+      [
+        "import { plantedUsed } from \"./internal/plantedExports.ts\"",
+        "import * as Vitest from \"vitest\"",
+        "import * as Unlisted from \"bottleneck\"",
+        "export const planted = [plantedUsed, Vitest, Unlisted]\n"
+      ].join("\n")
+    )
+    checkout.write(
+      "packages/errors/test/planted.test.ts",
+      "import { plantedForTests } from \"../src/internal/plantedExports.ts\"\nexport const planted = plantedForTests\n"
+    )
+    checkout.edit("packages/errors/package.json", "\"dependencies\": {", "\"dependencies\": { \"p-retry\": \"*\"")
+    checkout.edit("packages/errors/package.json", "\"devDependencies\": {", "\"devDependencies\": { \"redis\": \"*\", ")
+    output = await failing("unused")
+    return checkout.restore
   })
 
-  it("finds cycles", () => {
-    const folder = `packages/errors/src/planted${process.pid}`
-    mkdirSync(folder)
-    try {
-      writeFileSync(`${folder}/a.ts`, "import { b } from \"./b.ts\"\nexport const a = () => b\n")
-      writeFileSync(`${folder}/b.ts`, "import { a } from \"./a.ts\"\nexport const b = () => a\n")
-      const { stdout } = spawnSync("oxlint", [folder], { encoding: "utf8" })
-      assert.include(stdout, "no-cycle")
-    } finally {
-      rmSync(folder, { recursive: true })
-    }
+  it.each([
+    ["a file", /packages\/errors\/src\/internal\/plantedFile\.ts/],
+    ["an export", /plantedUnused .*packages\/errors\/src\/internal\/plantedExports\.ts/],
+    ["an export that only a test uses", /plantedForTests .*packages\/errors\/src\/internal\/plantedExports\.ts/],
+    ["a type", /PlantedType .*packages\/errors\/src\/internal\/plantedExports\.ts/],
+    ["a dependency", /Unused dependencies.*\np-retry +packages\/errors\/package\.json/],
+    ["a dependency of tests", /Unused devDependencies.*\nredis +packages\/errors\/package\.json/]
+  ])("finds %s", (_, finding) => {
+    assert.match(output, finding)
+  })
+
+  it("finds what is imported and not declared", () => {
+    assert.match(output, /Unlisted dependencies.*\nbottleneck +packages\/errors\/src\/Planted\.ts/)
+  })
+
+  it("finds what sources need though it is declared for tests", () => {
+    assert.match(output, /vitest +packages\/errors\/src\/Planted\.ts/)
+  })
+
+  it("leaves alone what is used", () => {
+    assert.notInclude(output, "plantedUsed")
+  })
+})
+
+describe("the gate of formats", () => {
+  it("names the file, and the command that mends it", async () => {
+    checkout.write("packages/errors/src/planted.ts", "export const planted = 'single quotes';\n")
+    const output = await failing("format").finally(checkout.restore)
+    assert.include(output, "packages/errors/src/planted.ts")
+    assert.include(output, "pnpm format")
+  })
+})
+
+describe("the gate of types", () => {
+  it("finds type errors, and Effects that go nowhere", async () => {
+    checkout.write("packages/cli/src/PlantedType.ts", "export const planted: string = 1\n")
+    checkout.write(
+      "packages/cli/src/PlantedEffect.ts",
+      "import * as Effect from \"effect/Effect\"\nexport const planted = () => {\n  Effect.void\n}\n"
+    )
+    const output = await failing("types").finally(checkout.restore)
+    assert.match(output, /PlantedType\.ts\(1,14\): error TS2322/)
+    assert.match(output, /PlantedEffect\.ts\(3,3\): error .*effect\(floatingEffect\)/)
+  })
+})
+
+describe("check", () => {
+  it("fails where one gate does, and runs and tells the others", async () => {
+    const lines: Array<string> = []
+    const failed = await check(checkout.root, [
+      { name: "first", holds: "", run: async () => found([]) },
+      { name: "second", holds: "", run: async () => found(["packages/a: mend it"]) },
+      { name: "third", holds: "", run: () => Promise.reject(new Error("broken")) },
+      { name: "fourth", holds: "", run: async () => found([]) }
+    ], (line) => lines.push(line))
+    assert.deepStrictEqual(failed, ["second", "third"])
+    assert.deepStrictEqual(lines.map((line) => line.replace(/: \(.*|:  \(.*/, "").trim()), [
+      "ok   first",
+      "FAIL second",
+      "packages/a: mend it",
+      "FAIL third",
+      "Error: broken",
+      "ok   fourth"
+    ])
+  })
+
+  it("says so with its exit code", () => {
+    checkout.write("packages/errors/src/planted.ts", "export const planted = 'single quotes';\n")
+    const { status, stderr, stdout } = spawnSync(process.execPath, [
+      join(checkout.root, "tools/check.ts"),
+      "format",
+      "house"
+    ], {
+      encoding: "utf8"
+    })
+    checkout.restore()
+    assert.strictEqual(status, 1)
+    assert.match(stdout, /^FAIL format:.*^ok   house:/ms)
+    assert.strictEqual(stderr, "check failed: format\n")
+  })
+
+  it("takes a tool that can't be run for a failure", async () => {
+    const error = await tool(checkout.root, "no-such-tool", []).then(() => undefined, String)
+    assert.include(error, "no-such-tool could not be run")
   })
 })
