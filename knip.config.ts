@@ -1,11 +1,14 @@
 import type { KnipConfig } from "knip"
 
 // A package's entry points are those of its `exports`; knip reads them, and the tests, by itself.
-const config: KnipConfig = {
+const config = ({ strict = false }: { readonly strict?: boolean }): KnipConfig => ({
+  // Without the tests, an export that only they use is dead, unless its own module needs it too.
+  ignoreExportsUsedInFile: strict,
   workspaces: {
     ".": {
       entry: ["tools/*.ts!", "tools/test/*.test.ts"],
       project: ["*.ts!", "tools/**/*.ts!"],
+      stryker: { config: "tools/stryker.config.json" },
       // Named in dprint.json as paths.
       ignoreDependencies: ["@dprint/json", "@dprint/markdown", "@dprint/typescript"]
     },
@@ -15,6 +18,6 @@ const config: KnipConfig = {
   },
   // A name that @effect/tsgo reads from the plugins of a tsconfig. There is no such package to install.
   ignoreDependencies: ["@effect/language-service"]
-}
+})
 
 export default config

@@ -273,7 +273,9 @@ describe("the gate of what is unused", () => {
     checkout.write(
       "packages/errors/src/internal/plantedExports.ts",
       [
-        "export const plantedUsed = 1",
+        "export const plantedSeam = 1",
+        "export const plantedLocal = 2",
+        "export const plantedUsed = (): number => plantedSeam + plantedLocal",
         "export const plantedUnused = 1",
         "export const plantedForTests = 1",
         "export interface PlantedType {}\n"
@@ -290,7 +292,8 @@ describe("the gate of what is unused", () => {
     )
     checkout.write(
       "packages/errors/test/planted.test.ts",
-      "import { plantedForTests } from \"../src/internal/plantedExports.ts\"\nexport const planted = plantedForTests\n"
+      "import { plantedForTests, plantedSeam } from \"../src/internal/plantedExports.ts\"\n" +
+        "export const planted = [plantedForTests, plantedSeam]\n"
     )
     checkout.edit("packages/errors/package.json", "\"dependencies\": {", "\"dependencies\": { \"p-retry\": \"*\"")
     checkout.edit("packages/errors/package.json", "\"devDependencies\": {", "\"devDependencies\": { \"redis\": \"*\", ")
@@ -301,6 +304,7 @@ describe("the gate of what is unused", () => {
   it.each([
     ["a file", /packages\/errors\/src\/internal\/plantedFile\.ts/],
     ["an export", /plantedUnused .*packages\/errors\/src\/internal\/plantedExports\.ts/],
+    ["an export that only its own module uses", /plantedLocal .*packages\/errors\/src\/internal\/plantedExports\.ts/],
     ["an export that only a test uses", /plantedForTests .*packages\/errors\/src\/internal\/plantedExports\.ts/],
     ["a type", /PlantedType .*packages\/errors\/src\/internal\/plantedExports\.ts/],
     ["a dependency", /Unused dependencies.*\np-retry +packages\/errors\/package\.json/],
@@ -317,8 +321,9 @@ describe("the gate of what is unused", () => {
     assert.match(output, /vitest +packages\/errors\/src\/Planted\.ts/)
   })
 
-  it("leaves alone what is used", () => {
+  it("leaves alone what is used, and what its own module uses and a test reaches for", () => {
     assert.notInclude(output, "plantedUsed")
+    assert.notInclude(output, "plantedSeam")
   })
 })
 
