@@ -24,7 +24,7 @@ export const root = Command.make("caprock").pipe(
  * @category constants
  * @since 0.1.0
  */
-export const version = "0.1.0"
+export const version = "0.0.0"
 
 /**
  * How the program speaks: a wrong invocation gets its error and where help is, on standard error, instead of the whole
