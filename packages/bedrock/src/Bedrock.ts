@@ -69,10 +69,10 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { CallEvents } from "./CallEvents.ts"
 import { Accountant, type Request } from "./internal/accountant.ts"
 import { admit, type Attempt, type Call, exitOf, type Served } from "./internal/attempt.ts"
 import { failure, fromLimiter, type Subject, withAttempts } from "./internal/failures.ts"
+import * as listening from "./internal/listening.ts"
 import * as readings from "./internal/readings.ts"
 import { open, type Reading } from "./internal/streaming.ts"
 
@@ -187,6 +187,7 @@ export const make = Effect.fnUntraced(function*(
   const catalogue = yield* Catalogue.Current
   const clock = yield* Clock.Clock
   const accountant = new Accountant(() => Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
+  const teller = listening.teller(new WeakSet())
   const maxWait = options.maxWait === undefined ? undefined : Duration.fromInputUnsafe(options.maxWait)
 
   const poolOf = (
@@ -228,7 +229,7 @@ export const make = Effect.fnUntraced(function*(
     pool: Pool.Pool,
     request: Pick<Request, "base" | "maxTokens">
   ): Effect.Effect<Call> =>
-    Effect.map(CallEvents, (tell) => ({
+    Effect.map(teller, (tell) => ({
       subject,
       request: { ...request, pool: Pool.key(pool), entry: Catalogue.lookup(catalogue, pool.model) },
       limiter,

@@ -41,7 +41,7 @@ export type CallEvent =
 
 /**
  * Who listens to the calls made by this fiber. It is called in the middle of the call and must return at once; nobody
- * listens by default.
+ * listens by default. What it throws harms no call: it loses that event, and the first time is logged as a warning.
  *
  * **Example** (Counting attempts)
  *

@@ -33,7 +33,8 @@ export const table: Readonly<Record<Reason["_tag"], GivesBack>> = {
   TransportError: "nothing",
   TimeoutError: "nothing",
   InterruptedStreamError: "nothing",
-  AdmissionError: "everything",
+  // Sent, and its client was closed before the answer: like an interruption.
+  AdmissionError: "nothing",
   UnknownError: "nothing"
 }
 

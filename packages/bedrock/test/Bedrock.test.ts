@@ -3,7 +3,7 @@ import { Emulator, Fault, LatencyModel, type Options, OutputModel } from "@capro
 import { BedrockError } from "@caprock/errors"
 import { Quotas } from "@caprock/quota"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Stream } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 
 const modelId = "amazon.nova-lite-v1:0"
 const claude = "anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -158,6 +158,36 @@ describe("Bedrock", () => {
         assert.deepInclude(unknown.reason, { _tag: "ValidationError", kind: "unknown-model" })
       }).pipe(Effect.provide(layer))
       assert.strictEqual((yield* emulator.stats).requests, 1)
+    }))
+
+  it.live("ends a call whose layer is closed under it as shutting down, and asks nobody again", () =>
+    Effect.gen(function*() {
+      const { emulator, layer } = yield* house({
+        quota: { requestsPerMinute: 2 },
+        window: 60_000,
+        emulator: { latency: LatencyModel.fixed(60_000) }
+      })
+      const scope = yield* Scope.make()
+      const bedrock = Context.get(yield* Layer.buildWithScope(layer, scope), Bedrock.Bedrock)
+      const calls = yield* Effect.forkChild(Effect.all([
+        Effect.flip(bedrock.converse(ask("hello"))),
+        Effect.flip(Stream.runDrain(bedrock.converseStream(ask("hello")))),
+        // Waits for quota.
+        Effect.flip(Effect.delay(bedrock.converse(ask("hello")), "20 millis"))
+      ], { concurrency: "unbounded" }))
+      while ((yield* emulator.stats).inFlight < 2) yield* Effect.sleep("5 millis")
+      yield* Effect.sleep("30 millis")
+      yield* Scope.close(scope, Exit.void)
+      const errors = yield* Fiber.join(calls)
+      assert.deepStrictEqual(
+        errors.map(({ attempts, reason, retryable }) => [
+          reason._tag === "AdmissionError" && reason.kind,
+          retryable,
+          attempts
+        ]),
+        [["shutting-down", false, 1], ["shutting-down", false, 1], ["shutting-down", false, 0]]
+      )
+      assert.strictEqual((yield* emulator.stats).requests, 2)
     }))
 
   it.live("gives back everything that was never sent", () =>

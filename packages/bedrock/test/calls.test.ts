@@ -5,7 +5,7 @@ import { BedrockClient, BedrockClientTest } from "@caprock/client"
 import { BedrockError, Reason } from "@caprock/errors"
 import { Quotas } from "@caprock/quota"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Layer, Scheduler, Stream } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Logger, Scheduler, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 const modelId = "amazon.nova-lite-v1:0"
@@ -230,4 +230,70 @@ describe("attempts", () => {
       yield* TestClock.adjust("1 minute")
       assert.strictEqual((yield* Fiber.join(fiber)).attempts, 4)
     }).pipe(Effect.provide(house({ countTokens: () => unavailable }))))
+})
+
+describe("a listener that throws", () => {
+  const broken = (event: CallEvents.CallEvent) => {
+    throw new Error(`no ear for ${event._tag}`)
+  }
+
+  it.effect("harms no call, leaves nothing behind, and is logged once", () =>
+    Effect.gen(function*() {
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ logLevel, message }) => {
+        logged.push([logLevel, Array.isArray(message) ? message.map(String) : message])
+      })
+      yield* Effect.gen(function*() {
+        const bedrock = yield* Bedrock.Bedrock
+        const answer = yield* bedrock.converse(ask)
+        assert.strictEqual(answer.stopReason, "end_turn")
+        const events = yield* Stream.runCollect(bedrock.converseStream(ask))
+        assert.isDefined(events.at(-1)?.metadata)
+        assert.strictEqual((yield* Effect.flip(bedrock.converse(ask))).reason._tag, "ValidationError")
+      }).pipe(
+        Effect.provideService(CallEvents.CallEvents, broken),
+        Effect.provide(Logger.layer([logger]))
+      )
+      // Each was settled with what it cost: 2 tokens, 5 tokens, and nothing.
+      assert.deepStrictEqual(yield* used, [3, 7])
+      assert.deepStrictEqual(logged, [[
+        "Warn",
+        ["A CallEvents listener threw on Waiting. The call goes on; it is not said again.", "Error: no ear for Waiting"]
+      ]])
+    }).pipe(Effect.provide(house({
+      converse: [
+        BedrockClientTest.answer("hi", { usage: { inputTokens: 1, outputTokens: 1 } }),
+        failed(new Reason.ValidationError({ kind: "malformed", message: "no" }), 400)
+      ],
+      converseStream: [BedrockClientTest.events(["hi"], { usage: { inputTokens: 3, outputTokens: 2 } })]
+    }, { tokens: 1000 }))))
+})
+
+describe("a refusal of the limiter names model, Region, quota and remedy once, and no pool", () => {
+  it.effect("larger than the quota", () =>
+    Effect.gen(function*() {
+      const bedrock = yield* Bedrock.Bedrock
+      const { message } = yield* Effect.flip(bedrock.converse({ ...ask, inferenceConfig: { maxTokens: 12_345 } }))
+      assert.strictEqual(
+        message.replace(/12,3\d\d/, "12,3.."),
+        "Converse of amazon.nova-lite-v1:0 in us-east-1 failed: ValidationError (exceeds-quota). Its input with maxTokens " +
+          "(the model's maximum where that is not set) needs 12,3.. tokens at once, and the whole quota is 100. " +
+          "No wait can help: lower maxTokens, shorten the input, or raise the quota. [0 requests sent]"
+      )
+    }).pipe(Effect.provide(house({}))))
+
+  it.effect("longer than it may wait", () =>
+    Effect.gen(function*() {
+      const bedrock = yield* Bedrock.Bedrock
+      yield* bedrock.converse(ask)
+      const { message } = yield* Effect.flip(bedrock.converse(ask))
+      assert.strictEqual(
+        message,
+        "Converse of amazon.nova-lite-v1:0 in us-east-1 failed: AdmissionError (wait-too-long). " +
+          "It would wait 1m 250ms for quota, and maxWait is 5s. Allow a longer wait, send less, or use another pool. " +
+          "[not before 1m 250ms, 0 requests sent]"
+      )
+    }).pipe(Effect.provide(house({
+      converse: () => BedrockClientTest.answer("hi", { usage: { inputTokens: 3, outputTokens: 60 } })
+    }, { maxWait: "5 seconds" }))))
 })

@@ -98,7 +98,7 @@ describe("what is given back", () => {
       TransportError: "nothing",
       TimeoutError: "nothing",
       InterruptedStreamError: "nothing",
-      AdmissionError: "everything",
+      AdmissionError: "nothing",
       UnknownError: "nothing"
     })
     const timeout = new Reason.TimeoutError({ kind: "first-token", message: "no" })

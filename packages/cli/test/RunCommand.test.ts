@@ -116,7 +116,7 @@ describe("caprock run", () => {
       for (const { error, line } of errors) {
         if (error.reason === "InputError") assert.include(error.message, `line ${line}`)
       }
-      assert.include(errors.find((line) => line.id === "large")?.error.message ?? "", "Lower maxTokens")
+      assert.include(errors.find((line) => line.id === "large")?.error.message ?? "", "lower maxTokens")
       assert.include(stderr, "2 answered, 6 failed")
       // The first of each kind is shown as it comes.
       assert.include(stderr, "\nline 3 is not JSON")

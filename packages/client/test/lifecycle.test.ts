@@ -148,7 +148,9 @@ describe("closing the client", () => {
       const second = yield* Fiber.join(waiting)
       const third = yield* Effect.flip(client.converse(request))
       for (const error of [first, second, third]) {
-        assert.strictEqual(error.reason._tag === "TransportError" && error.reason.kind, "closed")
+        // A closed client stays closed: nobody is to ask it again.
+        assert.strictEqual(error.reason._tag === "AdmissionError" && error.reason.kind, "shutting-down")
+        assert.deepStrictEqual([error.retryable, error.retryableElsewhere], [false, false])
       }
       assert.deepStrictEqual([first.attempts, second.attempts, third.attempts], [1, 0, 0])
       assert.strictEqual(opened(), 1)

@@ -194,8 +194,9 @@ export class TimeoutError extends Schema.TaggedError<TimeoutError>()(
 ) {}
 
 /**
- * Our own limiter did not let the request go: its predicted wait was longer than it may wait (`wait-too-long`), too many
- * were waiting (`room-full`), or the program ends (`shutting-down`). Nothing was sent.
+ * This program did not let the call go: its predicted wait was longer than it may wait (`wait-too-long`), too many were
+ * waiting (`room-full`), or the client or limiter was closed (`shutting-down`). Nothing was sent, but for a call that was
+ * under way when its client was closed: the envelope's `attempts` tell.
  *
  * @category reasons
  * @since 0.1.0

@@ -62,7 +62,8 @@ const never = (advice: string): Verdict => ({ retryable: false, elsewhere: "none
  * - `AccessError/denied` may fall over: permissions are given per model, profile and Region. What concerns the
  *   credentials themselves may not: every target would be asked with the same ones.
  * - `TimeoutError/call` ends the call: it is the limit that the caller set for all of it.
- * - `AdmissionError` is our own limiter's refusal. Asking it again at once would defeat it; another pool may have room.
+ * - `AdmissionError` is our own refusal. Asking the limiter again at once would defeat it; another pool may have room.
+ *   What is shutting down has room nowhere.
  *
  * @category table
  * @since 0.1.0
@@ -106,7 +107,7 @@ export const table = {
     "Too many connections at once. Use one client with pooled connections, and bound the number in flight."
   ),
   "ValidationError/exceeds-quota": never(
-    "The request needs more than the whole quota, so that no wait can help. Lower maxTokens, shorten the input, or raise the quota."
+    "No wait can help: lower maxTokens, shorten the input, or raise the quota."
   ),
   "ValidationError/context-overflow": never(
     "The input does not fit the model's context window. Shorten it, or use a model with a larger one."
@@ -181,12 +182,14 @@ export const table = {
   ),
   "InterruptedStreamError/empty": again("The stream ended before any content."),
   "AdmissionError/wait-too-long": onlyElsewhere(
-    "The predicted wait for quota is longer than this call may wait. Allow a longer wait, send less, or use another pool."
+    "Allow a longer wait, send less, or use another pool."
   ),
   "AdmissionError/room-full": onlyElsewhere(
     "Too many calls are waiting already. Slow the producer down, or allow more to wait."
   ),
-  "AdmissionError/shutting-down": never("The program is shutting down and takes no new calls."),
+  "AdmissionError/shutting-down": never(
+    "The layer that made this call is closed, and sends nothing more. Keep it open until its calls have ended."
+  ),
   "UnknownError/aborted": never("The call was cancelled by an AbortSignal of the caller."),
   UnknownError: never(
     "The cause holds the original error. If it comes from Bedrock, please report it so that it gets a name."

@@ -1,6 +1,7 @@
 import { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
 import type { RateLimiterError } from "@caprock/rate-limiter/RateLimiterError"
+import * as Duration from "effect/Duration"
 
 /** Which call failed. */
 export interface Subject {
@@ -19,24 +20,50 @@ export const failure = (subject: Subject, reason: Reason.Reason): BedrockError =
     reason
   })
 
-/** The limiter's refusal in the words of Bedrock's callers. @internal */
+/**
+ * The limiter's refusal in the words of Bedrock's callers. The envelope names the model and Region, and gives the advice; the
+ * pool's key is no word of theirs.
+ *
+ * @internal
+ */
 export const fromLimiter = (subject: Subject, error: RateLimiterError): BedrockError =>
   failure(subject, reasonOf(error))
 
-const reasonOf = (error: RateLimiterError): Reason.Reason => {
-  const { message, reason } = error
+const reasonOf = ({ reason }: RateLimiterError): Reason.Reason => {
   switch (reason._tag) {
     case "CostExceedsLimit":
-      return new Reason.ValidationError({ kind: "exceeds-quota", message })
+      return new Reason.ValidationError({
+        kind: "exceeds-quota",
+        message: reason.unit === "tokens"
+          ? `Its input with maxTokens (the model's maximum where that is not set) needs ${
+            count(reason.requested)
+          } tokens at once, and the whole quota is ${count(reason.limit)}.`
+          : `The whole quota is ${count(reason.limit)} requests.`
+      })
     case "WaitTooLong":
-      return new Reason.AdmissionError({ kind: "wait-too-long", predictedWait: reason.predicted, message })
+      return new Reason.AdmissionError({
+        kind: "wait-too-long",
+        predictedWait: reason.predicted,
+        message: `It would wait ${rounded(reason.predicted)} for quota, and maxWait is ${rounded(reason.maxWait)}.`
+      })
     case "LimiterClosed":
-      return new Reason.AdmissionError({ kind: "shutting-down", message })
+      return new Reason.AdmissionError({
+        kind: "shutting-down",
+        message: "The limiter was closed before the request was admitted."
+      })
     case "InvalidCost":
     case "InvalidMeter":
-      return new Reason.ValidationError({ kind: "malformed", message })
+      return new Reason.ValidationError({
+        kind: "malformed",
+        message: `The limiter can't count it: ${reason.message}.`
+      })
   }
 }
+
+const count = (n: number): string => Math.ceil(n).toLocaleString("en-US")
+
+const rounded = (wait: Duration.Duration): string =>
+  Duration.format(Duration.millis(Math.round(Duration.toMillis(wait))))
 
 /** The same error, with the number of requests that were sent for the whole call. @internal */
 export const withAttempts = (error: BedrockError, attempts: number): BedrockError =>

@@ -27,7 +27,12 @@ export class Failures {
   readonly fromUnknown = (cause: unknown): BedrockError => {
     if (this.#call.closed) {
       return this.#make(
-        new Reason.TransportError({ kind: "closed", message: "The client was closed before the call was over." }),
+        new Reason.AdmissionError({
+          kind: "shutting-down",
+          message: this.#call.sent
+            ? "The client was closed during the call, and the answer is lost."
+            : "The client was closed before the request was sent."
+        }),
         undefined,
         cause
       )
