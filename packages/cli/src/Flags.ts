@@ -46,6 +46,34 @@ export const duration = (name: string) =>
     )
   )
 
+/**
+ * The quota of a pool, by what it counts. What it means to the command is said by its description.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const quota = (descriptions: { readonly rpm: string; readonly tpm: string }) => ({
+  rpm: count("rpm").pipe(Flag.withDescription(descriptions.rpm), Flag.optional),
+  tpm: count("tpm").pipe(Flag.withDescription(descriptions.tpm), Flag.optional)
+})
+
+/**
+ * The length of an emulator's minute.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const window = (description: string) =>
+  duration("window").pipe(Flag.withDescription(description), Flag.withDefault(minute))
+
+/**
+ * A minute as it is everywhere but in emulators.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const minute = Duration.minutes(1)
+
 const units: Readonly<Record<string, Duration.Unit>> = {
   ms: "millis",
   s: "seconds",

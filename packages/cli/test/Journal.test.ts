@@ -247,7 +247,13 @@ describe("Journal", () => {
       assert.include(yield* refusal(output), "was not made by caprock")
       assert.strictEqual(yield* readText(`${output}.lock`), "a file of somebody's")
       yield* lock({ pid: nobody, host: "elsewhere", since: 0 })
-      assert.include(yield* refusal(output), `on the machine "elsewhere"`)
+      const message = yield* refusal(output)
+      assert.include(message, `on the machine "elsewhere" (process ${nobody}) holds ${output}.lock since 1970-01-01T`)
+      assert.include(message, "Only there can be seen whether it still runs")
+      assert.include(message, `If it does not, or that machine or container is gone, delete ${output}.lock`)
+      // A time that is none says nothing.
+      yield* lock({ pid: nobody, host: "elsewhere", since: 1e300 })
+      assert.include(yield* refusal(output), `holds ${output}.lock.`)
     }).pipe(platform))
 
   it.live("takes over a lock whose owner died before it was written", () =>

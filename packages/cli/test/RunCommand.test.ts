@@ -3,7 +3,7 @@ import * as Emulator from "@caprock/emulator/Emulator"
 import * as Fault from "@caprock/emulator/Fault"
 import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Path } from "effect"
+import { ConfigProvider, Effect, FileSystem, Path } from "effect"
 import { caprock } from "./command.ts"
 import { model, platform, readResults, temporaryFolder } from "./support.ts"
 
@@ -163,6 +163,23 @@ describe("caprock run", () => {
         [run(input, "--out", output, "--max-tokens=0"), "at least 1"],
         [run(input, "--out", output, "--temperature=-1"), "at least 0"],
         [run(input, "--out", output, "--window=soon"), "length of time"],
+        [
+          ["run", input, "--out", output, "--model", model, "--window=6s"],
+          "--window 6s was given, and AWS's minutes are 60 seconds long",
+          "Leave it out",
+          "--emulate, or --endpoint"
+        ],
+        [
+          [
+            "run",
+            input,
+            "--out",
+            output,
+            "--window=6s",
+            "--endpoint=https://vpce-1.bedrock-runtime.us-east-1.vpce.amazonaws.com"
+          ],
+          "--window 6s was given"
+        ],
         [run(input, "--out", output, "--verbose"), "--verbose"],
         [run(input, "--out", "/dev/full"), "/dev/full", "the disk is full (ENOSPC)"]
       ]
@@ -183,6 +200,26 @@ describe("caprock run", () => {
         (yield* fs.readDirectory(folder)).filter((name) => name.endsWith(".lock")),
         []
       )
+    }).pipe(platform))
+
+  live("takes --window where the environment names an emulator", () =>
+    Effect.gen(function*() {
+      const { input, output, prompts } = yield* files
+      yield* prompts([{ prompt: "x" }])
+      const emulator = yield* Emulator.make(quick)
+      // We read it through Effect, the SDK by itself.
+      const name = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          process.env[name] = emulator.url
+        }),
+        () => Effect.sync(() => delete process.env[name])
+      )
+      const { code, stderr } = yield* caprock(["run", input, "--out", output, "--model", model, "--window=1s"]).pipe(
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: { [name]: emulator.url } }))
+      )
+      assert.strictEqual(code, 0, stderr)
+      assert.strictEqual((yield* emulator.stats).requests, 1)
     }).pipe(platform))
 
   live("warns where the quota or the model is unknown, and where maxTokens is unset", () =>

@@ -8,7 +8,6 @@ import type * as Options from "@caprock/emulator/Options"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { CliFailure } from "../CliFailure.ts"
@@ -26,22 +25,15 @@ const emulateFlags = {
     Flag.withDescription("Address to listen on; the default can be reached from this machine only"),
     Flag.withDefault("127.0.0.1")
   ),
-  rpm: Flags.count("rpm").pipe(
-    Flag.withDescription("Requests per minute of each pool; no limit unless given"),
-    Flag.optional
-  ),
-  tpm: Flags.count("tpm").pipe(
-    Flag.withDescription("Tokens per minute of each pool; no limit unless given"),
-    Flag.optional
-  ),
+  ...Flags.quota({
+    rpm: "Requests per minute of each pool; no limit unless given",
+    tpm: "Tokens per minute of each pool; no limit unless given"
+  }),
   tpd: Flags.count("tpd").pipe(
     Flag.withDescription("Tokens per day of each pool; no limit unless given"),
     Flag.optional
   ),
-  window: Flags.duration("window").pipe(
-    Flag.withDescription("How long a minute of the quotas is (60s): shorter makes tests faster"),
-    Flag.withDefault(Duration.minutes(1))
-  ),
+  window: Flags.window("How long a minute of the quotas is (60s): shorter makes tests faster"),
   shape: Flag.Literals("shape", ["rolling", "fixed", "bucket"]).pipe(
     Flag.withDescription(
       "What a minute is: any 60 seconds, each clock minute, or a bucket that refills (rolling; AWS does not say)"

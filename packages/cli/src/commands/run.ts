@@ -69,14 +69,10 @@ const runFlags = {
     Flag.withDescription("How far the wording may stray"),
     Flag.optional
   ),
-  rpm: Flags.count("rpm").pipe(
-    Flag.withDescription("Your quota of requests per minute; leave it out if the model has none"),
-    Flag.optional
-  ),
-  tpm: Flags.count("tpm").pipe(
-    Flag.withDescription("Your quota of tokens per minute"),
-    Flag.optional
-  ),
+  ...Flags.quota({
+    rpm: "Your quota of requests per minute; leave it out if the model has none",
+    tpm: "Your quota of tokens per minute"
+  }),
   quotaFile: Flag.String("quota-file").pipe(
     Flag.withMetavar("file"),
     Flag.withDescription(
@@ -101,9 +97,8 @@ const runFlags = {
     Flag.withDescription("Ask a built-in emulator with the given quotas. Needs no account and no credentials"),
     Flag.withDefault(false)
   ),
-  window: Flags.duration("window").pipe(
-    Flag.withDescription("How long a minute of the quotas is (60s): shorter against an emulator that is sped up"),
-    Flag.withDefault(Duration.minutes(1))
+  window: Flags.window(
+    "How long an emulator's minute is (60s). Refused where Bedrock itself is asked: its minute is one"
   )
 }
 
@@ -113,6 +108,12 @@ const maxWaiting = 128
 const maxBytes = 64 * 1024 * 1024
 /** Answers without an account come from somebody that everybody knows. */
 const emulatedModel = "us.anthropic.claude-sonnet-4-6"
+
+/** Where the SDK goes when no endpoint is given, as `caprock emulate` exports it. */
+const configuredEndpoint = Config.String("AWS_ENDPOINT_URL_BEDROCK_RUNTIME").pipe(
+  Config.orElse(() => Config.String("AWS_ENDPOINT_URL")),
+  Config.withDefault(undefined)
+)
 
 /**
  * @category commands
@@ -137,6 +138,15 @@ export const run = Command.make(
         return yield* new CliFailure({
           problem: `--endpoint ${endpoint} is not a URL.`,
           remedy: "Write it whole, such as http://127.0.0.1:8080."
+        })
+      }
+      if (
+        !given.emulate && !Duration.Equivalence(given.window, Flags.minute) &&
+        Setup.isAws(endpoint ?? (yield* configuredEndpoint))
+      ) {
+        return yield* new CliFailure({
+          problem: `--window ${Duration.format(given.window)} was given, and AWS's minutes are 60 seconds long.`,
+          remedy: "Leave it out. It is for emulators that are sped up: --emulate, or --endpoint with the URL of one."
         })
       }
       const region = Option.getOrUndefined(given.region)

@@ -5,8 +5,10 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -101,15 +103,25 @@ export const take = (output: string): Effect.Effect<Taken, CliFailure, FileSyste
     })
   })
 
-const held = (path: string, output: string, owner: Owner) =>
-  new CliFailure({
-    problem: owner.host === hostname()
-      ? `Another caprock run (process ${owner.pid}) is writing ${output}.`
-      : `A caprock run on the machine "${owner.host}" (process ${owner.pid}) holds ${path}.`,
-    remedy: owner.host === hostname()
-      ? `Wait for it, or choose another --out. If process ${owner.pid} isn't caprock, delete ${path}.`
-      : `Wait for it, or choose another --out. If it no longer runs, delete ${path}.`
+const held = (path: string, output: string, { host, pid, since }: Owner) => {
+  const wait = "Wait for it, or choose another --out."
+  if (host === hostname()) {
+    return new CliFailure({
+      problem: `Another caprock run (process ${pid}) is writing ${output}.`,
+      remedy: `${wait} If process ${pid} isn't caprock, delete ${path}.`
+    })
+  }
+  const began = Option.match(DateTime.make(since), {
+    onNone: () => "",
+    onSome: (time) => ` since ${DateTime.formatIso(time)}`
   })
+  return new CliFailure({
+    problem: `A caprock run on the machine "${host}" (process ${pid}) holds ${path}${began}.`,
+    remedy:
+      `${wait} Only there can be seen whether it still runs. If it does not, or that machine or container is gone, ` +
+      `delete ${path} and run the same command again: nothing that was written is lost.`
+  })
+}
 
 /** Only a process of this machine can be known to be dead. A lock with our own id is one of an earlier life. */
 const isGone = (owner: Owner): boolean => {

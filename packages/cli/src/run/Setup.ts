@@ -64,6 +64,19 @@ export const model = (id: string, catalogue: Catalogue.Catalogue): Result.Result
   })
 
 /**
+ * Whether an endpoint is one of AWS's, as it is where none is given. (DNS suffixes of the partitions: `partitions.json` of
+ * botocore, 2026-08.) A name of one's own for a VPC endpoint can't be told from that of an emulator.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const isAws = (endpoint: string | undefined): boolean =>
+  endpoint === undefined || awsHost.test(URL.parse(endpoint)?.hostname ?? "")
+
+const awsHost =
+  /\.(amazonaws\.(com|com\.cn|eu)|api\.(aws|amazonwebservices\.com\.cn)|c2s\.ic\.gov|sc2s\.sgov\.gov|csp\.hci\.ic\.gov|cloud\.adc-e\.uk)$/
+
+/**
  * What to say where no quota was given for a model.
  *
  * @category rendering
