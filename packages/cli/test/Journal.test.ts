@@ -1,9 +1,9 @@
 import { Journal } from "@caprock/cli/run/Journal"
 import * as ResultLine from "@caprock/cli/run/ResultLine"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Path, PlatformError, Result } from "effect"
+import { Effect, FileSystem, Path, Result } from "effect"
 import { hostname } from "node:os"
-import { model, outputPath, platform, readResults } from "./support.ts"
+import { type Disk, model, onDisk, outputPath, platform, readResults } from "./support.ts"
 
 const answered = (id: string, text = "yes"): ResultLine.ResultLine => ({
   id,
@@ -43,39 +43,6 @@ const refusal = (output: string, input?: string) =>
 const write = (path: string, text: string) =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => fs.writeFileString(path, text))
 const readText = (path: string) => Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(path))
-
-/** The file system, on a disk that takes so many bytes of what is appended. */
-const diskOf = (bytes: number) =>
-  Layer.effect(
-    FileSystem.FileSystem,
-    Effect.map(FileSystem.FileSystem, (fs) => {
-      let left = bytes
-      const full = PlatformError.systemError({
-        _tag: "Unknown",
-        module: "FileSystem",
-        method: "writeAll",
-        cause: Object.assign(new Error("no space left on device"), { code: "ENOSPC" })
-      })
-      const limited = (file: FileSystem.File): FileSystem.File => ({
-        [FileSystem.FileTypeId]: FileSystem.FileTypeId,
-        stat: file.stat,
-        sync: file.sync,
-        seek: file.seek,
-        read: file.read,
-        readAlloc: file.readAlloc,
-        write: file.write,
-        truncate: (length) => file.truncate(length),
-        writeAll: (buffer) =>
-          Effect.suspend(() => {
-            const fits = buffer.subarray(0, left)
-            left -= fits.length
-            const written = file.writeAll(fits)
-            return fits.length === buffer.length ? written : Effect.andThen(written, Effect.fail(full))
-          })
-      })
-      return { ...fs, open: (path, options) => Effect.map(fs.open(path, options), limited) }
-    })
-  )
 
 /** A process id that no process has: Linux counts to 4,194,304 at most. */
 const nobody = 9_999_999
@@ -189,6 +156,7 @@ describe("Journal", () => {
           const { message } = yield* Effect.flip(journal.append([answered("a")]))
           // It takes no more after that.
           assert.strictEqual((yield* Effect.flip(journal.append([answered("b")]))).message, message)
+          assert.isFalse(journal.retryable)
           return message
         }))
       assert.include(message, "/dev/full")
@@ -204,7 +172,7 @@ describe("Journal", () => {
       const results = yield* open(output, (journal) =>
         Effect.forEach(ids, (id) =>
           Effect.result(journal.append([answered(id)])), { concurrency: "unbounded" })).pipe(
-          Effect.provide(diskOf(Math.floor(2.5 * line)))
+          Effect.provide(onDisk({ left: Math.floor(2.5 * line) }))
         )
       assert.deepEqual(results.map(Result.isSuccess), [true, true, false, false, false])
       assert.deepEqual(
@@ -213,6 +181,27 @@ describe("Journal", () => {
         ),
         ["a", "b"]
       )
+    }).pipe(platform))
+
+  it.effect("what a full disk did not take may be tried again, in its place, once there is room", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      const line = new TextEncoder().encode(ResultLine.encode(answered("a"))).length
+      const disk: Disk = { left: Math.floor(1.5 * line) }
+      yield* open(output, (journal) =>
+        Effect.gen(function*() {
+          yield* journal.append([answered("a")])
+          assert.isTrue(journal.retryable)
+          // Even where it can't be cut back at once: nothing is written behind a torn line.
+          disk.frozen = true
+          assert.include((yield* Effect.flip(journal.append([answered("b")]))).message, "the disk is full")
+          assert.isAbove((yield* readText(output)).length, line)
+          assert.include((yield* Effect.flip(journal.append([answered("c")]))).message, "the disk is full")
+          disk.frozen = false
+          disk.left = 10 * line
+          yield* journal.append([answered("c"), answered("b")])
+        })).pipe(Effect.provide(onDisk(disk)))
+      assert.deepEqual((yield* readResults(output)).map(({ id }) => id), ["a", "c", "b"])
     }).pipe(platform))
 
   it.effect("a second run on one output is refused, and may begin when the first has ended", () =>

@@ -138,7 +138,13 @@ describe("Summary", () => {
       counts.changed = 1
     })
     assert.deepEqual(
-      Summary.render(viewOf(tally), { stop: undefined, changedLines: [3] }, tally, { ...found, answered: 3 }, context),
+      Summary.render(
+        viewOf(tally),
+        { stop: undefined, changedLines: [3], lost: [] },
+        tally,
+        { ...found, answered: 3 },
+        context
+      ),
       [
         "1 answered, 3 failed (ThrottlingError 1, wrong-shape 2), 1 answered before, in 40 s.",
         "1 request sent (0.50 per line), 1 throttle (requests 0, tokens 1, per day 0, unknown 0).",

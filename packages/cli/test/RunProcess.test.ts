@@ -165,7 +165,10 @@ describe("caprock run, as a process", () => {
       // 16 KB hold about 30 of them: what was whole stayed.
       assert.isAbove(kept.length, 5)
       assert.isBelow(kept.length, 150)
-      // Each answer that was counted is there.
+      assert.include(stderr, "Nothing more is sent.")
+      // Each answer that was counted is there, and each that was given and is not has been named.
+      const lost = /^(\d+) answers? could not be written and (?:is|are) lost: lines? \d/m.exec(stderr)?.[1]
+      assert.strictEqual((yield* emulator.stats).answered, kept.length + Number(lost))
       assert.include(stderr, `${kept.length} answered, the rest without a result yet`)
       // Of what was sent, most could not be written: no ratio would mean anything.
       assert.match(stderr, /^\d+ requests sent, 0 throttles/m)

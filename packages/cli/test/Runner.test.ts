@@ -1,4 +1,5 @@
 import type { AnswerLine, ErrorLine } from "@caprock/cli/run/ResultLine"
+import * as Summary from "@caprock/cli/run/Summary"
 import * as Reason from "@caprock/errors/Reason"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, FileSystem } from "effect"
@@ -274,6 +275,78 @@ describe("Runner", () => {
         yield* fs.remove(output)
       }
     }).pipe(platform))
+
+  describe("an output that fails", () => {
+    const input = Array.from(
+      { length: 20 },
+      (_, i) => i === 2 ? `{"prompt":"2"}\n` : `{"id":"r${i}","prompt":"${i}"}\n`
+    )
+      .join("")
+    /** Four are sent, one answers after the other; the others wait for quota that never comes. */
+    const slowly = (asked: Array<string>, before: (text: string) => void) =>
+      stub((question) => {
+        if (Number(question.text) > 3) return Effect.never
+        question.events({ _tag: "Admitted", pool: "pool", attempt: 1, waitedMillis: 0 })
+        return Effect.suspend(() => {
+          before(question.text)
+          return echo(question)
+        }).pipe(Effect.delay(`${1 + Number(question.text)} seconds`))
+      }, { asked, admit: false })
+
+    it.effect("sends nothing more; what was under way is held, and written when there is room again", () =>
+      Effect.gen(function*() {
+        const output = yield* outputPath
+        const asked: Array<string> = []
+        const disk = { left: 300 }
+        const fiber = yield* Effect.forkChild(runPrompts({
+          input,
+          output,
+          disk,
+          target: slowly(asked, (text) => {
+            if (text === "3") disk.left = 1e6
+          })
+        }))
+        const { outcome, view, written } = yield* settled(fiber)
+        if (outcome.stop?._tag !== "Failure") return assert.fail("it was not stopped")
+        assert.include(outcome.stop.failure.message, "the disk is full (ENOSPC)")
+        assert.lengthOf(written.filter((text) => text.includes("Nothing more is sent.")), 1)
+        assert.deepEqual(outcome.lost, [])
+        assert.sameMembers((yield* readResults(output)).map((line) => line.id), ["r0", "r1", "line-3", "r3"])
+        assert.deepInclude(view.counts, { answered: 4, dropped: 8, waiting: 0, sent: 0 })
+        assert.lengthOf(asked, 12)
+      }).pipe(platform))
+
+    it.effect("names what was lost when there is no room to the end, and the next run asks just that", () =>
+      Effect.gen(function*() {
+        const output = yield* outputPath
+        const signals = yield* makeSignals
+        const fiber = yield* Effect.forkChild(runPrompts({
+          input,
+          output,
+          disk: { left: 300 },
+          signals: signals.layer,
+          // Stopped by hand before: the loss has to be told all the same.
+          target: slowly([], (text) => {
+            if (text === "0") signals.send("SIGINT")
+          })
+        }))
+        const { found, outcome, tally, view } = yield* settled(fiber)
+        if (outcome.stop?._tag !== "Failure") return assert.fail("the loss was not told")
+        assert.sameDeepMembers(outcome.lost.map(({ id, line }) => [id, line]), [["r1", 2], ["line-3", 3], ["r3", 4]])
+        assert.deepEqual((yield* readResults(output)).map((line) => line.id), ["r0"])
+        const summary = Summary.render(view, outcome, tally, found, { output, maxConnections: 64, quotaNames: {} })
+        assert.include(summary.join("\n"), "1 answered, the rest without a result yet")
+        assert.include(
+          summary,
+          `3 answers could not be written and are lost: lines 2 ("r1"), 3, 4 ("r3"). ` +
+            "The same command asks these again, with those that had no answer yet."
+        )
+        const asked: Array<string> = []
+        yield* runPrompts({ input, output, target: stub(echo, { asked }) })
+        assert.lengthOf(asked, 19)
+        assert.strictEqual(new Set((yield* readResults(output)).map((line) => line.id)).size, 20)
+      }).pipe(platform))
+  })
 
   it.effect("a defect of a layer below ends the line in an error, not in silence", () =>
     Effect.gen(function*() {

@@ -9,7 +9,7 @@ import { type Signal, Signals } from "@caprock/cli/Signals"
 import { BedrockError } from "@caprock/errors/BedrockError"
 import type * as Reason from "@caprock/errors/Reason"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Deferred, Effect, FileSystem, Layer, Path, Stream } from "effect"
+import { Deferred, Effect, FileSystem, Layer, Path, PlatformError, Stream } from "effect"
 
 export const model = "us.anthropic.claude-sonnet-4-6"
 
@@ -99,6 +99,7 @@ export interface Given {
   readonly maxLineBytes?: number
   readonly signals?: Layer.Layer<Signals>
   readonly chunk?: number
+  readonly disk?: Disk
 }
 
 /** Runs prompts as `caprock run` does, in this process. */
@@ -121,7 +122,9 @@ export const runPrompts = (given: Given) => {
   }).pipe(
     Effect.provide(
       Layer.mergeAll(
-        Journal.layer({ output: given.output, input: "prompts.jsonl" }),
+        Journal.layer({ output: given.output, input: "prompts.jsonl" }).pipe(
+          Layer.provide(onDisk(given.disk ?? { left: Infinity }))
+        ),
         Progress.Progress.layer({ maxConnections: 64 })
       ).pipe(
         Layer.provideMerge(given.target),
@@ -154,3 +157,41 @@ export const outputPath = Effect.gen(function*() {
 })
 
 export const platform = Effect.provide(NodeServices.layer)
+
+/** A disk that takes so many more bytes of what is appended; a frozen one can't be truncated either. */
+export interface Disk {
+  left: number
+  frozen?: boolean
+}
+
+/** The file system, on a disk that a test fills and frees. */
+export const onDisk = (disk: Disk) =>
+  Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (fs) => {
+      const full = PlatformError.systemError({
+        _tag: "Unknown",
+        module: "FileSystem",
+        method: "writeAll",
+        cause: Object.assign(new Error("no space left on device"), { code: "ENOSPC" })
+      })
+      const limited = (file: FileSystem.File): FileSystem.File => ({
+        [FileSystem.FileTypeId]: FileSystem.FileTypeId,
+        stat: file.stat,
+        sync: file.sync,
+        seek: file.seek,
+        read: file.read,
+        readAlloc: file.readAlloc,
+        write: file.write,
+        truncate: (length) => Effect.suspend(() => disk.frozen === true ? Effect.fail(full) : file.truncate(length)),
+        writeAll: (buffer) =>
+          Effect.suspend(() => {
+            const fits = buffer.subarray(0, disk.left)
+            disk.left -= fits.length
+            const written = file.writeAll(fits)
+            return fits.length === buffer.length ? written : Effect.andThen(written, Effect.fail(full))
+          })
+      })
+      return { ...fs, open: (path, options) => Effect.map(fs.open(path, options), limited) }
+    })
+  )

@@ -24,7 +24,7 @@ import { CliFailure, Quiet } from "../CliFailure.ts"
 import { ExitCode } from "../ExitCode.ts"
 import * as Flags from "../Flags.ts"
 import * as Heap from "../Heap.ts"
-import { explain } from "../internal/platformErrors.ts"
+import { cannotRead } from "../internal/platformErrors.ts"
 import * as BedrockTarget from "../run/BedrockTarget.ts"
 import * as Input from "../run/Input.ts"
 import { Journal } from "../run/Journal.ts"
@@ -254,10 +254,7 @@ const readQuotas = Effect.fnUntraced(function*(given: {
   }
   const fs = yield* FileSystem.FileSystem
   const text = yield* fs.readFileString(path).pipe(
-    Effect.mapError((error) => {
-      const { code, remedy, what } = explain(error)
-      return new CliFailure({ problem: `Can't read the quota file ${path}: ${what} (${code}).`, remedy: `${remedy}.` })
-    })
+    Effect.mapError((error) => cannotRead(`the quota file ${path}`, error))
   )
   const quotas = Quotas.fromJson(text)
   if (Result.isSuccess(quotas)) return quotas.success

@@ -1,4 +1,5 @@
 import type { PlatformError } from "effect/PlatformError"
+import { CliFailure } from "../CliFailure.ts"
 
 /** The system's own code of a failed file operation, such as `ENOSPC`. */
 export const codeOf = (error: PlatformError): string => {
@@ -28,4 +29,17 @@ export const explain = (
   const code = codeOf(error)
   const [what, remedy] = meanings[code] ?? [error.message, "Check the path and the disk"]
   return { code, what, remedy }
+}
+
+export const cannotWrite = (what: string, error: PlatformError): CliFailure => {
+  const { code, remedy, what: why } = explain(error)
+  return new CliFailure({ problem: `Can't write ${what}: ${why} (${code}).`, remedy: `${remedy}.` })
+}
+
+export const cannotRead = (what: string, error: PlatformError): CliFailure => {
+  const { code, remedy, what: why } = explain(error)
+  return new CliFailure({
+    problem: `Can't read ${what}: ${why} (${code}).`,
+    remedy: code === "EACCES" || code === "EPERM" ? "Give yourself read permission on it." : `${remedy}.`
+  })
 }

@@ -6,11 +6,10 @@
 import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import type { PlatformError } from "effect/PlatformError"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { CliFailure } from "../CliFailure.ts"
-import { explain } from "../internal/platformErrors.ts"
+import { cannotRead } from "../internal/platformErrors.ts"
 
 /**
  * @category models
@@ -34,19 +33,25 @@ export const open = (path: string): Effect.Effect<Input, CliFailure, FileSystem.
   Effect.gen(function*() {
     if (path === "-") {
       const stdio = yield* Stdio.Stdio
-      return { bytes: Stream.mapError(stdio.stdin, (error) => cannotRead("standard input", error)), size: undefined }
+      return {
+        bytes: Stream.mapError(stdio.stdin, (error) => cannotRead("prompts from standard input", error)),
+        size: undefined
+      }
     }
     const fs = yield* FileSystem.FileSystem
-    const info = yield* Effect.mapError(fs.stat(path), (error) => cannotRead(path, error))
+    const info = yield* Effect.mapError(fs.stat(path), (error) => cannotRead(`prompts from ${path}`, error))
     if (info.type === "Directory") {
       return yield* new CliFailure({
         problem: `Can't read prompts from ${path}: it is a folder.`,
         remedy: "Name a file of JSON Lines in it, or - for standard input."
       })
     }
-    yield* Effect.mapError(fs.access(path, { readable: true }), (error) => cannotRead(path, error))
+    yield* Effect.mapError(fs.access(path, { readable: true }), (error) => cannotRead(`prompts from ${path}`, error))
     return {
-      bytes: Stream.mapError(fs.stream(path, { chunkSize: chunkBytes }), (error) => cannotRead(path, error)),
+      bytes: Stream.mapError(
+        fs.stream(path, { chunkSize: chunkBytes }),
+        (error) => cannotRead(`prompts from ${path}`, error)
+      ),
       size: info.type === "File" ? Number(ByteSize.toBigInt(info.size)) : undefined
     }
   })
@@ -62,11 +67,3 @@ export const empty = (path: string): CliFailure =>
     problem: `There is no prompt in ${path === "-" ? "standard input" : path}: it is empty.`,
     remedy: `Write one JSON object on each line, such as {"id":"a","prompt":"Hello"}`
   })
-
-const cannotRead = (what: string, error: PlatformError): CliFailure => {
-  const { code, remedy, what: why } = explain(error)
-  return new CliFailure({
-    problem: `Can't read prompts from ${what}: ${why} (${code}).`,
-    remedy: code === "EACCES" || code === "EPERM" ? "Give yourself read permission on it." : `${remedy}.`
-  })
-}

@@ -9,13 +9,12 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
-import type { PlatformError } from "effect/PlatformError"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { hostname } from "node:os"
 import { CliFailure } from "../CliFailure.ts"
-import { codeOf, explain } from "../internal/platformErrors.ts"
+import { cannotWrite, codeOf } from "../internal/platformErrors.ts"
 
 const Owner = Schema.Struct({ pid: Schema.Int, host: Schema.String, since: Schema.Finite })
 type Owner = typeof Owner.Type
@@ -47,13 +46,6 @@ export const take = (output: string): Effect.Effect<Taken, CliFailure, FileSyste
     const fs = yield* FileSystem.FileSystem
     const path = `${output}.lock`
     const mine = encodeOwner({ pid: process.pid, host: hostname(), since: yield* Clock.currentTimeMillis })
-    const cannot = (error: PlatformError) => {
-      const { code, remedy, what } = explain(error)
-      return new CliFailure({
-        problem: `Can't write ${path} beside the output: ${what} (${code}).`,
-        remedy: `${remedy}.`
-      })
-    }
 
     const release = Effect.flatMap(
       fs.readFileString(path),
@@ -68,7 +60,7 @@ export const take = (output: string): Effect.Effect<Taken, CliFailure, FileSyste
         yield* Effect.addFinalizer(() => Effect.ignore(release))
       })))
       if (Result.isSuccess(created)) return { tookOverFrom }
-      if (codeOf(created.failure) !== "EEXIST") return yield* cannot(created.failure)
+      if (codeOf(created.failure) !== "EEXIST") return yield* cannotWrite(`${path} beside the output`, created.failure)
 
       const found = yield* Effect.result(fs.readFileString(path))
       // Its owner has just let go of it.

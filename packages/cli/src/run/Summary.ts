@@ -7,6 +7,7 @@ import * as format from "../internal/format.ts"
 import * as Advice from "./Advice.ts"
 import type { Found } from "./Journal.ts"
 import type { View } from "./Panel.ts"
+import { derivedId } from "./PromptLine.ts"
 import type { Outcome } from "./Runner.ts"
 import type { Tally } from "./Tally.ts"
 
@@ -73,6 +74,7 @@ export const render = (
     `, in ${format.duration(view.elapsedMillis)}.`,
     ...(counts.requests === 0 ? [] : [requests(view, outcome)]),
     ...(counts.answered === 0 ? [] : [tokens(view)]),
+    ...(outcome.lost.length === 0 ? [] : [lost(outcome.lost)]),
     ...(counts.changed === 0 ? [] : [changed(counts.changed, outcome.changedLines, context.output)]),
     ...(orphans <= 0
       ? []
@@ -85,6 +87,20 @@ export const render = (
     ...(outcome.stop !== undefined ? [] : again(counts, context.output)),
     ...Advice.advise(facts(view, tally, context)).map((advice) => `Advice: ${advice}`)
   ]
+}
+
+const maxNamed = 20
+
+const lost = (lines: Outcome["lost"]): string => {
+  const named = [...lines].sort((a, b) => a.line - b.line).slice(0, maxNamed).map(({ id, line }) =>
+    id === derivedId(line) ? `${line}` : `${line} (${JSON.stringify(id)})`
+  )
+  const more = lines.length - named.length
+  return `${format.plural(lines.length, "answer")} could not be written and ${
+    lines.length === 1 ? "is" : "are"
+  } lost: ${lines.length === 1 ? "line" : "lines"} ${named.join(", ")}${
+    more === 0 ? "" : ` and ${format.count(more)} more`
+  }. The same command asks ${lines.length === 1 ? "this" : "these"} again, with those that had no answer yet.`
 }
 
 const requests = ({ counts }: View, { stop }: Outcome): string => {
