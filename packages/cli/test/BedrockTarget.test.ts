@@ -1,3 +1,4 @@
+import type { ConverseStreamOutput } from "@aws-sdk/client-bedrock-runtime"
 import { Bedrock } from "@caprock/bedrock/Bedrock"
 import { type CallEvent, CallEvents } from "@caprock/bedrock/CallEvents"
 import * as BedrockTarget from "@caprock/cli/run/BedrockTarget"
@@ -14,13 +15,29 @@ const toolUse = { toolUse: { toolUseId: "t1", name: "weather", input: { city: "O
 const thought = { reasoningContent: { reasoningText: { text: "Hmm, well", signature: "sig" } } }
 const hidden = { reasoningContent: { redactedContent: new Uint8Array([1, 2, 3, 4]) } }
 
+const location = { documentChar: { documentIndex: 0, start: 1, end: 9 } }
+const cited = {
+  citationsContent: {
+    content: [{ text: ", it rains" }],
+    citations: [{ title: "The news", sourceContent: [{ text: "rain" }], location }]
+  }
+}
+const result = { toolResult: { toolUseId: "t2", type: "search", content: [{ json: { hits: 1 } }, { text: "one" }] } }
+const picture = { image: { format: "png" as const, source: { bytes: new Uint8Array([1, 2, 3, 4]) } } }
+const news = { $unknown: ["hologram", { depth: 3 }] as [string, unknown] }
+
 /** Answers the same in one piece and in many. */
 const layerBedrock = Layer.mock(Bedrock, {
   converse: () =>
     Effect.as(
       Effect.map(CallEvents, (tell) => tell({ _tag: "Waiting", pool: "p", tokens: 1 })),
       {
-        output: { message: { role: "assistant", content: [thought, hidden, { text: "Let me see" }, toolUse] } },
+        output: {
+          message: {
+            role: "assistant",
+            content: [thought, hidden, { text: "Let me see" }, toolUse, cited, result, picture, news]
+          }
+        },
         stopReason: "tool_use",
         usage,
         metrics: { latencyMs: 1 },
@@ -28,7 +45,7 @@ const layerBedrock = Layer.mock(Bedrock, {
       }
     ),
   converseStream: () =>
-    Stream.make(
+    Stream.fromIterable<ConverseStreamOutput>([
       { messageStart: { role: "assistant" as const } },
       { contentBlockDelta: { contentBlockIndex: 0, delta: { reasoningContent: { text: "Hmm, " } } } },
       { contentBlockDelta: { contentBlockIndex: 0, delta: { reasoningContent: { text: "well" } } } },
@@ -51,9 +68,30 @@ const layerBedrock = Layer.mock(Bedrock, {
       { contentBlockStart: { contentBlockIndex: 3, start: { toolUse: { toolUseId: "t1", name: "weather" } } } },
       { contentBlockDelta: { contentBlockIndex: 3, delta: { toolUse: { input: `{"city":"Oslo",` } } } },
       { contentBlockDelta: { contentBlockIndex: 3, delta: { toolUse: { input: `"days":[1,2]}` } } } },
+      { contentBlockDelta: { contentBlockIndex: 4, delta: { text: ", it" } } },
+      { contentBlockDelta: { contentBlockIndex: 4, delta: { text: " rains" } } },
+      {
+        contentBlockDelta: {
+          contentBlockIndex: 4,
+          delta: { citation: { title: "The news", sourceContent: [{ text: "rain" }], location } }
+        }
+      },
+      {
+        contentBlockStart: { contentBlockIndex: 5, start: { toolResult: { toolUseId: "t2", type: "search" } } }
+      },
+      { contentBlockDelta: { contentBlockIndex: 5, delta: { toolResult: [{ json: { hits: 1 } }] } } },
+      { contentBlockDelta: { contentBlockIndex: 5, delta: { toolResult: [{ text: "one" }] } } },
+      { contentBlockStart: { contentBlockIndex: 6, start: { image: { format: "png" as const } } } },
+      {
+        contentBlockDelta: { contentBlockIndex: 6, delta: { image: { source: { bytes: new Uint8Array([1, 2]) } } } }
+      },
+      {
+        contentBlockDelta: { contentBlockIndex: 6, delta: { image: { source: { bytes: new Uint8Array([3, 4]) } } } }
+      },
+      { contentBlockDelta: { contentBlockIndex: 7, delta: news } },
       { messageStop: { stopReason: "tool_use" as const } },
       { metadata: { usage, metrics: { latencyMs: 1 } } }
-    )
+    ])
 })
 
 describe("BedrockTarget", () => {
@@ -72,14 +110,25 @@ describe("BedrockTarget", () => {
           id: "a",
           line: 1,
           model,
-          text: "Let me see",
+          text: "Let me see, it rains",
           stopReason: "tool_use",
           usage: { inputTokens: 5, outputTokens: 9, cacheReadInputTokens: 3 },
           attempts: 1,
           waitedMillis: 1,
           serviceMillis: 3,
           digest: "0123456789abcdef",
-          content: [thought, { reasoningContent: { redactedContent: "AQIDBA==" } }, { text: "Let me see" }, toolUse]
+          content: [
+            thought,
+            { reasoningContent: { redactedContent: "AQIDBA==" } },
+            { text: "Let me see" },
+            toolUse,
+            cited,
+            result,
+            { image: { format: "png", source: { bytes: "AQIDBA==" } } },
+            {
+              hologram: { depth: 3 }
+            }
+          ]
         })
         assert.strictEqual(events.length, stream ? 0 : 1)
       }).pipe(Effect.provide(BedrockTarget.layerNoDeps({ stream }).pipe(Layer.provide(layerBedrock)))))

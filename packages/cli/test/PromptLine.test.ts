@@ -148,7 +148,11 @@ describe("PromptLine", () => {
     [{ request: { messages: [{ role: "bot", content: [] }] } }, "wrong-shape", `"request.messages[0].role" is "bot"`],
     [user("x"), "wrong-shape", `the field "request.messages[0].content" is "x". Expected array`],
     [user(["x"]), "wrong-shape", `the field "request.messages[0].content[0]" is "x"`],
-    [user([{ txt: "x" }]), "wrong-shape", `"request.messages[0].content[0].txt" is not a kind of content`],
+    [
+      user([{ txt: "x" }]),
+      "wrong-shape",
+      `"request.messages[0].content[0].txt" is not a field of a Converse request. Here are text, image`
+    ],
     [user([{ type: "text", text: "x" }]), "wrong-shape", `must have exactly one member`],
     [user([{ text: 5 }]), "wrong-shape", `"request.messages[0].content[0].text" must be text`],
     [
@@ -156,7 +160,20 @@ describe("PromptLine", () => {
       "wrong-shape",
       `"request.messages[0].content[0].image.source.bytes" is not base64`
     ],
-    [{ request: { system: [{ image: { source: { bytes: 5 } } }] } }, "wrong-shape", `system[0].image.source.bytes`]
+    [
+      user([{ image: { source: { bytes: 5 } } }]),
+      "wrong-shape",
+      `"request.messages[0].content[0].image.source.bytes" must be base64 text`
+    ],
+    // The SDK would have left these out in silence.
+    [{ request: { system: [{ image: {} }] } }, "wrong-shape", `"request.system[0].image" is not a field`],
+    [
+      { request: { toolConfig: { tools: [{ toolSpec: { name: "n", schema: {} } }] } } },
+      "wrong-shape",
+      `"request.toolConfig.tools[0].toolSpec.schema" is not a field of a Converse request. Here are name, inputSchema`
+    ],
+    [{ request: { requestMetadata: { run: 5 } } }, "wrong-shape", `"request.requestMetadata.run" must be text`],
+    [{ request: { toolConfig: null } }, "wrong-shape", `"request.toolConfig" must be an object`]
   ]
   for (const [line, kind, says] of cases) {
     it(`refuses ${JSON.stringify(line).slice(0, 70)}`, () => {

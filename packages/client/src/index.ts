@@ -1,5 +1,6 @@
 export * as BedrockClient from "./BedrockClient.ts"
 export * as BedrockClientTest from "./BedrockClientTest.ts"
 export * as CallObserver from "./CallObserver.ts"
+export * as ConverseJson from "./ConverseJson.ts"
 export * as Timeouts from "./Timeouts.ts"
 export * as Usage from "./Usage.ts"

@@ -6,7 +6,7 @@ const format = SchemaIssue.makeFormatterStandardSchemaV1()
 export const firstIssue = (issue: SchemaIssue.Issue, value: unknown): {
   readonly path: ReadonlyArray<string | number>
   readonly actual: unknown
-  readonly expected: "missing" | "unknown" | (string & {})
+  readonly expected: "missing" | (string & {})
 } => {
   const [first] = format(issue).issues
   const path = (first?.path ?? []).map((part) => {
@@ -20,6 +20,6 @@ export const firstIssue = (issue: SchemaIssue.Issue, value: unknown): {
       (at, key) => typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined,
       value
     ),
-    expected: message === "Missing key" ? "missing" : message === "Expected no excess property" ? "unknown" : message
+    expected: message === "Missing key" ? "missing" : message
   }
 }

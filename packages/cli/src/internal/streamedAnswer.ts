@@ -1,10 +1,16 @@
 /** Puts the answer together again that `ConverseStream` sends in pieces. */
 import type {
+  Citation,
+  CitationsDelta,
   ContentBlock,
   ContentBlockDelta,
   ContentBlockStart,
   ConverseStreamOutput,
-  TokenUsage
+  ImageBlock,
+  ImageBlockDelta,
+  TokenUsage,
+  ToolResultBlock,
+  ToolResultContentBlock
 } from "@aws-sdk/client-bedrock-runtime"
 import type { Answer } from "../run/Target.ts"
 import { usageOf } from "./usage.ts"
@@ -12,9 +18,12 @@ import { usageOf } from "./usage.ts"
 interface Block {
   text: string | undefined
   toolUse: { readonly toolUseId: string; readonly name: string; input: string } | undefined
+  toolResult: ToolResultBlock & { readonly content: Array<ToolResultContentBlock> } | undefined
   reasoning: { text: string; signature: string | undefined; redacted: Array<Uint8Array> } | undefined
-  /** Deltas of other kinds, which are kept as they came. */
-  readonly others: Array<ContentBlock>
+  image: ImageBlock | undefined
+  readonly citations: Array<Citation>
+  /** Of a kind that this version of the SDK does not know: kept as it came. */
+  readonly unknown: Array<ContentBlock>
 }
 
 export interface Folding {
@@ -31,7 +40,15 @@ export const make = (): Folding => {
     const key = index ?? 0
     const known = blocks.get(key)
     if (known !== undefined) return known
-    const block: Block = { text: undefined, toolUse: undefined, reasoning: undefined, others: [] }
+    const block: Block = {
+      text: undefined,
+      toolUse: undefined,
+      toolResult: undefined,
+      reasoning: undefined,
+      image: undefined,
+      citations: [],
+      unknown: []
+    }
     blocks.set(key, block)
     return block
   }
@@ -61,6 +78,10 @@ export const make = (): Folding => {
 const begin = (block: Block, start: ContentBlockStart | undefined): void => {
   if (start?.toolUse !== undefined) {
     block.toolUse = { toolUseId: start.toolUse.toolUseId ?? "", name: start.toolUse.name ?? "", input: "" }
+  } else if (start?.toolResult !== undefined) {
+    block.toolResult = { ...start.toolResult, content: [] }
+  } else if (start?.image !== undefined) {
+    block.image = { format: start.image.format, source: undefined }
   }
 }
 
@@ -76,14 +97,37 @@ const extend = (block: Block, delta: ContentBlockDelta | undefined): void => {
     if (text !== undefined) reasoning.text += text
     if (signature !== undefined) reasoning.signature = signature
     if (redactedContent !== undefined) reasoning.redacted.push(redactedContent)
+  } else if (delta.toolResult !== undefined) {
+    for (const part of delta.toolResult) block.toolResult?.content.push(part)
+  } else if (delta.citation !== undefined) {
+    block.citations.push(citationOf(delta.citation))
+  } else if (delta.image !== undefined) {
+    block.image = withMore(block.image, delta.image)
   } else {
-    block.others.push(delta as unknown as ContentBlock) // Citations, images: written as they came.
+    block.unknown.push(delta)
+  }
+}
+
+const citationOf = ({ sourceContent, ...rest }: CitationsDelta): Citation => ({
+  ...rest,
+  ...(sourceContent === undefined ? {} : { sourceContent: sourceContent.map(({ text }) => ({ text: text ?? "" })) })
+})
+
+const withMore = (image: ImageBlock | undefined, { error, source }: ImageBlockDelta): ImageBlock => {
+  const before = image?.source?.bytes
+  const more = source?.bytes
+  return {
+    format: image?.format,
+    source: before !== undefined && more !== undefined
+      ? { bytes: Buffer.concat([before, more]) }
+      : source ?? image?.source,
+    ...(error === undefined ? {} : { error })
   }
 }
 
 const finish = (block: Block): ReadonlyArray<ContentBlock> => {
   const content: Array<ContentBlock> = []
-  const { reasoning, text, toolUse } = block
+  const { citations, image, reasoning, text, toolResult, toolUse } = block
   if (reasoning !== undefined) {
     content.push({
       reasoningContent: reasoning.redacted.length > 0
@@ -96,12 +140,18 @@ const finish = (block: Block): ReadonlyArray<ContentBlock> => {
         }
     })
   }
-  if (text !== undefined) content.push({ text })
+  if (citations.length > 0) {
+    content.push({ citationsContent: { content: text === undefined ? [] : [{ text }], citations } })
+  } else if (text !== undefined) {
+    content.push({ text })
+  }
   if (toolUse !== undefined) {
     const { input, name, toolUseId } = toolUse
     content.push({ toolUse: { toolUseId, name, input: jsonOr(input) } })
   }
-  return [...content, ...block.others]
+  if (toolResult !== undefined) content.push({ toolResult })
+  if (image !== undefined) content.push({ image })
+  return [...content, ...block.unknown]
 }
 
 /** A tool's input is JSON, unless `maxTokens` cut it. */

@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import type { ConverseCommandInput } from "@aws-sdk/client-bedrock-runtime"
+import * as ConverseJson from "@caprock/client/ConverseJson"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { decodeContent } from "../internal/contentBlocks.ts"
 import { firstIssue } from "../internal/schemaMessage.ts"
 import { stableJson } from "../internal/stableJson.ts"
 import { digestOf } from "./IdTable.ts"
@@ -68,44 +68,30 @@ const PromptShape = Schema.Struct({
 const Json = Schema.Record(Schema.String, Schema.Unknown)
 
 /**
- * A Converse request as `aws bedrock-runtime converse --cli-input-json` takes it: bytes are base64. Shapes that Bedrock
- * checks better than we could are left to it. An unknown field is refused, since the SDK would drop it in silence.
+ * What of a Converse request is read here, or would only be refused after it was sent. Every other member is held against the
+ * SDK's model of it by `ConverseJson`; values that Bedrock checks better than we could are left to it.
  */
-const ConverseShape = Schema.Struct(
-  {
-    modelId: Schema.optionalKey(Model),
-    messages: Schema.optionalKey(Schema.NonEmptyArray(Schema.Struct({
-      role: Schema.Literals(["user", "assistant", "system"]),
-      content: Schema.Array(Json)
-    }))),
-    system: Schema.optionalKey(Schema.Array(Json)),
-    inferenceConfig: Schema.optionalKey(Schema.Struct({
-      maxTokens: Schema.optionalKey(MaxTokens),
-      temperature: Schema.optionalKey(Temperature),
-      topP: Schema.optionalKey(Schema.Finite),
-      stopSequences: Schema.optionalKey(Schema.Array(Schema.String))
-    })),
-    toolConfig: Schema.optionalKey(Json),
-    guardrailConfig: Schema.optionalKey(Json),
-    additionalModelRequestFields: Schema.optionalKey(Schema.Unknown),
-    promptVariables: Schema.optionalKey(Json),
-    additionalModelResponseFieldPaths: Schema.optionalKey(Schema.Array(Schema.String)),
-    requestMetadata: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
-    performanceConfig: Schema.optionalKey(Json),
-    serviceTier: Schema.optionalKey(Json),
-    outputConfig: Schema.optionalKey(Json)
-  } satisfies Record<keyof ConverseCommandInput, unknown>
-)
+const ConverseShape = Schema.Struct({
+  modelId: Schema.optionalKey(Model),
+  messages: Schema.optionalKey(Schema.NonEmptyArray(Schema.Struct({
+    role: Schema.Literals(["user", "assistant", "system"]),
+    content: Schema.Array(Json)
+  }))),
+  inferenceConfig: Schema.optionalKey(Schema.StructWithRest(
+    Schema.Struct({ maxTokens: Schema.optionalKey(MaxTokens), temperature: Schema.optionalKey(Temperature) }),
+    [Json]
+  ))
+})
 
 const RequestShape = Schema.Struct({
   id: Schema.optionalKey(Id),
   model: Schema.optionalKey(Model),
-  request: ConverseShape
+  request: Json
 })
 
 const decodePrompt = Schema.decodeUnknownResult(PromptShape)
 const decodeRequest = Schema.decodeUnknownResult(RequestShape)
-const decodeConverse = Schema.decodeUnknownResult(ConverseShape, { onExcessProperty: "error" })
+const decodeConverse = Schema.decodeUnknownResult(ConverseShape)
 const decodeId = Schema.decodeUnknownResult(Id)
 
 /** Fields that people write when they mean one of ours: ignoring them would spend money on the wrong question. */
@@ -240,48 +226,41 @@ const fromRequest = (
   }
   const shape = decodeRequest(fields)
   if (Result.isFailure(shape)) return wrong(wrongShape(line, shape.failure, fields))
-  const converse = decodeConverse(fields["request"])
-  if (Result.isFailure(converse)) return wrong(wrongShape(line, converse.failure, fields["request"], "request"))
-  const { inferenceConfig, messages, modelId, system, ...rest } = converse.success
-  const model = shape.success.model ?? modelId ?? defaults.model
-  if (model === undefined) return Result.fail(noModel(line, id))
-
-  const content = decodeContent({ messages, system })
-  if (Result.isFailure(content)) {
-    return wrong(`line ${line}: "request.${content.failure.path}" ${content.failure.problem}`)
+  const { request } = shape.success
+  const converse = decodeConverse(request)
+  if (Result.isFailure(converse)) return wrong(wrongShape(line, converse.failure, request, ["request"]))
+  const decoded = ConverseJson.decode(request)
+  if (Result.isFailure(decoded)) {
+    const { path, problem } = decoded.failure
+    return wrong(`line ${line}: "${fieldText(["request", ...path])}" ${problem}`)
   }
+  const model = shape.success.model ?? converse.success.modelId ?? defaults.model
+  if (model === undefined) return Result.fail(noModel(line, id))
 
   const settings = {
     ...(defaults.maxTokens === undefined ? {} : { maxTokens: defaults.maxTokens }),
     ...(defaults.temperature === undefined ? {} : { temperature: defaults.temperature }),
-    ...inferenceConfig
+    ...decoded.success.inferenceConfig
   }
-  const defaultSystem = system === undefined && defaults.system !== undefined ? [{ text: defaults.system }] : undefined
+  const system = request["system"] === undefined && defaults.system !== undefined
+    ? { system: [{ text: defaults.system }] }
+    : {}
   const { maxTokens: _, ...asked } = settings
+  const { modelId: __, ...question } = request
   return Result.succeed({
     _tag: "Prompt",
     id,
     line,
     model,
     input: {
-      ...(rest as unknown as Omit<ConverseCommandInput, "modelId">), // Bedrock validates what is inside these.
-      ...content.success,
-      ...(defaultSystem === undefined ? {} : { system: defaultSystem }),
-      ...(Object.keys(settings).length === 0 ? {} : { inferenceConfig: mutable(settings) }),
+      ...decoded.success,
+      ...system,
+      ...(Object.keys(settings).length === 0 ? {} : { inferenceConfig: settings }),
       modelId: model
     },
-    digest: digestOf(stableJson({ ...rest, messages, system: system ?? defaultSystem, inferenceConfig: asked }))
+    // Of the line's own JSON: base64 is shorter to hash than the bytes are as JSON.
+    digest: digestOf(stableJson({ ...question, ...system, inferenceConfig: asked }))
   })
-}
-
-const mutable = (settings: {
-  readonly maxTokens?: number
-  readonly temperature?: number
-  readonly topP?: number
-  readonly stopSequences?: ReadonlyArray<string>
-}) => {
-  const { stopSequences, ...rest } = settings
-  return stopSequences === undefined ? rest : { ...rest, stopSequences: [...stopSequences] }
 }
 
 const readId = (fields: Readonly<Record<string, unknown>>, line: number): string | number => {
@@ -312,18 +291,23 @@ const noModel = (line: number, id: string | number) =>
     message: `line ${line} names no model, and --model was not given. Add --model <id, inference profile or ARN>`
   })
 
-const wrongShape = (line: number, failure: Schema.SchemaError, value: unknown, under?: string): string => {
+const wrongShape = (
+  line: number,
+  failure: Schema.SchemaError,
+  value: unknown,
+  under: ReadonlyArray<string> = []
+): string => {
   const { actual, expected, path } = firstIssue(failure.issue, value)
-  const field = [...(under === undefined ? [] : [under]), ...path].reduce<string>(
-    (text, key) => typeof key === "number" ? `${text}[${key}]` : text === "" ? String(key) : `${text}.${String(key)}`,
-    ""
-  )
+  const field = fieldText([...under, ...path])
   if (expected === "missing") return `line ${line}: the field "${field}" is missing`
-  if (expected === "unknown") {
-    return `line ${line}: "${field}" is not a field of a Converse request. Remove or rename it`
-  }
   return `line ${line}: the field "${field}" is ${brief(actual)}. ${expected}`
 }
+
+const fieldText = (path: ReadonlyArray<string | number>): string =>
+  path.reduce<string>(
+    (text, key) => typeof key === "number" ? `${text}[${key}]` : text === "" ? key : `${text}.${key}`,
+    ""
+  )
 
 const brief = (value: unknown): string => {
   const text = JSON.stringify(value) ?? String(value)

@@ -4,10 +4,10 @@
  * @since 0.1.0
  */
 import type { ContentBlock } from "@aws-sdk/client-bedrock-runtime"
+import * as ConverseJson from "@caprock/client/ConverseJson"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { encodeContent } from "../internal/contentBlocks.ts"
 import type { InputError } from "./InputError.ts"
 import type { Answer } from "./Target.ts"
 
@@ -174,7 +174,9 @@ export const fromAnswer = (
   usage: answer.usage,
   ...rounded(effort),
   digest: prompt.digest,
-  ...(answer.content.every((block) => block.text !== undefined) ? {} : { content: encodeContent(answer.content) })
+  ...(answer.content.every((block) => block.text !== undefined)
+    ? {}
+    : { content: ConverseJson.encodeContent(answer.content) })
 })
 
 /**
@@ -230,13 +232,15 @@ export const fromInputError = (id: string | number, error: InputError): ResultLi
 })
 
 /**
- * The text of an answer: its text blocks, one after the other.
+ * The text of an answer: its text blocks, with and without citations, one after the other.
  *
  * @category encoding
  * @since 0.1.0
  */
 export const textOf = (content: ReadonlyArray<ContentBlock>): string =>
-  content.map((block) => block.text ?? "").join("")
+  content.map(({ citationsContent, text }) =>
+    text ?? citationsContent?.content?.map((part) => part.text ?? "").join("") ?? ""
+  ).join("")
 
 const rounded = (effort: Effort): Effort => ({
   attempts: effort.attempts,
