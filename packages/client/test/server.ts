@@ -8,6 +8,7 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type { AddressInfo, Socket } from "node:net"
+import { crc32 } from "node:zlib"
 
 const codec = new EventStreamCodec(toUtf8, fromUtf8)
 
@@ -33,6 +34,22 @@ export const exception = (type: string, message: string): Uint8Array =>
 
 export const unmodelled = (code: string, message: string): Uint8Array =>
   frame({ ":message-type": "error", ":error-code": code, ":error-message": message }, "")
+
+/** An event whose payload is any text. */
+export const rawEvent = (type: string, payload: string): Uint8Array =>
+  frame({ ":message-type": "event", ":event-type": type, ":content-type": "application/json" }, payload)
+
+/** Bytes in a frame whose checksums are right, whatever it claims about its length and holds for headers. */
+export const rawFrame = (headers: Uint8Array, payload: string, length?: number): Uint8Array => {
+  const bytes = Buffer.alloc(16 + headers.length + payload.length)
+  bytes.writeUInt32BE(length ?? bytes.length, 0)
+  bytes.writeUInt32BE(headers.length, 4)
+  bytes.writeUInt32BE(crc32(bytes.subarray(0, 8)), 8)
+  bytes.set(headers, 12)
+  bytes.write(payload, 12 + headers.length)
+  bytes.writeUInt32BE(crc32(bytes.subarray(0, -4)), bytes.length - 4)
+  return bytes
+}
 
 export const chunk = (json: unknown): Uint8Array =>
   event("chunk", {

@@ -10,6 +10,8 @@ import {
   eventually,
   exception,
   frames,
+  rawEvent,
+  rawFrame,
   request,
   server,
   startStream,
@@ -211,13 +213,63 @@ describe("converseStream", () => {
     { arbitrary: { runs: 150 } }
   )
 
-  it.effect("fails on a frame that was damaged", () =>
+  const damaged = (frame: Uint8Array, at: number) => frame.with(at, (frame.at(at) ?? 0) ^ 0xff)
+  const noBytes = new Uint8Array()
+
+  const garbage: ReadonlyArray<readonly [what: string, bytes: Uint8Array]> = [
+    ["a payload that was damaged", damaged(frames.text("b"), -8)],
+    ["a checksum that was damaged", damaged(frames.text("b"), -1)],
+    ["the checksum of the prelude damaged", damaged(frames.text("b"), 9)],
+    ["a length of nothing", rawFrame(noBytes, "", 0)],
+    ["a length beyond what comes", rawFrame(noBytes, "x", 0x7fff_ffff)],
+    ["no frame at all", Buffer.from("<html>502 Bad Gateway</html>")],
+    ["headers that are none", rawFrame(new Uint8Array([200, 1, 2, 3]), "{}")],
+    ["no headers", rawFrame(noBytes, "{}")],
+    ["a payload that is not JSON", rawEvent("contentBlockDelta", "{nope")],
+    ["a payload of null", rawEvent("contentBlockDelta", "null")],
+    ["an end of null", rawEvent("messageStop", "null")]
+  ]
+
+  it.effect.each(garbage)(
+    "a frame with %s breaks the stream off, and only before content is it asked again",
+    ([, bytes]) =>
+      Effect.gen(function*() {
+        for (const before of [[], [frames.start], [frames.start, frames.text("a")]]) {
+          const { events, result } = yield* run([...before, bytes, frames.stop, frames.metadata], end)
+          if (result._tag === "Success") return assert.fail("the stream ended well")
+          assert.strictEqual(events.length, before.length)
+          const { reason } = result.failure
+          if (before.length === 2) {
+            assert.strictEqual(interrupted(result.failure).partial.text, "a")
+            assert.strictEqual(interrupted(result.failure).origin?._tag, "TransportError")
+          } else {
+            assert.strictEqual(reason._tag, "TransportError", result.failure.message)
+          }
+          assert.strictEqual(result.failure.retryable, before.length < 2)
+        }
+      })
+  )
+
+  it.effect("passes over events of types that are yet to come, wherever they stand", () =>
     Effect.gen(function*() {
-      const damaged = Uint8Array.from(frames.stop)
-      damaged[damaged.length - 6] = 0
-      const { events, result } = yield* run([frames.start, frames.text("a"), damaged, frames.metadata], end)
-      assert.strictEqual(result._tag, "Failure")
-      assert.strictEqual(events.length, 2)
+      const news = event("hologramStart", { depth: 3 })
+      const { events, result } = yield* run(whole.flatMap((frame) => [news, frame]), end)
+      assert.strictEqual(result._tag, "Success")
+      assert.strictEqual(events.length, whole.length)
+    }))
+
+  it.effect("hands on what it does not know inside an event", () =>
+    Effect.gen(function*() {
+      const news = event("contentBlockDelta", { contentBlockIndex: 0, delta: { hologram: { depth: 3 } } })
+      const { events, result } = yield* run([frames.start, news, ...whole.slice(1)], end)
+      assert.strictEqual(result._tag, "Success")
+      assert.deepStrictEqual(events[1]?.contentBlockDelta?.delta, { $unknown: ["hologram", { depth: 3 }] })
+    }))
+
+  it.effect("carries no stop reason that is none", () =>
+    Effect.gen(function*() {
+      const error = failure(yield* run([...whole.slice(0, 4), event("messageStop", { stopReason: 5 })], end))
+      assert.isUndefined(interrupted(error).partial.stopReason)
     }))
 })
 
@@ -302,5 +354,16 @@ describe("invokeModelWithResponseStream", () => {
       const reason = interrupted(result.failure)
       assert.strictEqual(reason.partial.toolInput, "{\"a\":1")
       assert.strictEqual(reason.origin?._tag, "TransportError")
+    }))
+
+  it.effect("fails on a chunk that is no base64, and passes over events of types that are yet to come", () =>
+    Effect.gen(function*() {
+      const news = event("hologram", { depth: 3 })
+      const good = [news, chunk(text("a")), news, chunk({ type: "message_stop" })]
+      const whole = yield* invoke(good, end)
+      assert.strictEqual(whole._tag === "Success" && whole.success, 2)
+      const result = yield* invoke([chunk(text("a")), rawEvent("chunk", `{"bytes":5}`), ...good], end)
+      if (result._tag === "Success") return assert.fail("the stream ended well")
+      assert.strictEqual(interrupted(result.failure).origin?._tag, "TransportError")
     }))
 })

@@ -52,6 +52,14 @@ export class Failures {
     })
   }
 
+  /** What reading a stream threw. The SDK has no name for a frame that it can't decode: it trips over it. */
+  readonly whileReading = (cause: unknown): BedrockError => {
+    const error = this.fromUnknown(cause)
+    if (error.reason._tag !== "UnknownError" || !isTrip(cause)) return error
+    const message = `The stream holds what is no event of it: ${error.reason.message}`
+    return this.#make(new Reason.TransportError({ kind: "protocol", message }), undefined, cause)
+  }
+
   readonly expired = ({ kind, millis }: Expired): BedrockError =>
     this.#make(new Reason.TimeoutError({ kind, message: `${waitedFor[kind]} did not come within ${millis} ms.` }))
 
@@ -106,3 +114,6 @@ const waitedFor = {
 } as const
 
 const messageOf = (cause: unknown, otherwise: string): string => cause instanceof Error ? cause.message : otherwise
+
+const isTrip = (cause: unknown): boolean =>
+  cause instanceof SyntaxError || cause instanceof RangeError || cause instanceof TypeError

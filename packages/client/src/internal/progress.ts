@@ -57,21 +57,23 @@ export const converse = (): Progress<ConverseStreamOutput> => {
   return {
     observe: (event) => {
       if (event.contentBlockDelta !== undefined) {
+        const { delta } = event.contentBlockDelta
         content = true
-        const delta = event.contentBlockDelta.delta
         if (delta?.text !== undefined) partial.text += delta.text
         else if (delta?.toolUse?.input !== undefined) {
           partial.toolInput = (partial.toolInput ?? "") + delta.toolUse.input
         }
       } else if (event.contentBlockStart !== undefined) {
-        content = true
         if (event.contentBlockStart.start?.toolUse !== undefined) partial.toolInput = ""
+        content = true
       } else if (event.messageStop !== undefined) {
+        const { stopReason } = event.messageStop
         stopped = true
-        partial.stopReason = event.messageStop.stopReason
+        // Nobody has checked what the server wrote, and the error that carries it does.
+        partial.stopReason = typeof stopReason === "string" ? stopReason : undefined
       } else if (event.metadata !== undefined) {
-        metadata = true
         partial.usage = Usage.fromTokenUsage(event.metadata.usage)
+        metadata = true
       }
     },
     content: () => content,

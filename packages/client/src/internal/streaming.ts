@@ -29,7 +29,6 @@ export const assemble = <Event>(
   const cut = (error: BedrockError): Effect.Effect<never, BedrockError> =>
     Effect.fail(failures.interrupted(progress, error))
   const onExpired = (expired: Expired) => cut(failures.expired(expired))
-  const onError = (cause: unknown) => cut(failures.fromUnknown(cause))
 
   const live = (iterator: AsyncIterator<Event>): Next =>
     patience.wait<IteratorResult<Event>, Arr.NonEmptyReadonlyArray<Event>, BedrockError | Cause.Done>({
@@ -41,10 +40,15 @@ export const assemble = <Event>(
             ? Cause.done()
             : Effect.fail(failures.interrupted(progress))
         }
-        progress.observe(result.value)
+        // The SDK takes any JSON for an event, also null.
+        try {
+          progress.observe(result.value)
+        } catch (cause) {
+          return cut(failures.whileReading(cause))
+        }
         return Effect.succeed(Arr.of(result.value))
       },
-      onError,
+      onError: (cause) => cut(failures.whileReading(cause)),
       onExpired
     })
 
@@ -65,7 +69,7 @@ export const assemble = <Event>(
       Effect.succeed(Stream.fromPull(Effect.succeed(
         Effect.suspend(() => progress.complete() ? rest(iterator) : live(iterator))
       ))),
-    onError,
+    onError: (cause) => Effect.fail(failures.fromUnknown(cause)),
     onExpired
   }))
 }
