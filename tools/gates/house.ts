@@ -3,7 +3,9 @@
 import { existsSync, globSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { clients, exceptions, type Room, rooms } from "../house.ts"
+import * as Effect from "./effect.ts"
 import { found, type Verdict } from "./gate.ts"
+import { withoutComments } from "./text.ts"
 
 const home = "tools/house.ts"
 
@@ -73,8 +75,6 @@ const manifest = (root: string, name: string): ReadonlyArray<string> => {
   })
 }
 
-const withoutComments = (text: string): string => text.replace(/\/\*.*?\*\/|(?<!:)\/\/[^\n]*/gs, "")
-
 /** An exception that excuses nothing any more. */
 const stale = (root: string): ReadonlyArray<string> =>
   exceptions.flatMap(({ path, uses }) => {
@@ -99,11 +99,23 @@ const silenced = (root: string): ReadonlyArray<string> =>
     })
   )
 
+/** What the core uses of a stable module of Effect that is not stable itself. Whole modules are the linter's. */
+const unstable = (root: string): ReadonlyArray<string> => {
+  const marks = Effect.read(root)
+  const core = Object.keys(rooms).filter((name) => rooms[name]?.effect === "core")
+  return core.flatMap((name) => globSync(`packages/${name}/src/**/*.ts`, { cwd: root }).toSorted()).flatMap((file) =>
+    Effect.unstableUses(read(root, file), marks).map(({ line, name }) =>
+      `${file}:${line}: Effect marks ${name} unstable, and a minor version of Effect may not break the core`
+    )
+  )
+}
+
 /** The gate. */
 export const check = (root: string): Verdict =>
   found([
     ...circles(rooms),
     ...packagesOf(root).flatMap((name) => [...lists(root, name), ...manifest(root, name)]),
     ...stale(root),
-    ...silenced(root)
+    ...silenced(root),
+    ...unstable(root)
   ])

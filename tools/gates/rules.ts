@@ -131,18 +131,9 @@ const rulesOf = (
     }],
     "no-restricted-properties": [
       "error",
-      ...[
-        ...House.properties.filter(({ name }) => !excused.has(name)).map((property) => ({
-          path: property.name,
-          message: withMend(property)
-        })),
-        ...(room.effect === "core" ? marks.unstableExports : []).map((path) => ({
-          path,
-          message: "Effect marks it unstable, though its module is stable, and a minor version may not break the core."
-        }))
-      ].map(({ message, path }) => {
-        const [object = "", property = ""] = path.split(".")
-        return { object, property, message }
+      ...House.properties.filter(({ name }) => !excused.has(name)).map((ambient) => {
+        const [object = "", property = ""] = ambient.name.split(".")
+        return { object, property, message: withMend(ambient) }
       })
     ]
   }
