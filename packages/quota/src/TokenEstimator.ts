@@ -59,7 +59,7 @@ export interface Body {
 }
 
 /**
- * The base estimate of a text. About a nanosecond per character.
+ * The base estimate of a text. A few nanoseconds per character.
  *
  * @category estimating
  * @since 0.1.0
@@ -132,7 +132,7 @@ const recentSize = 8
 const defaultLevel = 0.99
 
 /**
- * What is known of one model's tokenizer. Owned by one caller, changed in place by {@link observe}; deterministic.
+ * What is known of one model's tokenizer. Owned by one caller, changed in place; deterministic.
  *
  * @category models
  * @since 0.1.0
@@ -142,8 +142,10 @@ export interface Ratios {
   readonly bases: Float64Array
   /** @internal */
   readonly actuals: Float64Array
-  /** Answers ever. @internal */
+  /** Answers ever, and those that the following was fitted to. @internal */
   count: number
+  /** @internal */
+  fitted: number
   /** actual ≈ slope × base + constant. @internal */
   slope: number
   /** @internal */
@@ -158,7 +160,7 @@ export interface Ratios {
   variance: number
   /** @internal */
   excess: number
-  /** The upper quantile of actual / fitted, and the level that it was found for since the last answer; NaN: none. @internal */
+  /** The upper quantile of actual / fitted, and the level that it was found for since the last fit; NaN: none. @internal */
   quantile: number
   /** @internal */
   quantileLevel: number
@@ -174,6 +176,7 @@ export const empty = (): Ratios => ({
   bases: new Float64Array(windowSize),
   actuals: new Float64Array(windowSize),
   count: 0,
+  fitted: 0,
   slope: 1,
   constant: 0,
   lowest: 1,
@@ -187,7 +190,7 @@ export const empty = (): Ratios => ({
 
 /**
  * Learns from an answer: what the base estimate was and what the whole prompt really took. Answers without either are
- * ignored. Costs two passes over at most 256 numbers.
+ * ignored. Constant time: the next estimate fits, and answers that come together are fitted together.
  *
  * @category learning
  * @since 0.1.0
@@ -198,8 +201,6 @@ export const observe = (ratios: Ratios, answer: { readonly base: number; readonl
   ratios.bases[slot] = answer.base
   ratios.actuals[slot] = answer.actual
   ratios.count++
-  ratios.quantileLevel = Number.NaN
-  fit(ratios)
 }
 
 const samplesOf = (ratios: Ratios): number => Math.min(ratios.count, windowSize)
@@ -221,11 +222,12 @@ const fit = (ratios: Ratios): void => {
     values += value
     squares += inverse * inverse
     products += inverse * value
-    if (value < lowest) lowest = value
-    if (value > highest) highest = value
+    lowest = Math.min(lowest, value)
+    highest = Math.max(highest, value)
   }
   const spread = squares - inverses * inverses / n
   // Requests of nearly one size say nothing of the constant: a coefficient of variation below 5 % is taken for one size.
+  // Stryker disable next-line EqualityOperator: at 5 % to the last bit either will do
   const telling = n >= minimumSamples && spread > 0.0025 * inverses * inverses / n
   ratios.constant = telling ? (products - inverses * values / n) / spread : 0
   ratios.slope = (values - ratios.constant * inverses) / n
@@ -240,8 +242,10 @@ const fit = (ratios: Ratios): void => {
   }
   ratios.mean = sum / n
   // The fit took one degree of freedom, or two.
-  ratios.variance = Math.max(0, sumOfSquares - sum * sum / n) / Math.max(1, n - (telling ? 2 : 1))
+  ratios.variance = Math.max(0, sumOfSquares - sum * sum / n) / (n - (telling ? 2 : 1))
   ratios.excess = excessOf(ratios, n)
+  ratios.quantileLevel = Number.NaN
+  ratios.fitted = ratios.count
 }
 
 /** Actual over base that is expected for a base estimate: the fit, kept within what was seen. */
@@ -255,7 +259,6 @@ const residualAt = (ratios: Ratios, index: number): number => {
 
 /** By how much the newest answers exceed the others, where chance does not explain it (3 standard errors); else 1, the least. */
 const excessOf = (ratios: Ratios, n: number): number => {
-  if (n < 2 * recentSize) return 1
   let sum = 0
   for (let back = 1; back <= recentSize; back++) sum += residualAt(ratios, (ratios.count - back) % windowSize)
   const newest = sum / recentSize
@@ -292,13 +295,14 @@ export interface EstimateOptions {
 }
 
 /**
- * The estimate for a request, from its base estimate and what was learned. Constant time; for the only request in flight, a sort of
- * at most 256 numbers after each answer.
+ * The estimate for a request, from its base estimate and what was learned. Constant time; the first after an answer takes three passes
+ * over at most 256 numbers, and for the only request in flight a sort of them.
  *
  * @category estimating
  * @since 0.1.0
  */
 export const estimate = (ratios: Ratios, base: number, options?: EstimateOptions): Estimate => {
+  if (ratios.fitted !== ratios.count) fit(ratios)
   const samples = samplesOf(ratios)
   const most = Math.ceil(base * caution * Math.max(1, ratios.highest))
   if (samples < minimumSamples) return { likely: Math.ceil(base * ratios.slope), upper: most, samples }
@@ -308,7 +312,7 @@ export const estimate = (ratios: Ratios, base: number, options?: EstimateOptions
   const factor = inFlight === 1
     ? largestResidual(ratios, level)
     : ratios.mean
-      + Statistics.widened(Statistics.normalQuantile(level), samples)
+      + Statistics.widened(Statistics.normalQuantile(level), samples - 2)
         * Math.sqrt(ratios.variance * (1 / inFlight + 1 / samples))
   const likely = Math.ceil(fitted * ratios.mean)
   const upper = Math.ceil(fitted * factor * ratios.excess)

@@ -385,6 +385,73 @@ describe("TokenEstimator", () => {
       assert.deepStrictEqual(TokenEstimator.estimate(ratios, 100), { likely: 125, upper: 350, samples: 2 })
     })
 
+    it("takes the mean ratio before it has learned, whatever the sizes", () => {
+      const ratios = learn(2, (i) => i === 0 ? 100 : 1000, (base) => base + 100)
+      assert.strictEqual(TokenEstimator.estimate(ratios, 100).likely, 155)
+      assert.strictEqual(TokenEstimator.estimate(ratios, 1000).likely, 1550)
+    })
+
+    it("tells a constant from a slope when sizes vary by more than 5 %", () => {
+      const sizes = (variation: number) =>
+        learn(100, (i) => 100_000 * (i % 2 === 0 ? 1 + variation : 1 - variation), (base) => base + 50_000)
+      const likely = (variation: number) => TokenEstimator.estimate(sizes(variation), 100_000 * (1 + variation)).likely
+      assert.closeTo(likely(0.053), 155_300, 2)
+      // The mean ratio is 1.5 and a little.
+      assert.closeTo(likely(0.047), 1.5 * 104_700, 300)
+    })
+
+    // The prediction interval of the mean of n values after m: z·s·√(1/n + 1/m), with Student's t in the place of z. Its
+    // quantiles at 0.99 are 2.624 for 14 degrees of freedom and 2.602 for 15, from the tables; 2.34 for 255.
+    it.each([
+      ["one size", 16, () => 1000, 2.602],
+      ["two sizes", 16, (i: number) => i % 4 < 2 ? 1000 : 4000, 2.624],
+      ["one size, long observed", 256, () => 1000, 2.341]
+    ])("the margin of a sum is the textbook's: %s", (_, samples, baseOf, quantile) => {
+      const ratios = learn(samples, baseOf, (base, i) => base * (i % 2 === 0 ? 0.9 : 1.1))
+      const degrees = samples - (quantile === 2.624 ? 2 : 1)
+      const deviation = Math.sqrt(samples * 0.01 / degrees)
+      for (const inFlight of [2, 10, 1000]) {
+        const { likely, upper } = TokenEstimator.estimate(ratios, 1_000_000, { inFlight })
+        assert.closeTo(likely, 1_000_000, 1)
+        const margin = 1_000_000 * quantile * deviation * Math.sqrt(1 / inFlight + 1 / samples)
+        assert.closeTo((upper - likely) / margin, 1, 0.015, `${inFlight} in flight`)
+      }
+    })
+
+    it("is sure of a ratio that never varies, whatever the ratio", () => {
+      for (let ratio = 0.5; ratio < 1.7; ratio += 0.01) {
+        const ratios = learn(20, (i) => 1000 + i, (base) => base * ratio)
+        const { likely, upper } = TokenEstimator.estimate(ratios, 1000, { inFlight: 3 })
+        assert.closeTo(likely, 1000 * ratio, 1, `${ratio}`)
+        assert.closeTo(upper, 1000 * ratio, 2, `${ratio}`)
+      }
+    })
+
+    it("less than one in flight is one", () => {
+      const random = seeded(14)
+      const ratios = learn(100, () => 1000, (base) => base * random.between(0.5, 1.5))
+      const one = TokenEstimator.estimate(ratios, 1000)
+      for (const inFlight of [0, 0.5, -3, 1]) {
+        assert.deepStrictEqual(TokenEstimator.estimate(ratios, 1000, { inFlight }), one)
+      }
+    })
+
+    it("takes the newest for dearer beyond three standard errors, and not for less", () => {
+      const upper = (rise: number, samples: number) => {
+        const ratios = learn(
+          samples,
+          () => 1000,
+          (base, i) => base * (i < samples - 8 ? i % 2 === 0 ? 0.9 : 1.1 : 1 + rise)
+        )
+        return TokenEstimator.estimate(ratios, 1_000_000, { inFlight: 1_000_000 }).upper / 1_000_000
+      }
+      // Of 8 with a deviation of a tenth, one standard error is 0.035.
+      assert.closeTo(upper(0.09, 256), 1 + 0.09 / 32 + 2.34 * 0.1 / 16, 0.003)
+      assert.closeTo(upper(0.13, 256), 1.13 + 2.34 * 0.1 / 16, 0.003)
+      // With half of all new, the other half is what they are compared with.
+      assert.isAbove(upper(0.6, 16), 1.55)
+    })
+
     it("is exact for a tokenizer without noise, constant included", () => {
       const ratios = learn(TokenEstimator.minimumSamples, (i) => 10 * 2 ** (i % 8), (base) => 1.5 * base + 30)
       for (const base of [10, 100, 1000]) {
