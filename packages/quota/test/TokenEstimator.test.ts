@@ -325,11 +325,10 @@ describe("TokenEstimator", () => {
       const promptVariables = { model: { text: prompt }, format: { text: prompt } }
       assert.isAtLeast(TokenEstimator.converse({ promptVariables }), 2 * promptTokens)
       const json = { properties: { toolChoice: { description: prompt } } }
-      assert.isAtLeast(
-        TokenEstimator.converse({ toolConfig: { tools: [{ toolSpec: { inputSchema: { json } } }] } }),
-        promptTokens
-      )
-      assert.isAtLeast(body({ tools: [{ input_schema: json }] }).tokens, promptTokens)
+      const toolConfig = (schema: unknown) => ({ tools: [{ toolSpec: { inputSchema: { json: schema } } }] })
+      const converseTools = (schema: unknown) => TokenEstimator.converse({ toolConfig: toolConfig(schema) })
+      assert.isAtLeast(converseTools(json) - converseTools({}), promptTokens)
+      assert.isAtLeast(at("tools", [{ input_schema: json }]) - at("tools", [{ input_schema: {} }]), promptTokens)
     })
 
     it("what steers the service costs nothing", () => {
@@ -425,6 +424,24 @@ describe("TokenEstimator", () => {
         assert.closeTo(likely, 1000 * ratio, 1, `${ratio}`)
         assert.closeTo(upper, 1000 * ratio, 2, `${ratio}`)
       }
+    })
+
+    it("is right in the mean where no line fits, also of what became dearer", () => {
+      // Dearer per base token the longer they are, up to five times as dear.
+      const baseOf = (i: number) => 1000 * 1.02 ** ((i * 37) % 200)
+      const actualOf = (base: number) => base + base ** 2 / 10_000
+      const newest = Array.from({ length: 8 }, (_, i) => baseOf(248 + i))
+      const meanOf = (kind: "likely" | "upper", factor: number) => {
+        const ratios = learn(256, baseOf, (base, i) => actualOf(base) * (i < 248 ? 1 : factor))
+        const bases = factor === 1 ? Array.from({ length: 256 }, (_, i) => baseOf(i)) : newest
+        const of = (base: number) =>
+          factor * actualOf(base) / TokenEstimator.estimate(ratios, base, { inFlight: 1e6 })[kind]
+        return bases.reduce((sum, base) => sum + of(base), 0) / bases.length
+      }
+      assert.closeTo(meanOf("likely", 1), 1, 0.002)
+      // With a margin for a spread that the rise itself has widened.
+      assert.isAtMost(meanOf("upper", 3), 0.95)
+      assert.isAtLeast(meanOf("upper", 3), 0.88)
     })
 
     it("less than one in flight is one", () => {
