@@ -287,7 +287,7 @@ export interface Snapshot {
  * @category accessors
  * @since 0.1.0
  */
-export const snapshot = ({ answers, flights, sums }: Lengths): Snapshot => ({
+export const snapshot: (lengths: Lengths) => Snapshot = ({ answers, flights, sums }) => ({
   samples: Answers.known(answers),
   requests: flights.length,
   booked: sums.booked,

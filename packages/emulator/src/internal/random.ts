@@ -18,7 +18,7 @@ const toSeed = (digest: Buffer): Seed => [
 export const seedOf = (text: string): Seed => toSeed(hash("sha1", text, "buffer"))
 
 /** The digest of a request's body: its identity, whoever sends it and when. */
-export const digestOf = (body: Uint8Array): Buffer => hash("sha1", body, "buffer")
+export const digestOf = (body: Uint8Array): Seed => toSeed(hash("sha1", body, "buffer"))
 
 /** sfc32: small, fast, and good enough for lengths and delays. */
 export const fromSeed = (seed: Seed): Random => {
@@ -37,12 +37,12 @@ export const fromSeed = (seed: Seed): Random => {
 }
 
 /** A generator for one purpose (`label`) of one occurrence of one body. */
-export const forRequest = (seed: Seed, digest: Buffer, occurrence: number, label: number): Random =>
+export const forRequest = (seed: Seed, digest: Seed, occurrence: number, label: number): Random =>
   fromSeed([
-    seed[0] ^ digest.readInt32LE(0),
-    seed[1] ^ digest.readInt32LE(4),
-    seed[2] ^ digest.readInt32LE(8) ^ Math.imul(occurrence + 1, 0x9e3779b1),
-    seed[3] ^ digest.readInt32LE(12) ^ Math.imul(label + 1, 0x85ebca6b)
+    seed[0] ^ digest[0],
+    seed[1] ^ digest[1],
+    seed[2] ^ digest[2] ^ Math.imul(occurrence + 1, 0x9e3779b1),
+    seed[3] ^ digest[3] ^ Math.imul(label + 1, 0x85ebca6b)
   ])
 
 /** A draw from the standard normal distribution (Box and Muller). */

@@ -169,7 +169,7 @@ export const make = (options: {
     exchange.respond(status, ["x-amzn-requestid", requestId, ...headers], body)
   }
 
-  const forFault = (digest: Buffer, attempt: number): Random.Random =>
+  const forFault = (digest: Random.Seed, attempt: number): Random.Random =>
     Random.forRequest(config.seed, digest, attempt, Draw.label.fault)
 
   const onExchange = (exchange: Exchange): () => void => {
@@ -224,7 +224,7 @@ export const make = (options: {
     if (ref === undefined || !known(ref)) return invalid("The provided model identifier is invalid.")
     modelId = ref.raw
     const digest = Random.digestOf(exchange.body)
-    const key = digest.toString("latin1")
+    const key = digest.join()
     if (operation === "CountTokens") {
       const inputTokens = Reading.countTokens(ref, exchange.body)
       if (typeof inputTokens === "string") return invalid(inputTokens)

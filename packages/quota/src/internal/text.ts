@@ -30,15 +30,18 @@ const alone = [[lower, 0.75], [upper, 0.75], [digit, 0.75], [space, 0], [newline
 const repeated = [[lower, 0.06], [upper, 0.4], [digit, 0.4], [space, 0.1], [newline, 0.25], [mark, 0.4]] as const
 
 /** Tokens of a character, by its kind and by the kind before it. One space goes with the word after it. */
-const after = new Float64Array(kinds * kinds)
-for (const [kind, tokens] of alone) {
-  for (let previous = start; previous <= other; previous++) after[previous * kinds + kind] = tokens
-}
-for (const [kind, tokens] of repeated) after[kind * kinds + kind] = tokens
-// A capital and what follows it are one word.
-after[upper * kinds + lower] = 0.2
-// Letters after digits are of a code or a key, whose letters are rarely a word.
-after[digit * kinds + lower] = 1.2
+const after = (() => {
+  const table = new Float64Array(kinds * kinds)
+  for (const [kind, tokens] of alone) {
+    for (let previous = start; previous <= other; previous++) table[previous * kinds + kind] = tokens
+  }
+  for (const [kind, tokens] of repeated) table[kind * kinds + kind] = tokens
+  // A capital and what follows it are one word.
+  table[upper * kinds + lower] = 0.2
+  // Letters after digits are of a code or a key, whose letters are rarely a word.
+  table[digit * kinds + lower] = 1.2
+  return table
+})()
 
 /** Letters in a row after which most words take a second token, and after which a row is no word; what each costs more. */
 const shortWord = 6
