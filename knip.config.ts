@@ -14,7 +14,7 @@ const config = ({ strict = false }: { readonly strict?: boolean }): KnipConfig =
     },
     bench: { entry: ["*.ts!"], project: ["**/*.ts!"] },
     examples: { entry: ["*.ts!", "test/*.test.ts"], project: ["*.ts!", "test/**/*.ts"] },
-    "packages/*": { entry: ["test/**/*.test.ts"], project: ["src/**/*.ts!", "test/**/*.ts"] }
+    "packages/*": { entry: ["test/**/*.test.ts", "test/alone.ts"], project: ["src/**/*.ts!", "test/**/*.ts"] }
   },
   // A name that @effect/tsgo reads from the plugins of a tsconfig. There is no such package to install.
   ignoreDependencies: ["@effect/language-service"]

@@ -1,0 +1,22 @@
+// A program that needs only this package and its peers. `pnpm packages` runs it in an empty project.
+import { Emulator } from "@caprock/emulator"
+import { Effect } from "effect"
+
+const seen = await Effect.runPromise(
+  Effect.gen(function*() {
+    const emulator = yield* Emulator.Emulator
+    const converse = Effect.promise(() =>
+      fetch(`${emulator.url}/model/amazon.nova-lite-v1%3A0/converse`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          messages: [{ role: "user", content: [{ text: "Are you there?" }] }],
+          inferenceConfig: { maxTokens: 10 }
+        })
+      }).then((response) => response.status)
+    )
+    return { statuses: [yield* converse, yield* converse], answered: (yield* emulator.stats).answered }
+  }).pipe(Effect.provide(Emulator.layer({ quota: { requests: 1 } })))
+)
+
+if (seen.statuses.join() !== "200,429" || seen.answered !== 1) throw new Error(JSON.stringify(seen))

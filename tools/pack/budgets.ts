@@ -1,0 +1,85 @@
+/** What a package may weigh and pull in, and why. */
+export interface Budget {
+  /** Bytes of the tarball. */
+  readonly packed: number
+  /** Bytes that it unpacks to. */
+  readonly unpacked: number
+  /** Packages in an empty project after installing it with its peers, itself included. */
+  readonly pulls: number
+  /** May packages of AWS be among them? */
+  readonly aws: boolean
+  readonly reason: string
+}
+
+/** Packages that serve without AWS, whatever their row says: the design's promise to whoever picks only one of them. */
+export const withoutAws: ReadonlySet<string> = new Set([
+  "@caprock/errors",
+  "@caprock/backoff",
+  "@caprock/rate-limiter",
+  "@caprock/router",
+  "@caprock/quota"
+])
+
+/**
+ * One row for every package: about a quarter above what it was on 2026-11-21, so that what is fed by mistake (a fixture, a
+ * build state, a dependency) is over it at once, and an ordinary change is not. Half of the unpacked bytes are sources and their
+ * maps, which let a debugger and "go to definition" end in the code as it was written.
+ */
+export const budgets: Readonly<Record<string, Budget>> = {
+  "@caprock/errors": {
+    packed: 66_000,
+    unpacked: 255_000,
+    pulls: 2,
+    aws: false,
+    reason: "itself and effect: the taxonomy classifies what any SDK throws, and needs none"
+  },
+  "@caprock/backoff": {
+    packed: 28_000,
+    unpacked: 101_000,
+    pulls: 2,
+    aws: false,
+    reason: "itself and effect: schedules serve any API"
+  },
+  "@caprock/rate-limiter": {
+    packed: 47_000,
+    unpacked: 194_000,
+    pulls: 2,
+    aws: false,
+    reason: "itself and effect: the limiter serves any API that meters requests and tokens"
+  },
+  "@caprock/quota": {
+    packed: 111_000,
+    unpacked: 446_000,
+    pulls: 3,
+    aws: false,
+    reason: "itself, effect, and the rate-limiter whose Cost and Meter it speaks; carries the catalogue of models"
+  },
+  "@caprock/emulator": {
+    packed: 164_000,
+    unpacked: 697_000,
+    pulls: 2,
+    aws: false,
+    reason: "itself and effect: an independent judge speaks the wire protocol without the SDK that it judges"
+  },
+  "@caprock/client": {
+    packed: 65_000,
+    unpacked: 257_000,
+    pulls: 36,
+    aws: true,
+    reason: "the one package with the runtime's SDK, which brings its credential providers"
+  },
+  "@caprock/bedrock": {
+    packed: 44_000,
+    unpacked: 180_000,
+    pulls: 40,
+    aws: true,
+    reason: "the client and the packages that it is assembled with"
+  },
+  "@caprock/cli": {
+    packed: 202_000,
+    unpacked: 826_000,
+    pulls: 56,
+    aws: true,
+    reason: "a program: all of the above, Effect's Node platform, and the redis that the platform asks for as a peer"
+  }
+}
