@@ -308,6 +308,7 @@ const importProblems = (tarball: Tarball): ReadonlyArray<Problem> =>
       ...Object.keys(manifest.peerDependencies ?? {})
     ])
     let needsNode: string | undefined
+    const undeclared = new Set<string>()
     for (const [path, source] of files) {
       if (!/^(dist|bin)\/.*(\.js|\.d\.ts)$/.test(path)) continue
       for (const specifier of specifiers(path, source)) {
@@ -321,6 +322,8 @@ const importProblems = (tarball: Tarball): ReadonlyArray<Problem> =>
         } else if (specifier.startsWith("#")) {
           report(path, `it imports ${specifier}`, "import the file by its path: `imports` names sources")
         } else if (packageOf(specifier) !== manifest.name && !declared.has(packageOf(specifier))) {
+          if (undeclared.has(packageOf(specifier))) continue
+          undeclared.add(packageOf(specifier))
           report(
             path,
             `it imports ${specifier}, and the package does not depend on ${packageOf(specifier)}`,
@@ -377,6 +380,9 @@ const statementProblems = ({ files, manifest }: Tarball): ReadonlyArray<Problem>
 // Weight and company
 // -----------------------------------------------------------------------------
 
+/** The file with the budgets. */
+export const table = "tools/pack/budgets.ts"
+
 const bytes = (count: number): string => count.toLocaleString("en")
 
 /** A package over its budget, or without one. */
@@ -385,7 +391,6 @@ const budgetProblems = (
   budget: Budget | undefined
 ): ReadonlyArray<Problem> =>
   collect(manifest, (report) => {
-    const table = "tools/pack/budgets.ts"
     if (budget === undefined) {
       return report(
         table,
@@ -434,7 +439,7 @@ export const pullProblems = (
     }
     if (pulled.length > budget.pulls) {
       report(
-        "tools/pack/budgets.ts",
+        table,
         `installing it brings ${pulled.length} packages, and ${budget.pulls} is its budget: ${names(pulled)}`,
         "do without the new one; if it is wanted, raise `pulls` and say why in `reason`"
       )

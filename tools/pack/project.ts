@@ -242,15 +242,17 @@ export const bundle = async ({ folder, tarball }: Project): Promise<ReadonlyArra
   const { output: [{ code, modules }] } = await build.generate({ comments: false })
   await build.close()
   const rest = code.replaceAll(/^\/\/#.*$/gm, "").replace(/export \{\s*\};?/, "").trim()
-  return rest === "" ? [] : [{
+  if (rest === "") return []
+  const kept = Object.entries(modules).flatMap(([path, { renderedLength }]) =>
+    renderedLength > 0 ? [path.replace(/^.*node_modules\//, "")] : []
+  )
+  return [{
     package: tarball.manifest.name,
     file: "package.json",
-    message: `bundling an import of nothing leaves ${rest.length} characters, from ${
-      Object.entries(modules).filter(([, { renderedLength }]) => renderedLength > 0).map(([path]) =>
-        path.replace(/^.*node_modules\//, "")
-      ).join(", ")
+    message: `bundling an import of nothing leaves ${rest.length} characters, from ${kept.length} modules: ${
+      kept.slice(-3).join(", ")
     }`,
-    mend: "`sideEffects` must name no file that an entry point leads to"
+    mend: "write \"sideEffects\": false, or list no file that an entry point leads to"
   }]
 }
 

@@ -69,12 +69,15 @@ const blocks = [
 ] as const
 
 /** The same by the unit, less its last four bits. */
-const weights = new Float64Array(0x1000)
-let filled = 0
-for (const [end, tokens] of blocks) {
-  weights.fill(tokens, filled, end >> 4)
-  filled = end >> 4
-}
+const weights = (() => {
+  const table = new Float64Array(0x1000)
+  let filled = 0
+  for (const [end, tokens] of blocks) {
+    table.fill(tokens, filled, end >> 4)
+    filled = end >> 4
+  }
+  return table
+})()
 
 /**
  * Estimated tokens of a text, a fraction. One pass over its UTF-16 units, without allocation.
