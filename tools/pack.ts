@@ -57,7 +57,10 @@ try {
     const packed = [...Checks.problems(tarball, budget), ...await lintProblems(tarball)]
     problems.push(...packed)
     // What is wrong with the tarball comes up again in the project, under many names.
-    if (packed.some(({ file }) => file !== Checks.table)) continue
+    if (packed.some(({ file }) => file !== Checks.table)) {
+      console.log(`${name}: not installed, since its tarball is wrong`)
+      continue
+    }
     const refused = Project.install(project, path, others, versions)
     problems.push(...refused)
     if (refused.length > 0) continue
