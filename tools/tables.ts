@@ -2,7 +2,7 @@
 // formats the page. A test fails while they differ.
 import * as Duration from "effect/Duration"
 import { spawnSync } from "node:child_process"
-import { readFileSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Refund from "../packages/bedrock/src/Refund.ts"
 import { ErrorName } from "../packages/emulator/src/Fault.ts"
@@ -10,6 +10,7 @@ import * as WireError from "../packages/emulator/src/internal/wireError.ts"
 import * as Classification from "../packages/errors/src/Classification.ts"
 import * as Reason from "../packages/errors/src/Reason.ts"
 import * as Verdict from "../packages/errors/src/Verdict.ts"
+import { clients, exceptions, rooms } from "./house.ts"
 
 const root = join(import.meta.dirname, "..")
 
@@ -61,8 +62,31 @@ const wireRows = (): Cells =>
     return [`\`${name}\``, String(status), `\`${Reason.rowOf(reason)}\``]
   })
 
+const code = (words: ReadonlyArray<string>): string => words.map((word) => `\`${word}\``).join(", ")
+
+/** Only what there is: the rules have rows for packages that are not written yet. */
+const here = (path: string): boolean => existsSync(join(root, "packages", path.split("/")[0] ?? ""))
+
+const importRows = (): Cells =>
+  Object.entries(rooms).filter(([name]) => here(name)).map(([name, { effect, imports }]) => {
+    const at = (path: string) => path.startsWith(`packages/${name}/`)
+    const excused = new Set(exceptions.filter(({ path }) => at(path)).flatMap(({ uses }) => uses))
+    const sdk = Object.entries(clients).flatMap(([client, path]) => at(path) || excused.has(client) ? [client] : [])
+    return [
+      `\`${name}\``,
+      code(imports.filter(here)) || "nothing of ours",
+      effect === "core" ? "core" : code(effect) || "nothing",
+      code(sdk) || "nothing"
+    ]
+  })
+
 /** All that are generated. */
 export const tables = (): ReadonlyArray<Table> => [
+  {
+    page: "ARCHITECTURE.md",
+    name: "imports",
+    rows: [["package", "imports of ours", "of Effect, beyond stable modules", "of the AWS SDK"], ...importRows()]
+  },
   {
     page: "docs/guide/errors.md",
     name: "verdicts",
