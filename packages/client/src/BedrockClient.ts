@@ -166,26 +166,26 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Scope
       converse: (input) =>
         unary(
           "Converse",
-          input,
+          input.modelId,
           (options) => client.send(new ConverseCommand(input), options),
           // Required by the service model; a body that is empty or of somebody in between has none.
           ({ output }) => output !== undefined
         ),
       converseStream: (input) =>
-        stream("ConverseStream", input, converse, (options) =>
+        stream("ConverseStream", input.modelId, converse, (options) =>
           client.send(new ConverseStreamCommand(input), options).then((output) =>
             output.stream
           )),
       invokeModel: (input) =>
-        unary("InvokeModel", input, (options) =>
+        unary("InvokeModel", input.modelId, (options) =>
           client.send(new InvokeModelCommand(input), options)),
       invokeModelWithResponseStream: (input) =>
-        stream("InvokeModelWithResponseStream", input, chunks, (options) =>
+        stream("InvokeModelWithResponseStream", input.modelId, chunks, (options) =>
           client.send(new InvokeModelWithResponseStreamCommand(input), options).then((output) =>
             output.body
           )),
       countTokens: (input) =>
-        unary("CountTokens", input, (options) =>
+        unary("CountTokens", input.modelId, (options) =>
           client.send(new CountTokensCommand(input), options))
     }
   })

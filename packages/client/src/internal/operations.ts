@@ -8,10 +8,6 @@ import { type Limits, Patience } from "./patience.ts"
 import type { Progress } from "./progress.ts"
 import { assemble } from "./streaming.ts"
 
-interface Input {
-  readonly modelId?: string | undefined
-}
-
 /**
  * How an operation of the SDK becomes an Effect or a Stream. A further operation is one line for whoever has the client.
  *
@@ -22,14 +18,14 @@ export const make = (options: { readonly limits: Limits; readonly region: string
 
   const unary = <Output>(
     operation: string,
-    input: Input,
+    modelId: string | undefined,
     send: (options: CallOptions) => Promise<Output>,
     isWhole: (output: Output) => boolean = () => true
   ): Effect.Effect<Output, BedrockError> =>
     Effect.withFiber((fiber) => {
       const call = new Call(fiber.getRef(CallObserver))
       const patience = new Patience(limits, fiber.context)
-      const failures = new Failures(operation, input.modelId, region, call)
+      const failures = new Failures(operation, modelId, region, call)
       return Effect.onExit(
         patience.wait<Output, Output, BedrockError>({
           promise: () => send({ call }),
@@ -50,14 +46,14 @@ export const make = (options: { readonly limits: Limits; readonly region: string
 
   const stream = <Event>(
     operation: string,
-    input: Input,
+    modelId: string | undefined,
     progress: () => Progress<Event>,
     send: (options: CallOptions) => Promise<AsyncIterable<Event> | undefined>
   ): Stream.Stream<Event, BedrockError> =>
     Stream.unwrap(Effect.withFiber((fiber) => {
       const call = new Call(fiber.getRef(CallObserver))
       const patience = new Patience(limits, fiber.context)
-      const failures = new Failures(operation, input.modelId, region, call)
+      const failures = new Failures(operation, modelId, region, call)
       return Effect.as(
         Effect.addFinalizer(() =>
           Effect.sync(() => {

@@ -19,7 +19,7 @@ interface Input {
  *
  * @internal
  */
-export const unary = <I extends Input, O>(
+export const unary = <I, O>(
   operation: string,
   replies: Replies<I, O> | undefined,
   record: (input: I) => void
