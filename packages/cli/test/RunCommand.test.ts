@@ -1,20 +1,15 @@
-import type { AnswerLine, ErrorLine } from "@caprock/cli/run/ResultLine"
 import * as Emulator from "@caprock/emulator/Emulator"
 import * as Fault from "@caprock/emulator/Fault"
 import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, FileSystem, Path } from "effect"
 import { caprock } from "./command.ts"
-import { model, platform, readResults, temporaryFolder } from "./support.ts"
+import { isAnswer, isError, model, platform, readResults, temporaryFolder } from "./support.ts"
 
 // The SDK reads these itself.
 process.env["AWS_ACCESS_KEY_ID"] = "test"
 process.env["AWS_SECRET_ACCESS_KEY"] = "test"
 process.env["AWS_REGION"] = "us-east-1"
-
-const isError = (line: unknown): line is typeof ErrorLine.Type =>
-  typeof line === "object" && line !== null && "error" in line
-const isAnswer = (line: unknown): line is typeof AnswerLine.Type => !isError(line)
 
 const files = Effect.gen(function*() {
   const path = yield* Path.Path

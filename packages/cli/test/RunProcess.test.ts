@@ -1,16 +1,11 @@
 // The program as a process of its own: what signals, kill -9 and a full disk leave behind.
-import type { AnswerLine, ErrorLine } from "@caprock/cli/run/ResultLine"
 import * as Emulator from "@caprock/emulator/Emulator"
 import * as Fault from "@caprock/emulator/Fault"
 import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Path, Random, Schedule } from "effect"
 import { caprock, credentials, environment, type Running, start } from "./process.ts"
-import { model, platform, readResults, temporaryFolder } from "./support.ts"
-
-const isError = (line: unknown): line is typeof ErrorLine.Type =>
-  typeof line === "object" && line !== null && "error" in line
-const isAnswer = (line: unknown): line is typeof AnswerLine.Type => !isError(line)
+import { isAnswer, model, platform, readResults, temporaryFolder } from "./support.ts"
 
 const prepare = (lines: number) =>
   Effect.gen(function*() {

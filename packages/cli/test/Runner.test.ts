@@ -1,14 +1,21 @@
-import type { AnswerLine, ErrorLine } from "@caprock/cli/run/ResultLine"
 import * as Summary from "@caprock/cli/run/Summary"
 import * as Reason from "@caprock/errors/Reason"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, FileSystem } from "effect"
 import { TestClock } from "effect/testing"
-import { echo, failure, makeSignals, model, outputPath, platform, readResults, runPrompts, stub } from "./support.ts"
-
-const isError = (line: unknown): line is typeof ErrorLine.Type =>
-  typeof line === "object" && line !== null && "error" in line
-const isAnswer = (line: unknown): line is typeof AnswerLine.Type => !isError(line)
+import {
+  echo,
+  failure,
+  isAnswer,
+  isError,
+  makeSignals,
+  model,
+  outputPath,
+  platform,
+  readResults,
+  runPrompts,
+  stub
+} from "./support.ts"
 
 /** Time goes on until it has ended: files are written in real time. */
 const settled = <A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<A, E> =>

@@ -1,7 +1,7 @@
 import type { CallEvent } from "@caprock/bedrock/CallEvents"
 import { Journal } from "@caprock/cli/run/Journal"
 import * as Progress from "@caprock/cli/run/Progress"
-import type { ResultLine } from "@caprock/cli/run/ResultLine"
+import type { AnswerLine, ErrorLine, ResultLine } from "@caprock/cli/run/ResultLine"
 import * as Runner from "@caprock/cli/run/Runner"
 import { type Answer, type PoolSnapshot, Target } from "@caprock/cli/run/Target"
 import * as Screen from "@caprock/cli/Screen"
@@ -145,6 +145,9 @@ export const readResults = (path: string) =>
     assertEndsWithLineFeed(text)
     return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as ResultLine)
   })
+
+export const isError = (line: ResultLine): line is typeof ErrorLine.Type => "error" in line
+export const isAnswer = (line: ResultLine): line is typeof AnswerLine.Type => !isError(line)
 
 const assertEndsWithLineFeed = (text: string) => {
   if (text !== "" && !text.endsWith("\n")) throw new Error(`torn: ${text.slice(-80)}`)

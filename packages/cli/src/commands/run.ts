@@ -98,7 +98,7 @@ const runFlags = {
     Flag.withDefault(false)
   ),
   window: Flags.window(
-    "How long an emulator's minute is (60s). Refused where Bedrock itself is asked: its minute is one"
+    "How long an emulator's minute is (60s). Bedrock's own is what it is"
   )
 }
 
@@ -127,28 +127,7 @@ export const run = Command.make(
       yield* Heap.keepSmall
       const screen = yield* Screen
       const catalogue = yield* Catalogue.Current
-      if (given.emulate && Option.isSome(given.endpoint)) {
-        return yield* new CliFailure({
-          problem: "--emulate and --endpoint were given.",
-          remedy: "Give one of them: --emulate starts an emulator of its own."
-        })
-      }
-      const endpoint = Option.getOrUndefined(given.endpoint)
-      if (endpoint !== undefined && !/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
-        return yield* new CliFailure({
-          problem: `--endpoint ${endpoint} is not a URL.`,
-          remedy: "Write it whole, such as http://127.0.0.1:8080."
-        })
-      }
-      if (
-        !given.emulate && !Duration.Equivalence(given.window, Flags.minute) &&
-        Setup.isAws(endpoint ?? (yield* configuredEndpoint))
-      ) {
-        return yield* new CliFailure({
-          problem: `--window ${Duration.format(given.window)} was given, and AWS's minutes are 60 seconds long.`,
-          remedy: "Leave it out. It is for emulators that are sped up: --emulate, or --endpoint with the URL of one."
-        })
-      }
+      const endpoint = yield* readEndpoint(given)
       const region = Option.getOrUndefined(given.region)
       const id = Option.getOrElse(given.model, () => given.emulate ? emulatedModel : undefined)
       const model = id === undefined ? undefined : yield* readModel(id, catalogue)
@@ -223,6 +202,37 @@ export const run = Command.make(
     }
   ])
 )
+
+/** Where it goes, if that is said; refuses what contradicts it. */
+const readEndpoint = Effect.fnUntraced(function*(given: {
+  readonly emulate: boolean
+  readonly endpoint: Option.Option<string>
+  readonly window: Duration.Duration
+}) {
+  if (given.emulate && Option.isSome(given.endpoint)) {
+    return yield* new CliFailure({
+      problem: "--emulate and --endpoint were given.",
+      remedy: "Give one of them: --emulate starts an emulator of its own."
+    })
+  }
+  const endpoint = Option.getOrUndefined(given.endpoint)
+  if (endpoint !== undefined && !/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
+    return yield* new CliFailure({
+      problem: `--endpoint ${endpoint} is not a URL.`,
+      remedy: "Write it whole, such as http://127.0.0.1:8080."
+    })
+  }
+  if (
+    !given.emulate && !Duration.Equivalence(given.window, Flags.minute) &&
+    Setup.isAws(endpoint ?? (yield* configuredEndpoint))
+  ) {
+    return yield* new CliFailure({
+      problem: `--window ${Duration.format(given.window)} was given, and AWS's minutes are 60 seconds long.`,
+      remedy: "Leave it out. It is for emulators that are sped up: --emulate, or --endpoint with the URL of one."
+    })
+  }
+  return endpoint
+})
 
 const readModel = (id: string, catalogue: Catalogue.Catalogue) =>
   Effect.fromResult(Setup.model(id, catalogue)).pipe(

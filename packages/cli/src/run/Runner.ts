@@ -17,6 +17,7 @@ import * as lines from "../internal/lines.ts"
 import type { Signal } from "../Signals.ts"
 import { Signals } from "../Signals.ts"
 import * as Brake from "./Brake.ts"
+import * as Delivery from "./Delivery.ts"
 import * as Fatal from "./Fatal.ts"
 import * as Gate from "./Gate.ts"
 import { InputError } from "./InputError.ts"
@@ -60,8 +61,7 @@ export interface Outcome {
   readonly stop: Stop | undefined
   /** The first few lines whose request is no longer the one that was answered. */
   readonly changedLines: ReadonlyArray<number>
-  /** Answers that a file could not take, and that are lost. What a pipe did not take is not counted: it can't be continued. */
-  readonly lost: ReadonlyArray<{ readonly id: string | number; readonly line: number }>
+  readonly lost: Delivery.Delivered["lost"]
 }
 
 /**
@@ -76,19 +76,6 @@ export const maxLineBytes = 34 * 1024 * 1024
 /** A stream that was cut after its first content is asked again from the start this often: nobody has seen the part. */
 const maxCuts = 2
 const maxNamed = 5
-/**
- * How often an output that failed is tried again when the last answer is there, and how long apart. Space that programs free by
- * themselves comes in seconds; a person who has to free some starts the run again.
- */
-const lastTries = 3
-const betweenTries = "1 second"
-
-/** Results that could not be written yet, and what follows when they are. */
-interface Held {
-  readonly results: ReadonlyArray<ResultLine.ResultLine>
-  readonly written: Effect.Effect<void>
-}
-
 interface Call {
   state: CallState
   readonly drop: Deferred.Deferred<undefined>
@@ -98,8 +85,7 @@ interface Call {
  * Runs until each line has its result, or something stops it. What is under way when it stops is finished first, unless
  * the fiber is interrupted, or the output is one that can't be mended.
  *
- * An output that fails stops it too. What can't be written then is held (no more than was under way), and tried again: after
- * the last answer, a few times. What is lost after that is told.
+ * An output that fails stops it too; what is under way is held, and what is lost in the end is told: see `Delivery`.
  *
  * @category running
  * @since 0.1.0
@@ -119,9 +105,6 @@ export const run = (
     const brake = yield* Brake.make(now)
     const calls = new Set<Call>()
     const stopped = Deferred.makeUnsafe<void>()
-    const outputLost = Deferred.makeUnsafe<void>()
-    const held = new Set<Held>()
-    let outputFailure: CliFailure | undefined
     let stop: Stop | undefined
     const isStopping = () => stop !== undefined
     const changedLines: Array<number> = []
@@ -137,20 +120,10 @@ export const run = (
     const dropUnlessSent = (call: Call) => {
       if (call.state !== "sent") Deferred.doneUnsafe(call.drop, Effect.undefined)
     }
-    const write = (one: Held): Effect.Effect<void> =>
-      Effect.matchEffect(journal.append(one.results), {
-        onSuccess: () => {
-          held.delete(one)
-          return one.written
-        },
-        onFailure: (failure) => {
-          held.add(one)
-          if (outputFailure !== undefined) return Effect.void
-          outputFailure = failure
-          requestStop({ _tag: "Failure", failure })
-          return journal.retryable ? progress.note(holdingText(failure)) : Deferred.succeed(outputLost, undefined)
-        }
-      })
+    const delivery = Delivery.make(journal, (failure) => {
+      requestStop({ _tag: "Failure", failure })
+      return journal.retryable ? progress.note(holdingText(failure)) : Effect.void
+    })
 
     const ask = (prompt: PromptLine.Prompt, bytes: number): Effect.Effect<void> => {
       const call: Call = { state: "waiting", drop: Deferred.makeUnsafe() }
@@ -198,7 +171,7 @@ export const run = (
         const line = Result.isSuccess(result)
           ? ResultLine.fromAnswer(prompt, result.success, effort)
           : ResultLine.fromBedrockError(prompt, result.failure, effort)
-        yield* write({ results: [line], written: count(result, givenUp) })
+        yield* delivery.write([line], count(result, givenUp))
       })
       const count = Effect.fnUntraced(function*(result: Result.Result<Answer, BedrockError>, givenUp: boolean) {
         tally.update((counts) => {
@@ -312,7 +285,7 @@ export const run = (
         const flush = Effect.suspend(() => {
           const results = bad
           bad = []
-          return results.length === 0 ? Effect.void : write({ results, written: Effect.void })
+          return results.length === 0 ? Effect.void : delivery.write(results, Effect.void)
         })
         let position = tally.counts.bytesRead
         for (const raw of chunk) {
@@ -356,19 +329,11 @@ export const run = (
       Effect.catch((failure) => Effect.sync(() => requestStop({ _tag: "Failure", failure })))
     )
     yield* Effect.raceFirst(pull, Deferred.await(stopped))
-    yield* Effect.raceFirst(gate.idle, Deferred.await(outputLost))
-    for (let i = 0; i < lastTries && journal.retryable && held.size > 0; i++) {
-      // Whoever asks to stop does not want to wait for this.
-      yield* Effect.raceFirst(Effect.sleep(betweenTries), firstSignal)
-      yield* Effect.forEach([...held], write, { concurrency: "unbounded", discard: true })
-    }
-    yield* Effect.catch(journal.sync, (failure) =>
-      Effect.sync(() => {
-        outputFailure ??= failure
-      }))
-    // Who stopped it by hand has to know that it was not all written.
-    if (outputFailure !== undefined && stop?._tag !== "Failure") stop = { _tag: "Failure", failure: outputFailure }
-    const lost = [...held].flatMap(({ results }) => results.filter((line) => journal.retryable && "text" in line))
+    yield* Effect.raceFirst(gate.idle, delivery.hopeless)
+    // Whoever asks it to stop does not want to wait for another try.
+    const { failure, lost } = yield* delivery.finish(firstSignal)
+    // Who stopped it by hand has to know that not all was written.
+    if (failure !== undefined && stop?._tag !== "Failure") stop = { _tag: "Failure", failure }
     return { stop, changedLines, lost }
   }))
 

@@ -70,8 +70,10 @@ export const model = (id: string, catalogue: Catalogue.Catalogue): Result.Result
  * @category accessors
  * @since 0.1.0
  */
-export const isAws = (endpoint: string | undefined): boolean =>
-  endpoint === undefined || awsHost.test(URL.parse(endpoint)?.hostname ?? "")
+export const isAws = (endpoint: string | undefined): boolean => {
+  const host = URL.parse(endpoint ?? "")?.hostname
+  return host === undefined || awsHost.test(host)
+}
 
 const awsHost =
   /\.(amazonaws\.(com|com\.cn|eu)|api\.(aws|amazonwebservices\.com\.cn)|c2s\.ic\.gov|sc2s\.sgov\.gov|csp\.hci\.ic\.gov|cloud\.adc-e\.uk)$/
