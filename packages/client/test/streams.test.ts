@@ -105,6 +105,14 @@ describe("converseStream", () => {
       assert.strictEqual(two.partial.toolInput, "{\"b\"")
     }))
 
+  it.effect("takes the start of a block that says nothing for no content", () =>
+    Effect.gen(function*() {
+      const start = event("contentBlockStart", { contentBlockIndex: 0 })
+      const error = failure(yield* run([frames.start, start], end))
+      assert.isFalse(interrupted(error).content)
+      assert.isTrue(error.retryable)
+    }))
+
   it.effect("does not mind how the connection ends after a whole answer", () =>
     Effect.gen(function*() {
       const { events, result } = yield* run(whole, cut)
@@ -221,7 +229,7 @@ describe("converseStream", () => {
     ["a checksum that was damaged", damaged(frames.text("b"), -1)],
     ["the checksum of the prelude damaged", damaged(frames.text("b"), 9)],
     ["a length of nothing", rawFrame(noBytes, "", 0)],
-    ["a length beyond what comes", rawFrame(noBytes, "x", 0x7fff_ffff)],
+    ["a length beyond what comes", rawFrame(noBytes, "x", 1_000_000)],
     ["no frame at all", Buffer.from("<html>502 Bad Gateway</html>")],
     ["headers that are none", rawFrame(new Uint8Array([200, 1, 2, 3]), "{}")],
     ["no headers", rawFrame(noBytes, "{}")],

@@ -152,7 +152,7 @@ export const parse = (
   }
   const fields: Readonly<Record<string, unknown>> = { ...json }
   const id = readId(fields, line)
-  const wrong = (message: string) => Result.fail(new InputError({ line, id, kind: "wrong-shape", message }))
+  const wrong = wrongOn(line, id)
 
   const isRequest = Object.hasOwn(fields, "request")
   const isPrompt = Object.hasOwn(fields, "prompt")
@@ -179,6 +179,9 @@ export const parse = (
   return isPrompt ? fromPrompt(fields, line, id, defaults) : fromRequest(fields, line, id, defaults)
 }
 
+const wrongOn = (line: number, id: string | number) => (message: string): Result.Result<never, InputError> =>
+  Result.fail(new InputError({ line, id, kind: "wrong-shape", message }))
+
 const fromPrompt = (
   fields: Readonly<Record<string, unknown>>,
   line: number,
@@ -187,9 +190,7 @@ const fromPrompt = (
 ): Result.Result<Prompt, InputError> => {
   const decoded = decodePrompt(fields)
   if (Result.isFailure(decoded)) {
-    return Result.fail(
-      new InputError({ line, id, kind: "wrong-shape", message: wrongShape(line, decoded.failure, fields) })
-    )
+    return wrongOn(line, id)(wrongShape(line, decoded.failure, fields))
   }
   const { maxTokens, model, prompt, system, temperature } = { ...defaults, ...decoded.success }
   if (model === undefined) return Result.fail(noModel(line, id))
@@ -218,7 +219,7 @@ const fromRequest = (
   id: string | number,
   defaults: Defaults
 ): Result.Result<Prompt, InputError> => {
-  const wrong = (message: string) => Result.fail(new InputError({ line, id, kind: "wrong-shape", message }))
+  const wrong = wrongOn(line, id)
   for (const name of ["system", "maxTokens", "temperature"] as const) {
     if (Object.hasOwn(fields, name)) {
       return wrong(`line ${line}: "${name}" stands beside "request". ${requestField(name)}`)

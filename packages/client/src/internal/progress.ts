@@ -44,7 +44,7 @@ export class Partial {
  * A ConverseStream is whole when its `messageStop` and its `metadata` were seen, in this order or the other: `metadata`
  * is the only carrier of the usage and comes last (service model, API version 2023-09-30).
  *
- * The start of a content block counts as content: it names the tool that is called.
+ * The start of a content block counts as content where it says something: the tool that is called, an image's format.
  *
  * @internal
  */
@@ -64,8 +64,9 @@ export const converse = (): Progress<ConverseStreamOutput> => {
           partial.toolInput = (partial.toolInput ?? "") + delta.toolUse.input
         }
       } else if (event.contentBlockStart !== undefined) {
-        if (event.contentBlockStart.start?.toolUse !== undefined) partial.toolInput = ""
-        content = true
+        const { start } = event.contentBlockStart
+        if (start?.toolUse !== undefined) partial.toolInput = ""
+        content ||= start !== undefined
       } else if (event.messageStop !== undefined) {
         const { stopReason } = event.messageStop
         stopped = true
