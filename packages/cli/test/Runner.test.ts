@@ -290,14 +290,13 @@ describe("Runner", () => {
     )
       .join("")
     /** Four are sent, one answers after the other; the others wait for quota that never comes. */
-    const slowly = (asked: Array<string>, before: (text: string) => void) =>
+    const slowly = (asked: Array<string>, before: (text: string) => Effect.Effect<void>) =>
       stub((question) => {
         if (Number(question.text) > 3) return Effect.never
         question.events({ _tag: "Admitted", pool: "pool", attempt: 1, waitedMillis: 0 })
-        return Effect.suspend(() => {
-          before(question.text)
-          return echo(question)
-        }).pipe(Effect.delay(`${1 + Number(question.text)} seconds`))
+        return Effect.andThen(before(question.text), echo(question)).pipe(
+          Effect.delay(`${1 + Number(question.text)} seconds`)
+        )
       }, { asked, admit: false })
 
     it.effect("sends nothing more; what was under way is held, and written when there is room again", () =>
@@ -309,9 +308,13 @@ describe("Runner", () => {
           input,
           output,
           disk,
-          target: slowly(asked, (text) => {
-            if (text === "3") disk.left = 1e6
-          })
+          target: slowly(asked, (text) =>
+            Effect.gen(function*() {
+              if (text !== "3") return
+              // Files are written in real time: it must have been full before there is room.
+              while (disk.left > 0) yield* Effect.sleep("1 second")
+              disk.left = 1e6
+            }))
         }))
         const { outcome, view, written } = yield* settled(fiber)
         if (outcome.stop?._tag !== "Failure") return assert.fail("it was not stopped")
@@ -333,9 +336,10 @@ describe("Runner", () => {
           disk: { left: 300 },
           signals: signals.layer,
           // Stopped by hand before: the loss has to be told all the same.
-          target: slowly([], (text) => {
-            if (text === "0") signals.send("SIGINT")
-          })
+          target: slowly([], (text) =>
+            Effect.sync(() => {
+              if (text === "0") signals.send("SIGINT")
+            }))
         }))
         const { found, outcome, tally, view } = yield* settled(fiber)
         if (outcome.stop?._tag !== "Failure") return assert.fail("the loss was not told")

@@ -76,6 +76,7 @@ export const maxLineBytes = 34 * 1024 * 1024
 /** A stream that was cut after its first content is asked again from the start this often: nobody has seen the part. */
 const maxCuts = 2
 const maxNamed = 5
+
 interface Call {
   state: CallState
   readonly drop: Deferred.Deferred<undefined>
