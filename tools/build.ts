@@ -4,7 +4,9 @@ import { existsSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 
+// A folder without a manifest is what a branch left behind.
 const packages = readdirSync("packages").map((name) => join("packages", name))
+  .filter((path) => existsSync(join(path, "package.json")))
 for (const path of packages) rmSync(join(path, "dist"), { recursive: true, force: true })
 
 const { status } = spawnSync("tsc", ["-b", ...packages], { stdio: "inherit" })

@@ -1,7 +1,7 @@
 // `pnpm packages`: packs every package, and looks at each as a stranger does who installs only that one. `pnpm build` first.
-import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
+import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { budgets } from "./pack/budgets.ts"
 import * as Checks from "./pack/checks.ts"
 import { lintProblems } from "./pack/linters.ts"
@@ -42,7 +42,7 @@ const grouped = (count: number) => count.toLocaleString("en")
 try {
   const packing = Project.pnpm(root, "--recursive", "--filter", "./packages/*", "pack", "--pack-destination", work)
   if (!packing.ok) throw new Error(`pnpm pack failed:\n${packing.output}`)
-  const packages = readdirSync(join(root, "packages")).toSorted().map((name) => pack(`packages/${name}`))
+  const packages = globSync("packages/*/package.json", { cwd: root }).toSorted().map((path) => pack(dirname(path)))
   const versions = Project.locked(readFileSync(join(root, "pnpm-lock.yaml"), "utf8"))
   const tarballs = Object.fromEntries(packages.map(({ name, path }) => [name, `file:${path}`]))
   const weights = new Map<string, number>()
