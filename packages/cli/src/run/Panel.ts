@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as format from "../internal/format.ts"
-import type { Counts } from "./Tally.ts"
+import { type Counts, throttles } from "./Tally.ts"
 import type { PoolSnapshot } from "./Target.ts"
 import * as Throughput from "./Throughput.ts"
 
@@ -117,9 +117,6 @@ const meterRows = (view: View): ReadonlyArray<string> => {
 
 const windowText = (millis: number): string =>
   millis === 60_000 ? "a minute" : millis === 86_400_000 ? "a day" : format.duration(millis)
-
-const throttles = (counts: Readonly<Counts>): number =>
-  counts.throttles.requests + counts.throttles.tokens + counts.throttles.tokensPerDay + counts.throttles.unknown
 
 const doneShare = (view: View): number | undefined =>
   view.size === undefined || view.size === 0 ? undefined : Math.min(1, view.counts.bytesDone / view.size)

@@ -9,7 +9,7 @@ import type { Found } from "./Journal.ts"
 import type { View } from "./Panel.ts"
 import { derivedId } from "./PromptLine.ts"
 import type { Outcome } from "./Runner.ts"
-import type { Tally } from "./Tally.ts"
+import { type Tally, throttles } from "./Tally.ts"
 
 /**
  * @category models
@@ -105,13 +105,13 @@ const lost = (lines: Outcome["lost"]): string => {
 
 const requests = ({ counts }: View, { stop }: Outcome): string => {
   const { requests: byRequests, tokens: byTokens, tokensPerDay, unknown } = counts.throttles
-  const throttles = byRequests + byTokens + tokensPerDay + unknown
+  const total = throttles(counts)
   const done = counts.answered + counts.failed - counts.badLines
   return `${format.plural(counts.requests, "request")} sent` +
     // After a failure many were sent whose lines have no result.
     (done === 0 || stop?._tag === "Failure" ? "" : ` (${(counts.requests / done).toFixed(2)} per line)`) +
-    `, ${format.plural(throttles, "throttle")}` +
-    (throttles === 0
+    `, ${format.plural(total, "throttle")}` +
+    (total === 0
       ? ""
       : ` (requests ${byRequests}, tokens ${byTokens}, per day ${tokensPerDay}, unknown ${unknown})`) +
     (counts.otherFailures === 0 ? "" : `, ${format.plural(counts.otherFailures, "other failed attempt")}`) + "."

@@ -187,6 +187,15 @@ export const make = (options: { readonly maxConnections: number; readonly now: n
   }
 }
 
+/**
+ * Throttles of all kinds.
+ *
+ * @category arithmetic
+ * @since 0.1.0
+ */
+export const throttles = ({ throttles: { requests, tokens, tokensPerDay, unknown } }: Readonly<Counts>): number =>
+  requests + tokens + tokensPerDay + unknown
+
 type Limit = keyof Counts["throttles"]
 
 const throttleOf = (
