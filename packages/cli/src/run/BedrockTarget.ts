@@ -43,7 +43,10 @@ export const layerNoDeps = (options: { readonly stream: boolean }): Layer.Layer<
           bedrock.snapshot(modelId).pipe(
             Effect.map((snapshot): PoolSnapshot => ({
               waiting: snapshot.waiting,
-              meters: snapshot.meters
+              // A limiter may count more than a run can say something about.
+              meters: snapshot.meters.flatMap(({ unit, ...level }) =>
+                unit === "requests" || unit === "tokens" ? [{ unit, ...level }] : []
+              )
             })),
             // A model that has no pool ends each of its calls in an error that says so; the panel shows none.
             Effect.orElseSucceed(() => nothing)
