@@ -212,8 +212,10 @@ export const fromKey = (key: string): Pool | undefined => {
   const [account, region, path, capacity, model, variant, ...more] = key.split("|").map((part) =>
     part.replaceAll("%7C", "|").replaceAll("%25", "%")
   )
-  if (account === undefined || region === undefined || model === undefined || more.length > 0) return undefined
-  if (path === undefined || !isAccessPath(path) || (capacity !== "shared" && capacity !== "reserved")) return undefined
+  // Stryker disable next-line ConditionalExpression,LogicalOperator: with a model there is all that stands before it
+  if (account === undefined || region === undefined || path === undefined) return undefined
+  if (model === undefined || more.length > 0) return undefined
+  if (!isAccessPath(path) || (capacity !== "shared" && capacity !== "reserved")) return undefined
   return {
     account,
     region,

@@ -158,6 +158,7 @@ export const fromJson = (text: string): Result.Result<Quotas, QuotaError> => {
     ))
 }
 
+// Stryker disable next-line StringLiteral: what reads throws errors
 const describe = (cause: unknown): string => cause instanceof Error ? cause.message : "unreadable"
 
 /**
@@ -175,6 +176,7 @@ export const lookup = (quotas: Quotas, pool: Pool.Pool): Quota | undefined => {
     ?? quotas.default
 }
 
+// Stryker disable next-line StringLiteral: any suffix does that no other has
 const indexKey = (path: Pool.AccessPath, model: string, suffix = ""): string => `${path}|${model}|${suffix}`
 
 /**

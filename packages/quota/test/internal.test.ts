@@ -32,6 +32,8 @@ describe("statistics", () => {
     assert.strictEqual(Statistics.upperQuantile(values(), 0.99), 99)
     assert.strictEqual(Statistics.upperQuantile(values(), 0.9), 90)
     assert.strictEqual(Statistics.upperQuantile(values(), 0.5), 50)
+    // Of 150, the next exceeds the largest less often than 1 in 100, and the second largest more often.
+    assert.strictEqual(Statistics.upperQuantile(Float64Array.from({ length: 150 }, (_, index) => index), 0.99), 149)
   })
 
   it("goes beyond the largest by its lead where there are too few", () => {

@@ -7,6 +7,7 @@
  */
 export const normalQuantile = (p: number): number => {
   if (p > 0.5) return -normalQuantile(1 - p)
+  // Stryker disable next-line EqualityOperator: the two approximations meet here
   if (p < 0.02425) {
     const q = Math.sqrt(-2 * Math.log(p))
     return (((((-7.784894002430293e-3 * q - 3.223964580411365e-1) * q - 2.400758277161838) * q - 2.549732539343734) * q
