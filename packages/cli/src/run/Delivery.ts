@@ -1,6 +1,6 @@
 /**
  * Brings results into the journal, and holds what it does not take: what was answered was paid for, and a disk that is full
- * now may have room again when the last answer is there.
+ * now may have room again when the next answer is there, or the last.
  *
  * @since 0.1.0
  */
@@ -48,7 +48,7 @@ interface Held {
 }
 
 /**
- * `onFailure` hears of the first failure.
+ * `onFailure` hears of the first write that failed.
  *
  * @category constructors
  * @since 0.1.0
@@ -57,7 +57,7 @@ export const make = (
   journal: Journal["Service"],
   onFailure: (failure: CliFailure) => Effect.Effect<void>
 ): Delivery => {
-  const held = new Set<Held>()
+  let held: Array<Held> = []
   const hopeless = Deferred.makeUnsafe<void>()
   let failure: CliFailure | undefined
 
@@ -70,28 +70,35 @@ export const make = (
     )
   }
 
-  const write = (one: Held): Effect.Effect<void> =>
+  const append = (one: Held, then: Effect.Effect<void>): Effect.Effect<void> =>
     Effect.matchEffect(journal.append(one.results), {
-      onSuccess: () => {
-        held.delete(one)
-        return one.written
-      },
+      onSuccess: () => Effect.andThen(one.written, then),
       onFailure: (cause) => {
-        held.add(one)
+        held.push(one)
         return failed(cause)
       }
     })
 
+  // Whoever tries them has them: nobody else writes them as well.
+  const tryHeld = Effect.suspend(() => {
+    const again = held
+    held = []
+    return Effect.forEach(again, (one) => append(one, Effect.void), { concurrency: "unbounded", discard: true })
+  })
+
   return {
-    write: (results, written) => write({ results, written }),
+    write: (results, written) => Effect.uninterruptible(append({ results, written }, tryHeld)),
     hopeless: Deferred.await(hopeless),
     finish: Effect.fnUntraced(function*(enough) {
-      for (let i = 0; i < lastTries && journal.retryable && held.size > 0; i++) {
+      for (let i = 0; i < lastTries && journal.retryable && held.length > 0; i++) {
         yield* Effect.raceFirst(Effect.sleep(betweenTries), enough)
-        yield* Effect.forEach([...held], write, { concurrency: "unbounded", discard: true })
+        yield* tryHeld
       }
-      yield* Effect.catch(journal.sync, failed)
-      const lost = [...held].flatMap(({ results }) => results.filter((line) => journal.retryable && "text" in line))
+      yield* Effect.catch(journal.sync, (cause) =>
+        Effect.sync(() => {
+          failure ??= cause
+        }))
+      const lost = held.flatMap(({ results }) => results.filter((line) => journal.retryable && "text" in line))
       return { failure, lost }
     })
   }
