@@ -1,6 +1,6 @@
-// `pnpm mutation [core …] [flags of Stryker]`, such as `pnpm mutation quota --mutate packages/quota/src/Pool.ts`: breaks the pure cores
-// in every small way, one at a time, and fails when a core's own tests notice fewer than 95 % of it. Without a name: all cores, one after
-// another. Property runs draw the same for each mutant, and in each run unless told another PROPERTY_SEED, so that a mutant that survived
+// `pnpm mutation`: breaks the pure cores in every small way, one at a time, and fails when a core's own tests notice fewer than 95 % of it.
+// Names of cores narrow it, as do the flags of Stryker: `pnpm mutation quota`, `pnpm mutation --mutate packages/quota/src/Pool.ts`.
+// Property runs draw the same for each mutant, and in each run unless told another PROPERTY_SEED, so that a mutant that survived
 // here survives anywhere (`tools/properties.ts` says how to draw the same again without Stryker).
 //
 // In `quota`, what is evaluated once when a module is loaded is left out: tables of models, weights and names, of which each mutant would
@@ -9,8 +9,10 @@ import { spawnSync } from "node:child_process"
 import config from "./stryker.config.json" with { type: "json" }
 
 const cores = ["errors", "quota", "backoff", "rate-limiter"]
-const named = process.argv.slice(2).filter((argument) => cores.includes(argument))
 const flags = process.argv.slice(2).filter((argument) => !cores.includes(argument))
+const named = cores.filter((core) =>
+  process.argv.slice(2).some((argument) => argument === core || argument.includes(`packages/${core}/`))
+)
 const seed = process.env["PROPERTY_SEED"] ?? "1"
 console.log(`PROPERTY_SEED=${seed}`)
 
