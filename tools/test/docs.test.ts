@@ -89,6 +89,37 @@ describe("the errors", () => {
   })
 })
 
+describe("the pages of the packages", () => {
+  it.each(readdirSync("packages").toSorted())("%s: when and when not, five examples, pitfalls, errors", (room) => {
+    const path = `docs/guide/${room}.md`
+    const text = readFileSync(path, "utf8")
+    const order = ["**Use it**", "**Don't use it**", "\n## ", "\n## Pitfalls\n", "\n## Errors\n"].map((part) =>
+      text.indexOf(part)
+    )
+    assert.isTrue(order.every((place, index) => place > (order[index - 1] ?? -1)), `${path}: ${order.join(" ")}`)
+    const [examples = "", pitfalls = ""] = text.split("\n## Pitfalls\n")
+    assert.isAtLeast([...examples.matchAll(/^```(?:ts|sh)/gm)].length, 5, path)
+    assert.match(pitfalls, /\bwrong\b[^]*\bright\b/, path)
+    assert.include(readFileSync(`packages/${room}/README.md`, "utf8"), `../../${path}`)
+  })
+})
+
+describe("the commands", () => {
+  const { scripts }: { readonly scripts: Readonly<Record<string, string>> } = JSON.parse(
+    readFileSync("package.json", "utf8")
+  )
+  // What pnpm does by itself.
+  const builtIn = ["install", "exec", "publish", "-r"]
+
+  it.each(["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "bench/README.md", "docs/exercises.md"])(
+    "of %s are there",
+    (page) => {
+      const named = readFileSync(page, "utf8").matchAll(/\bpnpm(?:@12)? (-?[a-z][a-z-]*)/g)
+      for (const [command, name = ""] of named) assert.include([...Object.keys(scripts), ...builtIn], name, command)
+    }
+  )
+})
+
 describe("the index", () => {
   it.each(globSync(["docs/decisions/*.md", "docs/guide/*.md"]).toSorted())("has %s", (page) => {
     assert.include(readFileSync("docs/README.md", "utf8"), `](${page.slice("docs/".length)})`)
