@@ -135,6 +135,16 @@ describe("the links", () => {
       heading.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").trim().replace(/\s/g, "-")
     )
 
+  it("to pages in capitals lead to one that readers have", () => {
+    for (
+      const path of ["packages/*/{src,test}/**/*.ts", "docs/**/*.md", "*.md"].flatMap((pattern) => globSync(pattern))
+    ) {
+      for (const [name] of readFileSync(path, "utf8").matchAll(/\b[A-Z][A-Z0-9_-]+\.md\b/g)) {
+        assert.isTrue(existsSync(name), `${path}: ${name}`)
+      }
+    }
+  })
+
   it.each(pages)("of %s lead somewhere", (page) => {
     const text = readFileSync(page, "utf8")
     for (const [, target = ""] of text.replace(/^```.*?^```$/gms, "").matchAll(/\]\(([^)\s]+)\)/g)) {

@@ -29,7 +29,7 @@ const start = (options: Options.Options = {}, transport: Transport = "h1") =>
   })
 
 describe("errors", () => {
-  // Status and name as the SDK reports them: BEDROCK.md's tables, from the service model and AWS's documentation.
+  // Status and name as the SDK reports them: from the service model and AWS's documentation (copies of 2026).
   const rows: ReadonlyArray<readonly [Fault.ErrorName, number, name?: string]> = [
     ["ThrottlingException", 429],
     ["ModelNotReadyException", 429],

@@ -139,7 +139,7 @@ const remedies: Record<InvalidModelId["reason"], string> = {
 const shorten = (input: string): string => input.length > 120 ? `${input.slice(0, 117)}...` : input
 
 /**
- * The prefixes of system inference profiles that are known (BEDROCK.md §4: profile metadata and
+ * The prefixes of system inference profiles that are known (from the profiles' metadata, and
  * aws-samples/sample-bedrock-quota-checker, 2026-10). Others are recognised by what follows: `xx.anthropic.…`.
  *
  * @category constants

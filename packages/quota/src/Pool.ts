@@ -4,7 +4,7 @@
  *
  * **Details**
  *
- * Sources: the Bedrock user guide's quota, inference profile and service tier pages (2026), see BEDROCK.md §3.1, §3.5, §4.
+ * Sources: quotas-runtime, inference-profiles and service-tiers-inference in the Bedrock user guide (copies of 2026).
  * - The bare id, the geographic profiles and the global profile of a model draw on three separate quotas of the source
  *   Region. All geographic prefixes that a source Region offers (`apac.` and `jp.` in Tokyo) share one.
  * - The tiers `default`, `priority` and `flex` share a quota; `reserved` is capacity of its own.

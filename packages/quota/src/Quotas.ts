@@ -203,8 +203,8 @@ export interface MeterOptions {
  *
  * **Details**
  *
- * Since 2026-09-21 tokens per day are one quota per account and Region over all models, weighted by price
- * (BEDROCK.md §3.1), which can't be told from token counts: the meter made here holds the pool's own tokens under the limit
+ * Since 2026-09-21 tokens per day are one quota per account and Region over all models (quotas-runtime, Bedrock user guide),
+ * weighted by price (aws-samples/sample-bedrock-quota-checker, 2026-10), which can't be told from token counts: the meter made here holds the pool's own tokens under the limit
  * that it is given.
  *
  * @category conversions

@@ -7,7 +7,7 @@ const lookup = (model: string) => Catalogue.lookup(Catalogue.builtIn, model)
 
 describe("Catalogue", () => {
   it.each([
-    // BEDROCK.md §3.2
+    // quotas-token-burndown, as quoted in October 2026: see internal/models.ts
     ["anthropic.claude-opus-4-8", 15],
     ["anthropic.claude-opus-5-5", 10],
     ["anthropic.claude-opus-5", 10],

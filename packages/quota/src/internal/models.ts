@@ -1,12 +1,13 @@
 /**
  * The rows of the catalogue.
  *
- * - Burndown: "How tokens are counted in Amazon Bedrock" as quoted by public sources in September and October 2026
- *   (BEDROCK.md §3.2): Claude 4.8 15; Opus 5.5, Opus 5, Sonnet 5, Fable 5.1 10; other Anthropic models from 3.7 to 4.7 5; GPT-5.6, GPT-6 Astra
+ * - Burndown: "How tokens are counted in Amazon Bedrock" (quotas-token-burndown), as three public sources quote it in
+ *   September and October 2026: Claude 4.8 15; Opus 5.5, Opus 5, Sonnet 5, Fable 5.1 10; other Anthropic models from 3.7 to 4.7 5; GPT-5.6, GPT-6 Astra
  *   and GPT-6.1 Sol (their cards) and Kimi K3 10; everything else 1. Models that came later, and are named by none, have none here.
  * - Largest output: the models' cards in the Bedrock user guide (copies from April to October 2026). A card's K is read as 1,024: it
  *   doesn't say, and too much is the safe side. Where cards give no figure, there is none here.
- * - Quota labels: names in Service Quotas, letter for letter (BEDROCK.md §3.3 and appendix A, April and October 2026).
+ * - Quota labels: names in Service Quotas, letter for letter (awslabs/bedrock-usage-analyzer, April 2026;
+ *   aws-samples/sample-bedrock-quota-checker, October 2026).
  * - On demand: models whose card or quotas know inference profiles only are marked.
  */
 import type { Row } from "../Catalogue.ts"
