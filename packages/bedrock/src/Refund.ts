@@ -41,6 +41,17 @@ export const table: Readonly<Record<Reason["_tag"], GivesBack>> = {
 /**
  * What an attempt gives back. O(1).
  *
+ * **Example** (A throttle gives its tokens back, a reset does not)
+ *
+ * ```ts
+ * import { Refund } from "@caprock/bedrock"
+ * import { Reason } from "@caprock/errors"
+ *
+ * const throttle = new Reason.ThrottlingError({ limit: "tokens", message: "Too many tokens" })
+ * const reset = new Reason.TransportError({ kind: "reset", message: "socket hang up" })
+ * console.log(Refund.of(throttle, true), Refund.of(reset, true), Refund.of(reset, false)) // => tokens nothing everything
+ * ```
+ *
  * @category accessors
  * @since 0.1.0
  */

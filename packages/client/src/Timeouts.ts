@@ -4,6 +4,26 @@
  * All but `connect` run on Effect's `Clock` (virtual in tests), and measure only the time that was spent waiting for the
  * server: a consumer that reads a stream slowly never makes one expire.
  *
+ * **Example** (An answer that does not come)
+ *
+ * ```ts
+ * import { BedrockClient } from "@caprock/client"
+ * import { Console, Effect } from "effect"
+ *
+ * // The emulator behind this example does what the prompt says: it answers after ten seconds.
+ * const call = BedrockClient.BedrockClient.use((client) =>
+ *   client.converse({
+ *     modelId: "us.amazon.nova-lite-v1:0",
+ *     messages: [{ role: "user", content: [{ text: "Why is the sky blue? [[emulate latency=10000]]" }] }]
+ *   })
+ * )
+ *
+ * export const main = call.pipe(
+ *   Effect.catchReason("BedrockError", "TimeoutError", ({ kind }) => Console.log(kind)), // => first-token
+ *   Effect.provide(BedrockClient.layer({ region: "us-east-1", timeouts: { firstToken: "100 millis" } }))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import type * as Reason from "@caprock/errors/Reason"

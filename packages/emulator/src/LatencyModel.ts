@@ -4,6 +4,17 @@
  * Each draw depends on the seed and the request's body only, so that the same prompt takes equally long whichever
  * client sends it. Milliseconds throughout.
  *
+ * **Example** (A fifth of a second to the first token, then 8 ms for each)
+ *
+ * ```ts
+ * import { Emulator, LatencyModel, OutputModel } from "@caprock/emulator"
+ *
+ * export const EmulatorLive = Emulator.layer({
+ *   latency: LatencyModel.perToken(200, 8, { jitter: 0.3 }),
+ *   output: OutputModel.fraction(0.1, 0.6)
+ * })
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"

@@ -65,6 +65,16 @@ const never = (advice: string): Verdict => ({ retryable: false, elsewhere: "none
  * - `AdmissionError` is our own refusal. Asking the limiter again at once would defeat it; another pool may have room.
  *   What is shutting down has room nowhere.
  *
+ * **Example** (What is worth another try)
+ *
+ * ```ts
+ * import { Verdict } from "@caprock/errors"
+ *
+ * const daily = Verdict.table["ThrottlingError/tokens-per-day"]
+ * console.log(daily.retryable, daily.elsewhere) // => false region
+ * console.log(Verdict.table["ThrottlingError/tokens"].retryable) // => true
+ * ```
+ *
  * @category table
  * @since 0.1.0
  */

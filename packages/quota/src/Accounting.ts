@@ -11,6 +11,18 @@
  * All numbers are tokens, non-negative; what is not a positive number counts as none, so that a missing field of a
  * response can't poison the books.
  *
+ * **Example** (AWS's own)
+ *
+ * ```ts
+ * import * as Accounting from "@caprock/quota/Accounting"
+ *
+ * const usage = { inputTokens: 4000, outputTokens: 1000 }
+ * const reserved = Accounting.reservation({ inputTokens: 4000, maxTokens: 1250 })
+ * const charged = Accounting.settlement(usage, 5)
+ * console.log(reserved, charged) // => 5250 9000
+ * console.log(Accounting.refund(reserved, charged), Accounting.debt(reserved, charged)) // => 0 3750
+ * ```
+ *
  * @since 0.1.0
  */
 

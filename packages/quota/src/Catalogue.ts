@@ -112,6 +112,17 @@ const version = /^(.*?)(?:-\d{8})?(?:-v\d+)?(?::\d+)?$/
  * What is known of a bare model id (`ModelId.modelOf`). An id that no row names gets cautious figures, flagged
  * `known: false`. Constant time.
  *
+ * **Example** (A model that is known, and one that is not)
+ *
+ * ```ts
+ * import * as Catalogue from "@caprock/quota/Catalogue"
+ *
+ * const known = Catalogue.lookup(Catalogue.builtIn, "anthropic.claude-sonnet-4-6")
+ * const unknown = Catalogue.lookup(Catalogue.builtIn, "acme.sage-v1:0")
+ * console.log(known.known, known.burndown, known.maxOutputTokens) // => true 5 131072
+ * console.log(unknown.known) // => false
+ * ```
+ *
  * @category accessors
  * @since 0.1.0
  */

@@ -207,6 +207,21 @@ export interface MeterOptions {
  * weighted by price (aws-samples/sample-bedrock-quota-checker, 2026-10), which can't be told from token counts: the meter made here holds the pool's own tokens under the limit
  * that it is given.
  *
+ * **Example** (With a shorter meter beside each)
+ *
+ * ```ts
+ * import * as Quotas from "@caprock/quota/Quotas"
+ * import * as Duration from "effect/Duration"
+ *
+ * const quota = { requestsPerMinute: 600, tokensPerMinute: 200_000 }
+ * const meters = Quotas.metersOf(quota, { burst: { share: 0.1, window: "1 second" } })
+ * for (const { limit, unit, window } of meters) console.log(limit, unit, Duration.format(window))
+ * // => 600 requests 1m
+ * // => 60 requests 1s
+ * // => 200000 tokens 1m
+ * // => 20000 tokens 1s
+ * ```
+ *
  * @category conversions
  * @since 0.1.0
  */
