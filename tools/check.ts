@@ -1,6 +1,7 @@
 // `pnpm check`: every gate that needs no test run. They run side by side, and are told in the order in which they are
 // quickest to mend. With names of gates (`pnpm check lint types`), only those.
 import { join } from "node:path"
+import * as Api from "./gates/api.ts"
 import { all, found, type Gate, tool } from "./gates/gate.ts"
 import * as House from "./gates/house.ts"
 
@@ -40,8 +41,11 @@ export const gates: ReadonlyArray<Gate> = [
   },
   {
     name: "types",
-    holds: "types and Effect diagnostics",
-    run: (root) => tool(root, "tsc", ["-b"])
+    holds: "types, Effect diagnostics, and the public API as it was committed",
+    run: async (root) => {
+      const types = await tool(root, "tsc", ["-b"])
+      return types.ok ? Api.check(root) : types
+    }
   }
 ]
 

@@ -1,7 +1,10 @@
 import { spawnSync } from "node:child_process"
-import { join } from "node:path"
-import { assert, beforeAll, describe, it } from "vitest"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import { check, gates } from "../check.ts"
+import * as Api from "../gates/api.ts"
 import { found, tool } from "../gates/gate.ts"
 import * as House from "../gates/house.ts"
 import { rooms } from "../house.ts"
@@ -29,14 +32,14 @@ const failing = async (name: string): Promise<string> => {
 // Each plants all violations of one gate at once, in files of their own, and runs the gate once.
 
 describe("the linter", () => {
-  const planted: Array<{ readonly path: string; readonly source: string; readonly says?: string }> = []
-  const plant = (room: string, source: string, says?: string) => {
+  const planted: Array<{ readonly path: string; readonly source: string }> = []
+  const plant = (room: string, source: string): string => {
     const path = `packages/${room}/src/planted/planted${planted.length}.ts`
-    planted.push({ path, source, ...(says === undefined ? {} : { says }) })
+    planted.push({ path, source })
     return path
   }
-  const imports = (room: string, specifier: string, says?: string) =>
-    plant(room, `import * as Planted from "${specifier}"\nexport const planted = Planted\n`, says)
+  const imports = (room: string, specifier: string) =>
+    plant(room, `import * as Planted from "${specifier}"\nexport const planted = Planted\n`)
   let output = ""
   const findings = (path: string) => output.split("\n\n").filter((block) => block.includes(`[${path}:`))
 
@@ -88,7 +91,14 @@ describe("the linter", () => {
     ["client", "node:process", exception],
     ["emulator", "node:os", exception],
     ["client", "node:crypto", exception]
-  ].map(([room = "", specifier = "", says = ""]) => [room, specifier, imports(room, specifier, says), says] as const)
+  ].map(([room = "", specifier = "", says = ""]) => [room, specifier, imports(room, specifier), says] as const)
+
+  const forms = [
+    ["a type", "import type { Pool } from \"@caprock/quota/Pool\"\nexport type Planted = Pool"],
+    ["what it exports again", "export * from \"@caprock/quota/Pool\""],
+    ["a module at run time", "export const planted = () => import(\"@caprock/quota/Pool\")"]
+  ].map(([what = "", source = ""]) => [what, plant("errors", `${source}\n`)] as const)
+  const annotated = plant("errors", "export type Planted = typeof import(\"@caprock/quota/Pool\")\n")
 
   const written = [
     ["errors", "the time", "export const planted = () => Date.now()", "Time comes from Clock"],
@@ -118,9 +128,7 @@ describe("the linter", () => {
     ["quota", "a global by a detour", "export const planted = () => globalThis.Date.now()", "Time comes from Clock"],
     ["errors", "any", "export const planted = (x: any) => x", "no-explicit-any"],
     ["quota", "any by a cast", "export const planted = (x: unknown) => x as any", "no-explicit-any"]
-  ].map(([room = "", what = "", source = "", says = ""]) =>
-    [room, what, plant(room, `${source}\n`, says), says] as const
-  )
+  ].map(([room = "", what = "", source = "", says = ""]) => [room, what, plant(room, `${source}\n`), says] as const)
 
   const allowed = [
     ["quota", "import type { Cost } from \"@caprock/rate-limiter/Cost\"\nexport type Planted = Cost"],
@@ -167,6 +175,14 @@ describe("the linter", () => {
 
   it.each(refused)("keeps %s from importing %s", (_room, _specifier, path, says) => {
     assert.include(findings(path).join("\n"), says)
+  })
+
+  it.each(forms)("keeps a room from importing %s", (_what, path) => {
+    assert.include(findings(path).join("\n"), table)
+  })
+
+  it("refuses imports within a type, where it can't read them", () => {
+    assert.include(findings(annotated).join("\n"), "consistent-type-imports")
   })
 
   it.each(written)("keeps %s from %s", (_room, _what, path, says) => {
@@ -358,6 +374,150 @@ describe("the gate of types", () => {
     const output = await failing("types").finally(checkout.restore)
     assert.match(output, /PlantedType\.ts\(1,14\): error TS2322/)
     assert.match(output, /PlantedEffect\.ts\(3,3\): error .*effect\(floatingEffect\)/)
+  })
+})
+
+describe("the gate of the public API", () => {
+  it("fails on a change that was not announced, and says how to announce it", async () => {
+    checkout.edit(
+      "packages/cli/src/ExitCode.ts",
+      "\nexport ",
+      "\nexport const planted = (x: number): string => `${x}`\n\nexport "
+    )
+    const output = await failing("types")
+    assert.include(
+      output,
+      "packages/cli/api.txt: the public API is not what was committed. " +
+        "If it is meant: `pnpm api`, and commit packages/cli/api.txt with the change that made it."
+    )
+    assert.include(output, "+export declare const planted: (x: number) => string;")
+    assert.include(Api.write(checkout.root), "packages/cli/api.txt")
+    assert.isTrue(Api.check(checkout.root).ok)
+    checkout.restore()
+  })
+
+  describe("reports", () => {
+    const folder = mkdtempSync(join(tmpdir(), "api-"))
+    afterAll(() => rmSync(folder, { recursive: true }))
+
+    const write = (path: string, text: string) => {
+      mkdirSync(dirname(join(folder, path)), { recursive: true })
+      writeFileSync(join(folder, path), text)
+    }
+    const declare = (module: string, text: string) => {
+      write(`src/${module}.ts`, "")
+      write(`dist/${module}.d.ts`, text)
+    }
+
+    beforeEach(() => {
+      write(
+        "package.json",
+        JSON.stringify({
+          name: "@caprock/planted",
+          exports: { ".": "./src/index.ts", "./*": "./src/*.ts" },
+          publishConfig: {
+            exports: {
+              ".": { types: "./dist/index.d.ts", default: "./dist/index.js" },
+              "./*": { types: "./dist/*.d.ts", default: "./dist/*.js" },
+              "./internal/*": null,
+              "./index": null
+            }
+          }
+        })
+      )
+      declare("index", "export * as A from \"./A.ts\";\n")
+      declare(
+        "A",
+        "/** What it does. */\nimport type { Kept } from \"./internal/kept.ts\";\n\n" +
+          "export declare const a: (kept: Kept) => \"// no comment\";\nexport {};\n//# sourceMappingURL=A.d.ts.map"
+      )
+      declare(
+        "internal/kept",
+        "import type { Deep, Other } from \"./deep.ts\";\nexport interface Kept {\n    readonly x: Inner;\n}\ntype Inner = {\n" +
+          "    deep: Deep;\n} | string;\nexport declare const work: (other: Other) => number;\n"
+      )
+      declare("internal/deep", "export type Deep = 1;\nexport type Other = 2;\n")
+      declare("internal/closed", "export declare const closed: number;\n")
+      // Left over from a source that is gone.
+      write("dist/Orphan.d.ts", "export declare const orphan: number;\n")
+    })
+
+    it("tell what can be imported, and what that is made of", () => {
+      assert.strictEqual(
+        Api.report(folder),
+        `# The public API of @caprock/planted, written by \`pnpm api\`
+
+## @caprock/planted
+
+export * as A from "./A.ts";
+
+## @caprock/planted/A
+
+import type { Kept } from "./internal/kept.ts";
+export declare const a: (kept: Kept) => "// no comment";
+
+## (not to be imported) internal/deep.d.ts
+
+export type Deep = 1;
+
+## (not to be imported) internal/kept.d.ts
+
+import type { Deep, Other } from "./deep.ts";
+export interface Kept {
+    readonly x: Inner;
+}
+type Inner = {
+    deep: Deep;
+} | string;
+`
+      )
+    })
+
+    it.each([
+      ["an export more", "A", "export declare const b: number;", true],
+      ["another type", "A", "export declare const a: (kept: string) => void;", true],
+      ["another type inside", "internal/kept", "export interface Kept {\n    readonly x: string;\n}", true],
+      ["another type further inside", "internal/deep", "export type Deep = 3;", true],
+      [
+        "a type inside that no export is made of",
+        "internal/deep",
+        "export type Deep = 1;\nexport type Other = 3;",
+        false
+      ],
+      ["a module more", "B", "export declare const b: number;", true],
+      ["another comment", "internal/deep", "// More.\n/** More. */ export type Deep = 1;", false],
+      ["another module inside", "internal/closed", "export declare const closed: string;", false]
+    ])("differ, or do not, by %s", (_, module, text, differs) => {
+      const before = Api.report(folder)
+      declare(module, text)
+      const finding = Api.compare("api.txt", before, Api.report(folder))
+      assert.strictEqual(finding !== undefined, differs)
+    })
+
+    it.each([
+      "import { type Deep as D } from \"./internal/deep.ts\";\nexport declare const a: D;",
+      "import * as deep from \"./internal/deep.ts\";\nexport declare const a: deep.Deep;",
+      "export declare const a: import(\"./internal/deep.ts\").Deep;",
+      "export { Deep } from \"./internal/deep.ts\";",
+      "export * from \"./internal/deep.ts\";",
+      "export * as Deep from \"./internal/deep.ts\";"
+    ])("follow %s", (text) => {
+      declare("A", text)
+      assert.include(Api.report(folder), "internal/deep.d.ts\n\nexport type Deep = 1;\n")
+    })
+
+    it("have to be there", () => {
+      assert.strictEqual(
+        Api.compare("packages/planted/api.txt", undefined, Api.report(folder)),
+        "packages/planted/api.txt: this package has no report of its public API. If it is meant: `pnpm api`, and commit " +
+          "packages/planted/api.txt with the change that made it."
+      )
+    })
+
+    it("are not made of what was not built", () => {
+      rmSync(join(folder, "dist/A.d.ts"))
+      assert.throws(() => Api.report(folder), "A.d.ts is missing: `pnpm build` writes it")
+    })
   })
 })
 
