@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
+import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 
@@ -10,9 +11,11 @@ const run = async (name: string) => {
 }
 
 describe("examples", () => {
-  it("first: the quota is kept", async () => {
-    const [, judged] = await run("first")
-    assert.strictEqual(judged, "The server got 100 requests, and throttled 0.")
+  it("first: the quota is kept, and the README says what it prints", async () => {
+    const printed = await run("first")
+    assert.strictEqual(printed[1], "The server got 100 requests, and throttled 0.")
+    const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8")
+    assert.include(readme, `and prints\n\n\`\`\`\n${printed.join("\n")}\n\`\`\`\n`)
   })
 
   it("application: every ticket has a summary, or part of one", async () => {

@@ -1,3 +1,4 @@
+import * as Result from "effect/Result"
 import { execFileSync } from "node:child_process"
 import { existsSync, globSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -7,6 +8,7 @@ import { ExitCode } from "../../packages/cli/src/ExitCode.ts"
 import { InputError } from "../../packages/cli/src/run/InputError.ts"
 import * as Reason from "../../packages/errors/src/Reason.ts"
 import * as Verdict from "../../packages/errors/src/Verdict.ts"
+import * as Quotas from "../../packages/quota/src/Quotas.ts"
 import { read, tables } from "../tables.ts"
 
 describe("the guide", () => {
@@ -101,6 +103,25 @@ describe("the pages of the packages", () => {
     assert.isAtLeast([...examples.matchAll(/^```(?:ts|sh)/gm)].length, 5, path)
     assert.match(pitfalls, /\bwrong\b[^]*\bright\b/, path)
     assert.include(readFileSync(`packages/${room}/README.md`, "utf8"), `../../${path}`)
+  })
+})
+
+describe("the JSON", () => {
+  const blocks = ["*.md", "docs/**/*.md", "packages/*/README.md"].flatMap((pattern) => globSync(pattern)).toSorted()
+    .flatMap((path) =>
+      [...readFileSync(path, "utf8").matchAll(/^```json\n(.*?)^```$/gms)].map(([, json = ""]) => [path, json] as const)
+    )
+
+  it.each(blocks)("of %s is JSON, or lines of it", (_, json) => {
+    const lines = json.trim().split("\n")
+    const whole = lines.every((line) => line.startsWith("{") && line.endsWith("}")) ? lines : [json]
+    for (const text of whole) assert.isObject(JSON.parse(text))
+  })
+
+  it("of the quota file is one", () => {
+    const [, json = ""] = blocks.find(([path]) => path === "docs/guide/quotas.md") ?? []
+    const quotas = Quotas.fromJson(json)
+    assert.isTrue(Result.isSuccess(quotas), Result.isFailure(quotas) ? quotas.failure.message : "")
   })
 })
 
