@@ -166,6 +166,23 @@ describe("the links", () => {
     }
   })
 
+  const modules = ["packages/*/{src,test}/**/*.ts", "{tools,bench,examples}/*.ts", "tools/*/*.ts"].flatMap((pattern) =>
+    globSync(pattern)
+  )
+
+  it.each(["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/exercises.md"])(
+    "of %s to modules, in words, are to such as there are",
+    (page) => {
+      for (const [, name = ""] of readFileSync(page, "utf8").matchAll(/`([\w./-]+\/[\w.-]+\.ts)`/g)) {
+        // In prose the folder of the sources goes without saying.
+        assert.isTrue(
+          modules.some((path) => path.endsWith(name) || `/${path.replace("/src/", "/")}`.endsWith(`/${name}`)),
+          `${page}: ${name}`
+        )
+      }
+    }
+  )
+
   it.each(pages)("of %s lead somewhere", (page) => {
     const text = readFileSync(page, "utf8")
     for (const [, target = ""] of text.replace(/^```.*?^```$/gms, "").matchAll(/\]\(([^)\s]+)\)/g)) {
