@@ -124,7 +124,11 @@ describe("Advice", () => {
     const throttles = { requests: 0, tokens: 3, tokensPerDay: 0, unknown: 0 }
     assert.include(only({ call, throttles }), "throttled 3 requests for tokens while our ledger had room")
     assert.include(only({ call, throttles }), "--tpm says")
-    // Answers that cost more than was booked explain as many.
+    // Answers that cost more than was booked explain as many, but not more than 1 in 200.
+    assert.include(
+      only({ call, throttles: { ...throttles, tokens: 10 }, debts: 400 }),
+      "throttled 7 requests for tokens"
+    )
     none({ call, throttles, debts: 3 })
     assert.include(only({ call, throttles, debts: 2 }), "throttled 1 request for tokens")
     assert.include(

@@ -1,26 +1,28 @@
 /**
- * Learns how long a model's answers are, and says how many tokens to book for a request while it is in flight.
+ * Learns how long a model's answers are, and says by how much the charges of what is in flight may yet grow.
  *
  * **Details**
  *
  * On arrival Bedrock deducts the reservation R = input + `maxTokens`. In the end it charges S = input + burndown × output,
  * which may be more. A client that books R alone finds itself over the quota when the answers come; one that books the
- * worst case, input + burndown × `maxTokens`, leaves most of the quota idle. What the server compares with its limit is the **sum** over
- * what is in flight. So it is the sum that is kept covered, anew at each admission:
+ * worst case, input + burndown × `maxTokens`, leaves most of the quota idle. What the server compares with its limit is a **sum**, over
+ * what is in flight and what was charged in the last minute; and a charge grows while the output is generated, or in the end, when
+ * others have left the minute again. So it is foreseen for the sum, and for several times from now:
  *
- *     Σ booked  ≥  Σ m·E[y | age]  +  z · √( Σ m²·Var[y | age] + (Σ m·error)² )  +  skewness term
+ *     growth(t)  =  Σ m·E[g(t)]  +  z · √( Σ m²·Var[g(t)] + (Σ m·error)² )  +  skewness term
  *
- * where m is `maxTokens` and y = max(1, burndown × output / m), learned from the last answers of the model. A request
- * books what the sum lacks, and at least its own expectation, which is never below R.
+ * where m is `maxTokens`, and g(t) what the charge has grown by at t, beyond the reservation and per token of m: in the end
+ * max(0, burndown × output / m - 1), learned from the last answers of the model; until then as much of it as has passed of the time that an
+ * answer takes. A limiter that keeps room for each of these sums, by what will have left its window at that time, never
+ * charges more than the quota in any window, as long as the prediction holds.
  *
- * - **Age counts.** Of requests that were sent together the short ones are answered first, and give back what they had booked too
- *   much. That must not be spent: those still in flight are the long ones. So the expectation is that of the answers which took
- *   at least as long as this request has taken by now (in time per `maxTokens`), and what they lack is booked by the next
- *   that is admitted. Requests that have run for longer than any answer are at their worst case.
+ * - **Age counts.** Of requests that were sent together the short ones are answered first. Those still in flight are the long ones.
+ *   So the expectation is that of the answers which took at least as long as this request has taken by now (in time per
+ *   `maxTokens`). Requests that have run for longer than any answer are at their worst case.
  * - The margin over the mean shrinks as 1/√n with n in flight. The means themselves are uncertain by their standard error,
  *   alike for all in flight. The skewness term (Cornish–Fisher) covers rare long answers, whose sums are far from normal.
- * - Before {@link minimumSamples} answers: the worst case. With a burndown of 1: always exactly R.
- * - One imaginary answer, at the worst case and of endless duration, is always among those learned from: what has not been
+ * - Before {@link minimumSamples} answers: the worst case, at once. With a burndown of 1: none.
+ * - One imaginary answer, at the worst case and no shorter than the longest, is always among those learned from: what has not been
  *   seen in N answers may still have a share of about 1/N.
  * - All answers count by their ratio output/`maxTokens`, where those of the same power of 2 of `maxTokens` agree with the others
  *   in that. Where they don't, these count alone; while there are too few of them, their neighbours too, by ratio or by length,
@@ -31,18 +33,18 @@
  * **Gotchas**
  *
  * The square root assumes that the lengths of what is in flight are independent of each other. A burst of one new kind (a thousand
- * long summaries after a morning of short chats) is not. It shows as soon as they run for longer than what was known; what was
- * booked too little by then is paid by later admissions.
+ * long summaries after a morning of short chats) is not. It shows as soon as they run for longer than what was known.
  *
  * @since 0.1.0
  */
+import type { Growth } from "@caprock/rate-limiter/Cost"
 import * as Answers from "./internal/answers.ts"
 import * as LengthTable from "./internal/lengthTable.ts"
 import * as Statistics from "./internal/statistics.ts"
 
 /**
- * Answers that must have been learned from before a booking is below the worst case. Fewer say little of the spread, and the
- * imaginary answer among them then weighs enough to keep the booking well above their mean.
+ * Answers that must have been learned from before less than the worst case is foreseen. Fewer say little of the spread, and the
+ * imaginary answer among them then weighs enough to keep it well above their mean.
  *
  * @category constants
  * @since 0.1.0
@@ -58,10 +60,8 @@ export const minimumSamples: number = LengthTable.minimumSamples
 export const windowSize = 512
 
 /**
- * Probability, unless told, with which the sum stays within its bookings: at each admission, as if all that is in flight had
- * been charged in full already. The server's own sum is behind that by what is not generated yet, so that throttles are far
- * rarer than the rest to 1. In simulations of a full pool (docs/decisions/0007) there were none for lengths without a second peak, and at
- * most 1 in 100 with one; 0.95 had none of these either and took 1 to 4 % longer.
+ * Probability, unless told, with which the sum stays within what is foreseen. That growth begins at once, and not when the reservation
+ * is used up, is a margin on top of it. What it costs and what it saves: docs/decisions/0007.
  *
  * @category constants
  * @since 0.1.0
@@ -84,21 +84,16 @@ export interface Lengths {
   readonly tables: Map<number, LengthTable.Table>
   /** @internal */
   readonly flights: Array<Flight>
-  /** Sums over what is in flight, as of its last assessment. @internal */
-  readonly sums: Sums
-  /** When all in flight were last assessed, and the changes since. @internal */
+  /** What they may grow by at most, in tokens. @internal */
+  worst: number
+  /** Sums of what is foreseen of each, as of its last assessment. @internal */
+  readonly sums: Array<number>
+  /** When all in flight were last assessed, and how many have left since. @internal */
   assessedAt: number
   /** @internal */
-  changes: number
-}
-
-interface Sums {
-  booked: number
-  worst: number
-  mean: number
-  variance: number
-  third: number
-  error: number
+  left: number
+  /** The horizons, in milliseconds from now. @internal */
+  readonly within: Float64Array
 }
 
 /**
@@ -110,20 +105,14 @@ interface Sums {
 export interface Flight {
   readonly maxTokens: number
   readonly burndown: number
+  /** Its size class. @internal */
+  readonly size: number
   /** Its place among those in flight; -1 while it is not. @internal */
   index: number
   /** @internal */
   since: number
-  /** What is booked for its output, and what is expected of it: mean, variance, third moment, standard error. @internal */
-  booked: number
-  /** @internal */
-  mean: number
-  /** @internal */
-  variance: number
-  /** @internal */
-  third: number
-  /** @internal */
-  error: number
+  /** Moments of what its charge grows by at each horizon, as of its last assessment. @internal */
+  readonly foreseen: Array<number>
 }
 
 /**
@@ -140,15 +129,17 @@ export const empty = (options?: {
   answers: Answers.empty(windowSize),
   tables: new Map(),
   flights: [],
-  sums: { booked: 0, worst: 0, mean: 0, variance: 0, third: 0, error: 0 },
+  worst: 0,
+  sums: nothing(),
   assessedAt: Number.NEGATIVE_INFINITY,
-  changes: 0
+  left: 0,
+  within: new Float64Array([...horizons, Infinity])
 })
 
 /**
- * A request that wants to be admitted. It counts from its first {@link book} on.
+ * A request that wants to be admitted. It is in flight from its first {@link growth} on.
  *
- * @category booking
+ * @category foreseeing
  * @since 0.1.0
  */
 export const begin = (request: {
@@ -159,18 +150,17 @@ export const begin = (request: {
 }): Flight => ({
   maxTokens: request.maxTokens,
   burndown: request.burndown,
+  size: Answers.classOf(request.maxTokens),
   index: -1,
   since: 0,
-  booked: 0,
-  mean: 0,
-  variance: 0,
-  third: 0,
-  error: 0
+  foreseen: nothing()
 })
 
 /**
- * Tokens to book for a request that is admitted at `now`, `inputTokens` of them for its input; a whole number. The
- * request is in flight from now. Asked again while it still waits, the last answer counts. Whoever books must {@link end},
+ * By how much the charges of all in flight may grow by when, if this request is admitted at `now`: whole tokens, from now to when
+ * everything has ended. None where nothing can grow.
+ *
+ * The request is in flight from now. Asked again while it still waits, the last time counts. Whoever asks must {@link end},
  * however the request ends, sent or not.
  *
  * **Details**
@@ -185,50 +175,52 @@ export const begin = (request: {
  *
  * const lengths = OutputPredictor.empty()
  * const flight = OutputPredictor.begin({ maxTokens: 1000, burndown: 5 })
- * // Nothing is known yet: the worst case.
- * console.log(OutputPredictor.book(lengths, flight, { inputTokens: 400, now: 0 })) // => 5400
+ * // Nothing is known yet: the worst case, at any time.
+ * console.log(OutputPredictor.growth(lengths, flight, 0)) // => [ { withinMillis: 0, tokens: 4000 } ]
  * OutputPredictor.end(lengths, flight, { outputTokens: 180, now: 2500 })
  * ```
  *
- * @category booking
+ * @category foreseeing
  * @since 0.1.0
  */
-export const book = (
-  lengths: Lengths,
-  flight: Flight,
-  options: { readonly inputTokens: number; readonly now: number }
-): number => {
-  const { inputTokens, now } = options
-  const { burndown, maxTokens } = flight
-  // What is charged can't exceed what is reserved: nothing to predict.
-  if (burndown <= 1 || maxTokens <= 0) {
-    flight.since = now
-    return Math.ceil(inputTokens + maxTokens)
-  }
-  if (flight.index >= 0) leave(lengths, flight)
+export const growth = (lengths: Lengths, flight: Flight, now: number): ReadonlyArray<Growth> => {
+  const { answers, sums, within } = lengths
+  for (let step = 0; step < horizons.length; step++) within[step] = (horizons[step] ?? 0) * answers.millis
   assessAll(lengths, now)
   flight.since = now
+  // What is charged can't exceed what is reserved: nothing to foresee.
+  if (!(flight.burndown > 1) || !(flight.maxTokens > 0)) return none
+  if (flight.index < 0) enter(lengths, flight)
+  else count(sums, flight.foreseen, -1)
   assess(lengths, flight, now)
-  const { sums } = lengths
-  const margin = marginOf(
-    lengths.z,
-    sums.variance + flight.variance,
-    sums.third + flight.third,
-    sums.error + flight.error
-  )
-  const needed = Math.min(sums.worst + burndown * maxTokens, sums.mean + flight.mean + margin)
-  flight.booked = Math.max(flight.mean, needed - sums.booked)
-  flight.index = lengths.flights.push(flight) - 1
-  count(sums, flight, 1)
-  lengths.changes++
-  return Math.ceil(inputTokens + flight.booked)
+  count(sums, flight.foreseen, 1)
+  if (answers.count < minimumSamples) return [{ withinMillis: 0, tokens: Math.ceil(lengths.worst) }]
+  const steps: Array<Growth> = []
+  for (let step = 0; step < within.length; step++) {
+    // All that ends later is foreseen for the last time: what leaves a window after it is not counted on.
+    const withinMillis = Math.min(within[step] ?? 0, latest * answers.millis)
+    steps.push({ withinMillis, tokens: Math.ceil(Math.max(0, Math.min(lengths.worst, sumAt(lengths, step)))) })
+  }
+  return steps
 }
+
+const none: ReadonlyArray<Growth> = []
+
+/**
+ * What the charge of a request in flight is expected to grow by in the end, as of when it was last assessed: what to book for one that
+ * ended without telling. Tokens, rounded up.
+ *
+ * @category foreseeing
+ * @since 0.1.0
+ */
+export const expected = (flight: Flight): number =>
+  flight.index < 0 ? 0 : Math.ceil(meanAt(flight.foreseen, horizons.length))
 
 /**
  * A request has ended: with so many output tokens, or `undefined` where they are not known (never sent, failed, cut short,
  * interrupted). Learns from it. Constant time.
  *
- * @category booking
+ * @category foreseeing
  * @since 0.1.0
  */
 export const end = (
@@ -273,39 +265,42 @@ export const observe = (
 export interface Snapshot {
   /** Answers that are remembered. */
   readonly samples: number
-  /** Requests that have booked and not ended, of models with a burndown above 1. */
+  /** Requests in flight, of models with a burndown above 1. */
   readonly requests: number
-  /** What they booked for their output, what is expected of it, and what it can come to at most. */
-  readonly booked: number
+  /** What their charges are expected to grow by in the end, and what they can grow by at most. */
   readonly expected: number
   readonly worst: number
 }
 
 /**
- * What is known and what is in flight as of the last booking. Constant time.
+ * What is known and what is in flight, as it was last assessed. Constant time.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const snapshot: (lengths: Lengths) => Snapshot = ({ answers, flights, sums }) => ({
+export const snapshot: (lengths: Lengths) => Snapshot = ({ answers, flights, sums, worst }) => ({
   samples: Answers.known(answers),
   requests: flights.length,
-  booked: sums.booked,
-  expected: sums.mean,
-  worst: sums.worst
+  expected: meanAt(sums, horizons.length),
+  worst
 })
 
 // -----------------------------------------------------------------------------
 // What is in flight
 // -----------------------------------------------------------------------------
 
-const count = (sums: Sums, flight: Flight, sign: 1 | -1): void => {
-  sums.booked += sign * flight.booked
-  sums.worst += sign * flight.burndown * flight.maxTokens
-  sums.mean += sign * flight.mean
-  sums.variance += sign * flight.variance
-  sums.third += sign * flight.third
-  sums.error += sign * flight.error
+/** Times for which growth is foreseen, in parts of the time that an answer takes. After these comes the end of all. */
+const horizons = [0, 0.25, 0.5, 1] as const
+/** When that end is taken to be. */
+const latest = 2
+
+const nothing = (): Array<number> => Array.from({ length: LengthTable.moments * (horizons.length + 1) }, () => 0)
+
+const worstOf = ({ burndown, maxTokens }: Flight): number => (burndown - 1) * maxTokens
+
+const enter = (lengths: Lengths, flight: Flight): void => {
+  flight.index = lengths.flights.push(flight) - 1
+  lengths.worst += worstOf(flight)
 }
 
 const leave = (lengths: Lengths, flight: Flight): void => {
@@ -315,14 +310,17 @@ const leave = (lengths: Lengths, flight: Flight): void => {
     last.index = flight.index
   }
   flight.index = -1
-  count(lengths.sums, flight, -1)
-  lengths.changes++
+  lengths.worst -= worstOf(flight)
+  count(lengths.sums, flight.foreseen, -1)
+  lengths.left++
 }
 
-const tableOf = (lengths: Lengths, maxTokens: number, burndown: number): LengthTable.Table | undefined => {
-  const { answers, tables, z } = lengths
+const count = (sums: Array<number>, foreseen: ReadonlyArray<number>, sign: 1 | -1): void => {
+  for (let index = 0; index < sums.length; index++) sums[index] = (sums[index] ?? 0) + sign * (foreseen[index] ?? 0)
+}
+
+const tableOf = ({ answers, tables }: Lengths, { burndown, size }: Flight): LengthTable.Table | undefined => {
   if (answers.count < minimumSamples) return undefined
-  const size = Answers.classOf(maxTokens)
   const known = tables.get(size)
   // A thirty-second part of new answers is not worth a new table.
   if (
@@ -330,77 +328,52 @@ const tableOf = (lengths: Lengths, maxTokens: number, burndown: number): LengthT
   ) {
     return known
   }
-  const table = LengthTable.make(answers, size, burndown, z)
+  const table = LengthTable.make(answers, size, burndown)
   tables.set(size, table)
   return table
 }
 
 /** Assesses a request by the answers that took at least as long as it has. */
 const assess = (lengths: Lengths, flight: Flight, now: number): void => {
-  const { maxTokens } = flight
-  const table = tableOf(lengths, maxTokens, flight.burndown)
-  const bucket = table === undefined ? 0 : Answers.bucketOf((now - flight.since) / maxTokens)
-  flight.mean = maxTokens * (table?.mean[bucket] ?? flight.burndown)
-  flight.variance = maxTokens * maxTokens * (table?.variance[bucket] ?? 0)
-  flight.third = maxTokens * maxTokens * maxTokens * (table?.third[bucket] ?? 0)
-  flight.error = maxTokens * (table?.error[bucket] ?? 0)
+  const { foreseen, maxTokens, since } = flight
+  const table = tableOf(lengths, flight)
+  if (table !== undefined) return LengthTable.growth(table, maxTokens, now - since, lengths.within, lengths.z, foreseen)
+  for (let step = 0; step <= horizons.length; step++) foreseen[LengthTable.moments * step] = worstOf(flight)
 }
 
-/** The part that may change, and of an answer's duration that may pass, before all are assessed anew. */
+/** The part of them that may leave, and of an answer's duration that may pass, before all are assessed anew. */
 const tolerance = 1 / 8
 
 const assessAll = (lengths: Lengths, now: number): void => {
   const { answers, flights, sums } = lengths
   // Before there is anything to assess by, age tells nothing.
   const aged = answers.count >= minimumSamples && now - lengths.assessedAt > tolerance * answers.millis
-  if (!aged && lengths.changes < tolerance * flights.length) return
+  if (!aged && lengths.left <= tolerance * flights.length) return
   lengths.assessedAt = now
-  lengths.changes = 0
+  lengths.left = 0
   // From nothing, so that no rounding adds up either.
-  sums.booked =
-    sums.worst =
-    sums.mean =
-    sums.variance =
-    sums.third =
-    sums.error =
-      0
+  sums.fill(0)
   for (const flight of flights) {
     assess(lengths, flight, now)
-    count(sums, flight, 1)
+    count(sums, flight.foreseen, 1)
   }
 }
 
-/** What is booked above the mean of a sum with these moments and standard error. */
-const marginOf = (z: number, variance: number, third: number, error: number): number =>
-  z * Math.sqrt(Math.max(0, variance) + error * error) +
-  (variance > 0 ? Math.max(0, third / variance) * (z * z - 1) / 6 : 0)
+const meanAt = (foreseen: ReadonlyArray<number>, step: number): number => foreseen[LengthTable.moments * step] ?? 0
+
+/** What the sum at a horizon stays within. */
+const sumAt = ({ sums, z }: Lengths, step: number): number => {
+  const variance = sums[LengthTable.moments * step + 1] ?? 0
+  const third = sums[LengthTable.moments * step + 2] ?? 0
+  const error = sums[LengthTable.moments * step + 3] ?? 0
+  // Less than a token is what rounding left of those that have ended.
+  if (variance < 1) return meanAt(sums, step)
+  return meanAt(sums, step) + z * Math.sqrt(variance + error * error) + Math.max(0, third / variance) * (z * z - 1) / 6
+}
 
 // -----------------------------------------------------------------------------
 // What else they say
 // -----------------------------------------------------------------------------
-
-/**
- * Tokens that each of `inFlight` like requests must book, so that their sum is covered at the level: what {@link book}
- * comes to when all are admitted at once. For plans and reports.
- *
- * @category predicting
- * @since 0.1.0
- */
-export const predict = (lengths: Lengths, question: {
-  readonly maxTokens: number
-  readonly burndown: number
-  readonly inputTokens: number
-  /** @default 1 */
-  readonly inFlight?: number | undefined
-}): number => {
-  const { burndown, inputTokens, maxTokens } = question
-  if (burndown <= 1 || maxTokens <= 0) return Math.ceil(inputTokens + maxTokens)
-  const flight = begin({ maxTokens, burndown })
-  assess(lengths, flight, 0)
-  const n = Math.max(1, question.inFlight ?? 1)
-  const margin = marginOf(lengths.z, n * flight.variance, n * flight.third, n * flight.error) / n
-  return Math.ceil(inputTokens + Math.min(burndown * maxTokens, flight.mean + margin))
-}
 
 /**
  * What the answers say about `maxTokens`.
@@ -426,7 +399,7 @@ export interface Advice {
  * The limit on output that the answers support, or `undefined` before {@link minimumSamples} of them. Sorts the window:
  * for reports, not for every call.
  *
- * @category predicting
+ * @category foreseeing
  * @since 0.1.0
  */
 export const advice = (lengths: Lengths): Advice | undefined => {

@@ -6,7 +6,18 @@
 import type * as Duration from "effect/Duration"
 
 /**
- * What to book for a request.
+ * Tokens by which charges may grow within some time from now.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Growth {
+  readonly withinMillis: number
+  readonly tokens: number
+}
+
+/**
+ * What to book for a request, and what must have room beside it.
  *
  * @category models
  * @since 0.1.0
@@ -15,10 +26,11 @@ export interface Booking {
   /** Tokens that the server reserves when the request arrives. */
   readonly tokens: number
   /**
-   * Tokens by which the charge may grow beyond that while the request is served. The server counts them later than the
-   * rest, nobody knows when: so they stay booked until the answer is there, and leave a window after that.
+   * What the charges of all requests in flight, this one among them, may grow by beyond what is booked for them, by when: in
+   * order of time, each step with all before it. It is not booked, but the request is admitted only if at each of these times
+   * there is room for it, by what will have left the window by then. None where charges never grow.
    */
-  readonly growth: number
+  readonly growth: ReadonlyArray<Growth>
 }
 
 /**
@@ -39,8 +51,8 @@ export interface Cost {
   readonly tokens: number
   /**
    * What to book instead of `tokens`, asked while the request is next in line, and the last answer counts: for callers who
-   * predict what it will be charged in the end, and learn while it waits. Must return at once. More than the limit is
-   * booked as the limit: a prediction alone refuses nobody.
+   * predict what is charged, and learn while it waits. Must return at once. What is more than the limit counts as the limit: a
+   * prediction alone refuses nobody.
    */
   readonly book?: (() => Booking) | undefined
   /** Longest wait for admission: over it, the request fails at once with the prediction. No limit unless set. */

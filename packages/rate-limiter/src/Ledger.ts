@@ -17,7 +17,9 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import type { Growth } from "./Cost.ts"
 import { MinHeap } from "./internal/minHeap.ts"
+import { StampedTokens } from "./internal/stampedTokens.ts"
 import type { Meter, Unit } from "./Meter.ts"
 
 /**
@@ -68,6 +70,8 @@ interface RollingWindow {
   charges: number
   /** Sent charges by the time at which they leave, less the guard. A charge whose stamp moved is found again on top. */
   readonly leaving: MinHeap<MutableCharge>
+  /** The tokens of sent charges. */
+  readonly stamped: StampedTokens
 }
 
 /**
@@ -75,7 +79,7 @@ interface RollingWindow {
  *
  * **Details**
  *
- * With n charges in the window: `book`, `shrink` and `fits` cost O(1), `send` and the leaving of a charge O(log n),
+ * With n charges in the window: `book`, `shrink` and `fits` cost O(1) (`fits` times the steps of growth), `send` and the leaving of a charge O(log n),
  * `nextFit` O(k log n) for the k charges that must leave first. Times any number of windows of different length,
  * which is one or two.
  *
@@ -98,7 +102,8 @@ export class Ledger {
       requests: 0,
       tokens: 0,
       charges: 0,
-      leaving: new MinHeap<MutableCharge>()
+      leaving: new MinHeap<MutableCharge>(),
+      stamped: new StampedTokens(millis)
     }))
     this.guard = guardMillis
   }
@@ -117,27 +122,29 @@ export class Ledger {
   limitOf(unit: Unit): number {
     let smallest = Infinity
     for (const window of this.windows) {
-      smallest = Math.min(smallest, unit === "requests" ? window.requestLimit : window.tokenLimit)
+      smallest = Math.min(smallest, limitIn(window, unit))
     }
     return smallest
   }
 
-  /** Whether so much can be charged now, on every meter, without passing a limit. */
-  fits(requests: number, tokens: number, now: number): boolean {
+  /**
+   * Whether so much can be charged now, on every meter, without passing a limit: now, and at each of the times by which
+   * charges may have grown, when others will have left.
+   */
+  fits(requests: number, tokens: number, now: number, growth: ReadonlyArray<Growth> = []): boolean {
     this.advance(now)
-    return this.windows.every((window) => hasRoom(window, requests, tokens))
+    return this.windows.every((window) =>
+      hasRoom(window, requests, tokens) && growth.every((step) => {
+        const over = window.tokens + tokens + step.tokens - window.tokenLimit
+        return over <= 0 || over <= window.stamped.before(now + step.withinMillis - window.millis - this.guard)
+      })
+    )
   }
 
   /** Charges it, whether or not it fits. It stays until it is sent and its windows have passed, or it is removed. */
   book(requests: number, tokens: number): Charge {
-    let counted = 0
-    for (const window of this.windows) {
-      window.requests += requests
-      window.tokens += tokens
-      window.charges++
-      counted |= window.bit
-    }
-    const charge: MutableCharge = { requests, tokens, stamp: Infinity, counted }
+    const charge: MutableCharge = { requests, tokens, stamp: Infinity, counted: 0 }
+    for (const window of this.windows) count(charge, window)
     return charge
   }
 
@@ -149,8 +156,7 @@ export class Ledger {
     const mine = charge as MutableCharge
     if (mine.stamp !== Infinity || mine.counted === 0) return
     mine.stamp = at
-    // Stryker disable next-line ArithmeticOperator: a key that is too early is found again on top, only slower
-    for (const window of this.windows) window.leaving.push(at + window.millis, mine)
+    for (const window of this.windows) if ((mine.counted & window.bit) !== 0) stamp(mine, window)
   }
 
   /**
@@ -162,16 +168,16 @@ export class Ledger {
     if (mine.stamp === Infinity) return this.send(mine, at)
     // Stryker disable next-line EqualityOperator: the same time again changes nothing
     if (at <= mine.stamp) return
+    const before = mine.stamp
     mine.stamp = at
     // What had left by the old stamp comes back; what has left by the new one too goes again when it is next looked at.
     for (const window of this.windows) {
       if ((mine.counted & window.bit) === 0) {
-        mine.counted |= window.bit
-        window.requests += mine.requests
-        window.tokens += mine.tokens
-        window.charges++
-        // Stryker disable next-line ArithmeticOperator: a key that is too early is found again on top, only slower
-        window.leaving.push(at + window.millis, mine)
+        count(mine, window)
+        stamp(mine, window)
+      } else {
+        window.stamped.remove(before, mine.tokens)
+        window.stamped.add(at, mine.tokens)
       }
     }
   }
@@ -187,6 +193,7 @@ export class Ledger {
       if ((mine.counted & window.bit) !== 0) {
         window.requests -= lessRequests
         window.tokens -= lessTokens
+        window.stamped.remove(mine.stamp, lessTokens)
       }
     }
   }
@@ -196,11 +203,49 @@ export class Ledger {
     this.send(this.book(0, tokens), now)
   }
 
+  /**
+   * The server refused what should have fitted, over its limit of `unit` where that is known: it counts more than is in the books.
+   * Somebody else draws on the pool, or charges have grown by more than was foreseen. Nobody knows since when, so
+   * the fullest meter is filled up, until there is no room for what was refused, with charges that leave evenly over its window.
+   * False when a meter is in debt: that explains it.
+   */
+  refused(unit: Unit | undefined, now: number): boolean {
+    this.advance(now)
+    let fullest: { readonly window: RollingWindow; readonly unit: Unit; readonly share: number } | undefined
+    for (const window of this.windows) {
+      for (const each of unit === undefined ? units : [unit]) {
+        const share = window[each] / limitIn(window, each)
+        if (share > 1) return false
+        if (share > (fullest?.share ?? 0)) fullest = { window, unit: each, share }
+      }
+    }
+    if (fullest !== undefined) this.fill(fullest.window, fullest.unit, now)
+    return true
+  }
+
+  private fill(window: RollingWindow, unit: Unit, now: number): void {
+    // One more than there is room for, as whole numbers.
+    const missing = Math.floor(limitIn(window, unit) - window[unit]) + 1
+    const parts = Math.min(missing, fillings)
+    for (let part = 1; part <= parts; part++) {
+      const amount = Math.round(missing * part / parts) - Math.round(missing * (part - 1) / parts)
+      const charge: MutableCharge = { requests: 0, tokens: 0, stamp: Infinity, counted: 0, [unit]: amount }
+      count(charge, window)
+      this.send(charge, now - this.guard - window.millis + window.millis * part / parts)
+    }
+  }
+
   /** Takes out a charge that was never sent. One that was sent is lowered to nothing. */
   remove(charge: Charge): void {
     const mine = charge as MutableCharge
     if (mine.stamp !== Infinity) return this.shrink(charge, 0, 0)
     for (const window of this.windows) if ((mine.counted & window.bit) !== 0) uncount(mine, window)
+  }
+
+  /** The first time after `now` at which a charge may leave; `Infinity` while none is sent. */
+  nextLeaving(now: number): number {
+    this.advance(now)
+    return this.windows.reduce((first, window) => Math.min(first, window.leaving.minKey), Infinity) + this.guard
   }
 
   /**
@@ -312,13 +357,36 @@ export class Ledger {
   }
 }
 
+const count = (charge: MutableCharge, window: RollingWindow): void => {
+  charge.counted |= window.bit
+  window.requests += charge.requests
+  window.tokens += charge.tokens
+  window.charges++
+}
+
+/** Its time in a window that counts it begins. */
+const stamp = (charge: MutableCharge, { leaving, millis, stamped }: RollingWindow): void => {
+  // Stryker disable next-line ArithmeticOperator: a key that is too early is found again on top, only slower
+  leaving.push(charge.stamp + millis, charge)
+  stamped.add(charge.stamp, charge.tokens)
+}
+
 /** Takes a charge out. Sums of fractions drift, so an empty window is set right: or it might never have room for all. */
 const uncount = (charge: MutableCharge, window: RollingWindow): void => {
   charge.counted &= ~window.bit
   window.charges--
+  window.stamped.remove(charge.stamp, charge.tokens)
   window.requests = window.charges === 0 ? 0 : window.requests - charge.requests
   window.tokens = window.charges === 0 ? 0 : window.tokens - charge.tokens
 }
+
+const units = ["requests", "tokens"] as const
+
+const limitIn = (window: RollingWindow, unit: Unit): number =>
+  unit === "requests" ? window.requestLimit : window.tokenLimit
+
+/** In so many parts does it leave that a refusal was about: as often is the server asked again within a window. */
+const fillings = 12
 
 const hasRoom = (window: RollingWindow, requests: number, tokens: number): boolean =>
   window.requests + requests <= window.requestLimit && window.tokens + tokens <= window.tokenLimit

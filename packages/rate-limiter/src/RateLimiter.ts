@@ -50,7 +50,7 @@ import * as Scope from "effect/Scope"
 import type { Cost } from "./Cost.ts"
 import * as Pool from "./internal/pool.ts"
 import type { Waiter } from "./internal/waitingRoom.ts"
-import type { Level } from "./Ledger.ts"
+import type { Charge, Level } from "./Ledger.ts"
 import type { Meter, Unit } from "./Meter.ts"
 import { LimiterClosed, RateLimiterError, WaitTooLong } from "./RateLimiterError.ts"
 
@@ -218,7 +218,7 @@ export const make = Effect.fnUntraced(
       return pool
     }
 
-    const reservation = (pool: Pool.Pool, cost: Cost, booked: Pool.Booked, waited: number): OpenReservation =>
+    const reservation = (pool: Pool.Pool, cost: Cost, booked: Charge, waited: number): OpenReservation =>
       new OpenReservation(pool, cost.pool, booked, Duration.millis(waited))
 
     // Uninterruptible but for the wait: what is booked has its owner in the same step.
@@ -250,7 +250,7 @@ export const make = Effect.fnUntraced(
             if (predicted > Duration.toMillis(maxWait)) return Effect.fail(tooLong(predicted, maxWait))
           }
 
-          let granted: Pool.Booked | undefined
+          let granted: Charge | undefined
           let waiter: Waiter | undefined
           const turn = Effect.callback<void, RateLimiterError>((resume) => {
             // It was shut down between the question and the wait: a fiber may have to give way there.
@@ -350,14 +350,14 @@ class OpenReservation implements Reservation {
   readonly booked: number
   readonly waited: Duration.Duration
   private readonly home: Pool.Pool
-  private readonly held: Pool.Booked
+  private readonly held: Charge
   private open = true
 
-  constructor(home: Pool.Pool, pool: string, held: Pool.Booked, waited: Duration.Duration) {
+  constructor(home: Pool.Pool, pool: string, held: Charge, waited: Duration.Duration) {
     this.home = home
     this.pool = pool
     this.held = held
-    this.booked = held.charge.tokens + (held.growth?.tokens ?? 0)
+    this.booked = held.tokens
     this.waited = waited
   }
 

@@ -1,4 +1,4 @@
-import { Meter, RateLimiter, RateLimiterError } from "@caprock/rate-limiter"
+import { type Cost, Meter, RateLimiter, RateLimiterError } from "@caprock/rate-limiter"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
@@ -64,7 +64,7 @@ const play = Effect.fnUntraced(function*(script: ReadonlyArray<Scripted>) {
         tokens: request.tokens,
         book: () => ({
           tokens: clock.currentTimeMillisUnsafe() < request.changes ? request.books[0] : request.books[1],
-          growth: request.growth
+          growth: [{ withinMillis: 0, tokens: request.growth }]
         })
       })
       admitted = yield* now
@@ -165,7 +165,7 @@ describe("RateLimiter", () => {
         assert.strictEqual((yield* refuse(cost)).reason._tag, "InvalidCost")
       }
       // A prediction refuses nobody, however odd.
-      const booked = (tokens: number, growth = 0) =>
+      const booked = (tokens: number, growth: ReadonlyArray<Cost.Growth> = []) =>
         Effect.scoped(
           Effect.flatMap(
             limiter.reserve({ pool, requests: 1, tokens: 70, book: () => ({ tokens, growth }) }),
@@ -173,9 +173,12 @@ describe("RateLimiter", () => {
           )
         )
       assert.strictEqual(yield* booked(5000), 100)
-      assert.strictEqual(yield* booked(60, 30), 90)
-      assert.strictEqual(yield* booked(60, 50), 100)
-      assert.strictEqual(yield* booked(60, NaN), 60)
+      assert.strictEqual(yield* booked(5000, [{ withinMillis: 0, tokens: 50 }]), 100)
+      for (const tokens of [30, 50, NaN, Infinity, -1]) {
+        for (const withinMillis of [0, 100, NaN, Infinity, -1]) {
+          assert.strictEqual(yield* booked(60, [{ withinMillis, tokens }]), 60)
+        }
+      }
       assert.strictEqual(yield* booked(30), 30)
       assert.strictEqual(yield* booked(NaN), 70)
       assert.strictEqual(yield* booked(-1), 70)
@@ -241,7 +244,7 @@ describe("RateLimiter", () => {
       const limiter = yield* RateLimiter.RateLimiter
       let predicted = 100
       const reserve = Effect.scoped(
-        limiter.reserve({ pool, requests: 1, tokens: 10, book: () => ({ tokens: predicted, growth: 0 }) })
+        limiter.reserve({ pool, requests: 1, tokens: 10, book: () => ({ tokens: predicted, growth: [] }) })
       )
       yield* reserve
       const fiber = yield* Effect.forkChild(Effect.all([reserve, reserve], { concurrency: 2 }))
@@ -359,6 +362,127 @@ describe("RateLimiter", () => {
       yield* limiter.throttled(other, "requests")
       assert.strictEqual(Duration.toMillis((yield* limiter.snapshot(other)).guard), 500)
     }).pipe(Effect.provide(RateLimiter.layer({ meters: () => [Meter.tokens(100, "10 seconds")] }))))
+
+  describe("a refusal that the books can't explain", () => {
+    const levels = (meters: ReadonlyArray<Meter.Meter>) =>
+      Effect.provide(RateLimiter.layer({ meters: () => meters, guard: 0 }))
+    const used = Effect.map(
+      Effect.flatMap(RateLimiter.RateLimiter, (limiter) => limiter.snapshot(pool)),
+      ({ meters }) => meters.map((meter) => meter.used)
+    )
+    /** Sends a request that the server refuses. */
+    const refused = (tokens: number, unit?: Meter.Unit) =>
+      Effect.flatMap(RateLimiter.RateLimiter, (limiter) =>
+        Effect.scoped(Effect.flatMap(
+          limiter.reserve({ pool, requests: 1, tokens }),
+          (reservation) => Effect.andThen(limiter.throttled(pool, unit), reservation.settle({ tokens: 0 }))
+        )))
+
+    it.effect("leaves no room for what was refused, and gives way evenly within a window", () =>
+      Effect.gen(function*() {
+        const limiter = yield* RateLimiter.RateLimiter
+        yield* Effect.scoped(limiter.reserve({ pool, requests: 1, tokens: 300 }))
+        yield* refused(100, "tokens")
+        assert.deepStrictEqual(yield* used, [2, 1101])
+        const next = yield* Effect.forkChild(
+          Effect.andThen(Effect.scoped(limiter.reserve({ pool, requests: 1, tokens: 200 })), now)
+        )
+        // The guard has widened to that.
+        yield* TestClock.adjust("2 millis")
+        const seen: Array<number> = []
+        for (let part = 1; part <= 12; part++) {
+          yield* TestClock.adjust("1 second")
+          seen.push((yield* used)[1] ?? 0)
+        }
+        // 801 in twelve parts, of which the second makes room for the next: 101 had to go.
+        assert.strictEqual(yield* Fiber.join(next), 2002)
+        assert.deepStrictEqual(seen, [1034, 1167, 1101, 1034, 967, 900, 834, 767, 700, 633, 567, 200])
+      }).pipe(levels([Meter.requests(50, "12 seconds"), Meter.tokens(1200, "12 seconds")])))
+
+    it.effect("fills the meter that it was about, or the fullest", () =>
+      Effect.gen(function*() {
+        yield* refused(10, "requests")
+        assert.deepStrictEqual(yield* used, [5, 0])
+      }).pipe(levels([Meter.requests(4), Meter.tokens(100)])))
+
+    it.effect("fills the fullest where it is not said which it was about", () =>
+      Effect.gen(function*() {
+        yield* refused(10)
+        assert.deepStrictEqual(yield* used, [5, 0])
+        yield* TestClock.adjust("2 minutes")
+        yield* refused(90)
+        assert.deepStrictEqual(yield* used, [1, 11])
+      }).pipe(levels([Meter.requests(4), Meter.tokens(100)])))
+
+    it.effect("fills no other window than its own", () =>
+      Effect.gen(function*() {
+        yield* refused(60, "tokens")
+        assert.deepStrictEqual(yield* used, [41, 0])
+        yield* TestClock.adjust("61 seconds")
+        assert.deepStrictEqual(yield* used, [0, 0])
+      }).pipe(levels([Meter.tokens(100), Meter.tokens(10_000, "1 day")])))
+
+    it.effect("and has nothing to fill where nothing limits", () =>
+      Effect.gen(function*() {
+        yield* refused(10)
+        yield* refused(10, "requests")
+        assert.deepStrictEqual(yield* used, [])
+      }).pipe(levels([])))
+  })
+
+  describe("growth that is foreseen", () => {
+    /** Admits a first request of 60 of 100 tokens, which leave after a second, and tells when one of 10 comes in beside that growth. */
+    const admittedAt = (growth: ReadonlyArray<Cost.Growth>, ends = 5000) =>
+      Effect.gen(function*() {
+        const limiter = yield* RateLimiter.RateLimiter
+        const started = yield* now
+        const first = yield* Effect.forkChild(Effect.scoped(Effect.gen(function*() {
+          const reservation = yield* limiter.reserve({ pool, requests: 1, tokens: 60 })
+          reservation.sentUnsafe()
+          yield* Effect.sleep(ends)
+          yield* reservation.settle({ tokens: 60, servedFor: Duration.millis(ends) })
+        })))
+        yield* TestClock.adjust("100 millis")
+        const fiber = yield* Effect.forkChild(Effect.andThen(
+          Effect.scoped(limiter.reserve({ pool, requests: 1, tokens: 10, book: () => ({ tokens: 10, growth }) })),
+          now
+        ))
+        yield* TestClock.adjust("20 seconds")
+        yield* Fiber.join(first)
+        return (yield* Fiber.join(fiber)) - started
+      }).pipe(
+        Effect.provide(RateLimiter.layer({ meters: () => [Meter.tokens(100, "1 second")], guard: 50 }))
+      )
+
+    it.effect("needs no room at once when as much will have left by then", () =>
+      Effect.gen(function*() {
+        assert.strictEqual(yield* admittedAt([{ withinMillis: 0, tokens: 30 }]), 100)
+        assert.strictEqual(yield* admittedAt([{ withinMillis: 0, tokens: 31 }]), 1050)
+      }))
+
+    it.effect("by a part of the window less than when it leaves", () =>
+      Effect.gen(function*() {
+        // What was sent at 0 has left at 1050, which is 950 from 100; a part of the window is 10.4.
+        const within = (withinMillis: number) => admittedAt([{ withinMillis, tokens: 90 }])
+        assert.strictEqual(yield* within(949), 1050)
+        assert.strictEqual(yield* within(962), 100)
+      }))
+
+    it.effect("at each of the times", () =>
+      Effect.gen(function*() {
+        const late = { withinMillis: 1000, tokens: 80 }
+        assert.strictEqual(yield* admittedAt([{ withinMillis: 0, tokens: 20 }, late]), 100)
+        assert.strictEqual(yield* admittedAt([{ withinMillis: 500, tokens: 40 }, late]), 1050)
+        assert.strictEqual(yield* admittedAt([{ withinMillis: 0, tokens: 30 }, { ...late, tokens: 91 }]), 5000)
+      }))
+
+    it.effect("of more than the quota waits for all others to end, and for an empty window", () =>
+      Effect.gen(function*() {
+        const all = [{ withinMillis: 0, tokens: 1000 }]
+        assert.strictEqual(yield* admittedAt(all, 300), 1050)
+        assert.strictEqual(yield* admittedAt(all, 3000), 3000)
+      }))
+  })
 
   it.effect("does not limit a pool without meters, and keeps pools apart", () =>
     Effect.gen(function*() {

@@ -61,7 +61,7 @@ export interface Scripted {
   readonly charged: number
   /** Of these, what the server counted only in the end. */
   readonly grew: number
-  /** What is booked for that. */
+  /** What must have room beside it, not booked. */
   readonly growth: number
   readonly end: "settle" | "release" | "abandon"
   /** Interrupts it this long after it arrived, when that is before its end. */
@@ -89,7 +89,6 @@ export const simulate = (
     request,
     admitted: undefined as number | undefined,
     charge: undefined as NaiveCharge | undefined,
-    growth: undefined as NaiveCharge | undefined,
     over: false,
     interruptedWaiting: false
   }))
@@ -113,7 +112,6 @@ export const simulate = (
       if (interrupted) {
         // Whoever is interrupted never says that it was not sent.
         if (one.charge.stamp === undefined) ledger.raise(one.charge, now)
-        if (one.growth !== undefined) ledger.raise(one.growth, now)
         one.over = true
         continue
       }
@@ -121,8 +119,6 @@ export const simulate = (
       if (now === sent + request.latency) {
         one.over = true
         if (request.end === "release") ledger.remove(one.charge)
-        if (request.end === "abandon" && one.growth !== undefined) ledger.raise(one.growth, now)
-        if (request.end !== "abandon" && one.growth !== undefined) ledger.remove(one.growth)
         if (request.end === "settle") {
           ledger.raise(one.charge, now - request.latency)
           debt ||= request.grew > 0 || request.charged > one.charge.tokens
@@ -136,12 +132,12 @@ export const simulate = (
       // Somebody who waits may be admitted just before the debt is learned, or not: both are right.
       if (debt) return "ambiguous"
       const amount = Math.min(tokenLimit, head.request.books[now < head.request.changes ? 0 : 1])
-      const growth = Math.min(tokenLimit - amount, head.request.growth)
+      const inFlight = state.some((one) => one.admitted !== undefined && !one.over)
+      const growth = Math.min(inFlight ? Infinity : tokenLimit - amount, head.request.growth)
       if (!ledger.fits(1, amount + growth, now)) break
       line.shift()
       head.admitted = now
       head.charge = ledger.book(1, amount)
-      head.growth = ledger.book(0, growth)
       if (head.request.sendAfter === 0 && head.request.end !== "release") ledger.raise(head.charge, now)
     }
   }

@@ -1,4 +1,4 @@
-import { Meter, RateLimiter } from "@caprock/rate-limiter"
+import { type Cost, Meter, RateLimiter } from "@caprock/rate-limiter"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -27,6 +27,18 @@ const Call = Schema.Struct({
 
 const Quota = Schema.Struct({ requests: between(1, 6), tokens: between(100, 300) })
 
+/** Growth by when, each time with all before it. */
+const foreseen = (
+  charges: ReadonlyArray<{ readonly growth: number; readonly at: number }>,
+  now: number
+): ReadonlyArray<Cost.Growth> => {
+  let tokens = 0
+  return charges.toSorted((a, b) => a.at - b.at).map(({ at, growth }) => {
+    tokens += growth
+    return { withinMillis: Math.max(0, at - now), tokens }
+  })
+}
+
 /** Sends calls through the limiter to servers that all count them, and gives the refusals. */
 const send = Effect.fnUntraced(function*(
   calls: ReadonlyArray<typeof Call.Type>,
@@ -42,6 +54,8 @@ const send = Effect.fnUntraced(function*(
   const requests = servers(quota.requests)
   const tokens = servers(quota.tokens)
   const refusals: Array<string> = []
+  const clock = yield* Clock.Clock
+  const inFlight = new Set<{ readonly growth: number; at: number }>()
   let answered = 0
   let at = 0
   const fibers = []
@@ -53,15 +67,24 @@ const send = Effect.fnUntraced(function*(
       // More than a whole quota can't be booked, only owed.
       const charged = Math.min(quota.tokens, Math.floor(call.tokens * call.charged / 100))
       const growth = Math.max(0, charged - call.tokens)
+      const mine = { growth, at: 0 }
+      yield* Effect.addFinalizer(() => Effect.sync(() => inFlight.delete(mine)))
       const reservation = yield* limiter.reserve({
         pool,
         requests: 1,
         tokens: call.tokens,
-        // Foreseen: how well it is foreseen is somebody else's promise.
-        book: () => ({ tokens: call.tokens, growth })
+        // Foreseen to the millisecond: how well it is foreseen is somebody else's promise.
+        book: () => {
+          const now = clock.currentTimeMillisUnsafe()
+          const left = call.interruptAfter === null ? Infinity : arrives + call.interruptAfter
+          mine.at = Math.min(now + call.connecting + call.going + call.latency * call.growsAt / 100, left)
+          inFlight.add(mine)
+          return { tokens: call.tokens, growth: foreseen([...inFlight], now) }
+        }
       })
       yield* Effect.sleep(call.connecting)
       reservation.sentUnsafe()
+      const sentAt = yield* Clock.currentTimeMillis
       let may: "not yet" | "grow" | "not any more" = "not yet"
       const grow = Effect.map(Clock.currentTimeMillis, (now) => {
         if (may === "grow") { for (const server of tokens) server.grow(growth, now) }
@@ -89,8 +112,19 @@ const send = Effect.fnUntraced(function*(
         }
       }).pipe(Effect.forkDetach)
       // Who leaves stops what is served: it has grown by then, or does not.
-      yield* Effect.onInterrupt(Fiber.join(serving), () => grow)
-      yield* Effect.sleep(call.returning)
+      yield* Fiber.join(serving).pipe(
+        Effect.onInterrupt(() => grow),
+        Effect.andThen(Effect.sleep(call.returning)),
+        // Nobody told what it was charged, so that all it may have been is booked.
+        Effect.onInterrupt(() =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) =>
+            reservation.settle({
+              tokens: call.tokens + growth,
+              growth,
+              servedFor: Duration.millis(now - sentAt)
+            }))
+        )
+      )
       yield* reservation.settle({
         tokens: charged,
         growth,

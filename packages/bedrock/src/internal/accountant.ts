@@ -24,6 +24,8 @@ export interface Entry {
   readonly begin: () => void
   /** What it was charged, and how much of that after its arrival. Learns from it. */
   readonly charged: (usage: Accounting.Usage) => { readonly tokens: number; readonly growth: number }
+  /** What its charge is expected to have grown by where it ends without telling. */
+  readonly growth: () => number
   readonly end: () => void
 }
 
@@ -65,8 +67,7 @@ export class Accountant {
         book: () => {
           const inputTokens = estimate().upper
           const tokens = Accounting.reservation({ inputTokens, maxTokens })
-          const booked = OutputPredictor.book(experience.lengths, flight, { inputTokens, now: this.now() })
-          return { tokens, growth: Math.max(0, booked - tokens) }
+          return { tokens, growth: OutputPredictor.growth(experience.lengths, flight, this.now()) }
         },
         maxWait
       },
@@ -83,6 +84,7 @@ export class Accountant {
         const reserved = Accounting.reservation({ inputTokens, cacheWriteTokens, maxTokens })
         return { tokens, growth: Math.max(0, tokens - reserved) }
       },
+      growth: () => OutputPredictor.expected(flight),
       end: () => {
         if (state === "over") return
         if (state === "flying") experience.inFlight--

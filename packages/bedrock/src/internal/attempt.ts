@@ -93,7 +93,7 @@ class Admitted implements Attempt {
   private readonly reservation: Reservation
   private readonly now: () => number
   private readonly admittedAt: number
-  private sent = false
+  private sentAt: number | undefined
   private answeredAt: number | undefined
   private response: ResponseHead | undefined
   private served: Served | undefined
@@ -108,8 +108,8 @@ class Admitted implements Attempt {
     this.admittedAt = this.now()
     this.observer = {
       onFlushed: () => {
-        if (this.sent) return
-        this.sent = true
+        if (this.sentAt !== undefined) return
+        this.sentAt = this.now()
         call.tally.sent++
         reservation.sentUnsafe()
       },
@@ -141,17 +141,23 @@ class Admitted implements Attempt {
   }
 
   private charge({ latencyMillis, usage }: Served): Effect.Effect<void> {
-    const { booked } = this.reservation
+    if (usage === undefined) return this.unknown(this.servedFor(latencyMillis))
     const reserved = this.entry.reserved()
-    const charged = usage === undefined ? undefined : this.entry.charged(usage)
-    if (charged !== undefined) {
-      this.call.tell({ _tag: "Settled", pool: this.call.request.pool, reserved, booked, charged: charged.tokens })
-    }
-    return this.reservation.settle({
-      tokens: charged?.tokens ?? booked,
-      growth: charged?.growth,
-      servedFor: this.servedFor(latencyMillis)
-    })
+    const charged = this.entry.charged(usage)
+    const { booked } = this.reservation
+    this.call.tell({ _tag: "Settled", pool: this.call.request.pool, reserved, booked, charged: charged.tokens })
+    return this.reservation.settle({ ...charged, servedFor: this.servedFor(latencyMillis) })
+  }
+
+  /** It was sent, and what it is charged is not known: what was reserved, and what such requests grow by. */
+  private unknown(servedFor: Duration.Duration): Effect.Effect<void> {
+    const growth = this.entry.growth()
+    return this.reservation.settle({ tokens: this.reservation.booked + growth, growth, servedFor })
+  }
+
+  /** No answer came: nothing more is known of its arrival than when it was sent. */
+  private unanswered(sentAt: number): Effect.Effect<void> {
+    return this.unknown(Duration.millis(this.now() - sentAt))
   }
 
   readonly succeeded = (served: Served): Effect.Effect<void> => this.once(() => this.charge(served))
@@ -170,7 +176,7 @@ class Admitted implements Attempt {
     })
 
   private giveBack({ reason }: BedrockError, countThrottled: boolean): Effect.Effect<void> {
-    switch (Refund.of(reason, this.sent)) {
+    switch (Refund.of(reason, this.sentAt !== undefined)) {
       case "everything":
         return this.reservation.release
       case "tokens":
@@ -180,8 +186,8 @@ class Admitted implements Attempt {
           servedFor: this.servedFor(undefined)
         })
       case "nothing":
-        // Without an answer nothing more is known than when it was sent: the charge stays as it is.
-        return this.response === undefined ? Effect.void : this.charge({
+        if (this.response === undefined && this.sentAt !== undefined) return this.unanswered(this.sentAt)
+        return this.charge({
           usage: reason._tag === "InterruptedStreamError" ? reason.partial.usage : undefined,
           latencyMillis: undefined
         })
@@ -194,8 +200,8 @@ class Admitted implements Attempt {
 
   get abandoned(): Effect.Effect<void> {
     return this.once(() => {
-      if (!this.sent) return this.reservation.release
-      return this.served?.usage === undefined ? Effect.void : this.charge(this.served)
+      if (this.sentAt === undefined) return this.reservation.release
+      return this.served?.usage === undefined ? this.unanswered(this.sentAt) : this.charge(this.served)
     })
   }
 }

@@ -44,7 +44,7 @@ export interface Facts {
     readonly tokensPerDay: number
     readonly unknown: number
   }
-  /** Calls that cost more than was booked for them: each may have cost one throttle for tokens. */
+  /** Calls that cost more than was booked for them: any of them may have cost one throttle for tokens. */
   readonly debts: number
   /** Share of the time in which something waited for quota. */
   readonly waitingShare: number
@@ -57,6 +57,8 @@ export interface Facts {
 
 /** Less than this is not worth a change, and within what the estimate can be wrong by. */
 const worthwhile = 1.15
+/** Where charges may grow, many cost more than was booked, as foreseen. No more than this share of the calls is throttled for it. */
+const surprising = 0.005
 /** A wait that took less of the run than this did not decide how long it took. */
 const decisive = 0.3
 /** Room above the longest answer so far: the next one may be longer. */
@@ -162,7 +164,7 @@ const connections = (facts: Facts): string | undefined => {
 
 const unexplainedThrottles = (facts: Facts): string | undefined => {
   const { requests, tokensPerDay, unknown } = facts.throttles
-  const tokens = Math.max(0, facts.throttles.tokens - facts.debts)
+  const tokens = Math.max(0, facts.throttles.tokens - Math.min(facts.debts, Math.ceil(surprising * facts.answered)))
   const total = requests + tokens + unknown
   if (total === 0 && tokensPerDay === 0) return undefined
   if (total === 0) {

@@ -28,6 +28,15 @@ export const bucketOf = (millisPerToken: number): number =>
     ? Math.min(bucketCount - 1, Math.max(0, Math.floor(bucketsPerOctave * Math.log2(millisPerToken)) + 40))
     : 0
 
+/** The middle of a bucket, in milliseconds per token. */
+export const durationOf = (bucket: number): number => 2 ** ((bucket + 0.5 - 40) / bucketsPerOctave)
+
+/** How many buckets have their middle no later. */
+export const endedBy = (millisPerToken: number): number =>
+  millisPerToken > 0
+    ? Math.min(bucketCount, Math.max(0, Math.floor(bucketsPerOctave * Math.log2(millisPerToken) + 40.5)))
+    : 0
+
 /** No answers. */
 export const empty = (size: number): Answers => ({
   count: 0,

@@ -9,38 +9,130 @@ export const minimumSamples = 12
 const enough = 64
 
 /**
- * Moments of y = max(1, burndown × output / maxTokens) for requests of one size class, over the answers that took at least as long
- * as bucket k says.
+ * What charges grow by beyond their reservation, per token of `maxTokens`: g = max(0, burndown × output / maxTokens - 1), in the
+ * answers that count, by the bucket of their duration. Among them is an imaginary answer: it grows by all it can, and takes as long as
+ * the longest, except for a request that has run for longer still: then it is the only one.
  */
 export interface Table {
   readonly burndown: number
   /** Answers ever when it was made, and answers in it. */
   readonly count: number
   readonly samples: number
-  readonly mean: Float64Array
-  readonly variance: Float64Array
-  readonly third: Float64Array
-  /** Standard error of the mean. */
-  readonly error: Float64Array
+  /** The bucket of the longest. */
+  readonly longest: number
+  /** How many took at least as long as each bucket says, the imaginary one among them, however long. */
+  readonly n: Float64Array
+  /** Sums of the powers of g over those in the buckets before each, without the imaginary one. */
+  readonly before: Powers
+  /** Sums of the powers of g over the duration, over those from each bucket on, with the imaginary one. */
+  readonly paces: Powers
 }
 
-/** What the answers say of a size class. Two passes over them, one over those that count, one over the buckets. */
-export const make = (answers: Answers.Answers, size: number, burndown: number, z: number): Table => {
-  const chosen = choose(answers, sourceFor(answers, size, burndown))
-  const samples = newestThatCount(chosen)
-  const n = new Float64Array(Answers.bucketCount)
-  const sums = new Float64Array(Answers.bucketCount)
-  const squares = new Float64Array(Answers.bucketCount)
-  const cubes = new Float64Array(Answers.bucketCount)
+/** Of the first, the second and the third power. */
+type Powers = readonly [Float64Array, Float64Array, Float64Array]
+
+/** One place beyond the buckets, for the sums of all and of none. */
+const places = Answers.bucketCount + 1
+const powers = (): Powers => [new Float64Array(places), new Float64Array(places), new Float64Array(places)]
+
+/** What the answers say of a size class. Two passes over them, one over those that count, two over the buckets. */
+export const make = (answers: Answers.Answers, size: number, burndown: number): Table => {
+  const { buckets, excesses, n: found } = choose(answers, sourceFor(answers, size, burndown))
+  const samples = newestThatCount(excesses, found)
+  const n = new Float64Array(places)
+  const [firsts, squares, cubes] = powers()
+  let longest = 0
   for (let index = 0; index < samples; index++) {
-    const bucket = chosen.buckets[index] ?? 0
-    const excess = chosen.excesses[index] ?? 0
+    const bucket = buckets[index] ?? 0
+    const excess = excesses[index] ?? 0
+    longest = Math.max(longest, bucket)
     n[bucket] = (n[bucket] ?? 0) + 1
-    sums[bucket] = (sums[bucket] ?? 0) + excess
+    firsts[bucket] = (firsts[bucket] ?? 0) + excess
     squares[bucket] = (squares[bucket] ?? 0) + excess * excess
     cubes[bucket] = (cubes[bucket] ?? 0) + excess * excess * excess
   }
-  return { burndown, count: answers.count, samples, ...suffixes(n, sums, squares, cubes, burndown, z) }
+  const most = burndown - 1
+  const paces: Powers = [
+    pacesOf(firsts, longest, most, inverses[0]),
+    pacesOf(squares, longest, most * most, inverses[1]),
+    pacesOf(cubes, longest, most * most * most, inverses[2])
+  ]
+  for (const sums of [firsts, squares, cubes]) accumulate(sums)
+  let from = 1
+  for (let bucket = Answers.bucketCount; bucket >= 0; bucket--) n[bucket] = from += n[bucket] ?? 0
+  return { burndown, count: answers.count, samples, longest, n, before: [firsts, squares, cubes], paces }
+}
+
+/** One over the duration of each bucket, to a power. */
+const inverseOf = (power: number): Float64Array =>
+  Float64Array.from({ length: places }, (_, bucket) => Answers.durationOf(bucket) ** -power)
+const inverses: Powers = [inverseOf(1), inverseOf(2), inverseOf(3)]
+
+/** From sums by bucket to those over the duration, from each bucket on. */
+const pacesOf = (sums: Float64Array, longest: number, imaginary: number, inverse: Float64Array): Float64Array => {
+  const paces = new Float64Array(places)
+  let pace = imaginary * (inverse[longest] ?? 0)
+  for (let bucket = longest; bucket >= 0; bucket--) {
+    paces[bucket] = pace += (sums[bucket] ?? 0) * (inverse[bucket] ?? 0)
+  }
+  return paces
+}
+
+/** From sums by bucket to sums over the buckets before each, in place. */
+const accumulate = (sums: Float64Array): void => {
+  let before = 0
+  for (let bucket = 0; bucket < places; bucket++) {
+    const own = sums[bucket] ?? 0
+    sums[bucket] = before
+    before += own
+  }
+}
+
+/** Numbers that tell of a growth: its mean, variance, third central moment, and the standard error of the mean. */
+export const moments = 4
+
+/**
+ * What the charge of a request for `maxTokens` that has run for `age` has grown by within each time from now on, both in milliseconds,
+ * `Infinity` for its end: in tokens, the moments of one time after those of the other into `into`.
+ *
+ * It grows evenly over the time that the answer takes: no later than on any server, which charges when the reservation is
+ * used up, or in the end.
+ */
+export const growth = (
+  { before, burndown, longest, n, paces }: Table,
+  maxTokens: number,
+  age: number,
+  within: Float64Array,
+  z: number,
+  into: Array<number>
+): void => {
+  const [firsts, squares, cubes] = before
+  const [pace, pace2, pace3] = paces
+  const most = burndown - 1
+  // To the nearest bucket; but those of the longest do not count as over before all of it has passed.
+  const nearest = Answers.endedBy(age / maxTokens)
+  const from = nearest > longest ? Math.max(longest, Answers.bucketOf(age / maxTokens)) : nearest
+  const samples = n[from] ?? 1
+  // The spread is itself an estimate: without bias, and widened to Student's t, to first order.
+  const widening = samples > 1 ? (1 + (z * z + 1) / (4 * samples)) ** 2 * samples / (samples - 1) : 0
+  const first = firsts[from] ?? 0
+  const second = squares[from] ?? 0
+  const third = cubes[from] ?? 0
+  for (let index = 0; index < within.length; index++) {
+    const by = (age + (within[index] ?? 0)) / maxTokens
+    const to = Answers.endedBy(by)
+    // Those that have ended by then with all they grew by, the others with their pace. After the longest all have ended.
+    const over = to > longest
+    const mean = ((firsts[to] ?? 0) - first + (over ? most : by * (pace[to] ?? 0))) / samples
+    const square = ((squares[to] ?? 0) - second + (over ? most * most : by * by * (pace2[to] ?? 0))) / samples
+    const cube = ((cubes[to] ?? 0) - third + (over ? most * most * most : by * by * by * (pace3[to] ?? 0))) / samples
+    const variance = Math.max(0, square - mean * mean) * widening * maxTokens * maxTokens
+    const place = moments * index
+    into[place] = mean * maxTokens
+    into[place + 1] = variance
+    into[place + 2] = (cube - 3 * mean * square + 2 * mean * mean * mean) * maxTokens * maxTokens * maxTokens
+    into[place + 3] = Math.sqrt(variance / samples)
+  }
 }
 
 /** Which answers speak for requests of a size class: those of classes up to so far away, and how. */
@@ -99,7 +191,7 @@ const errorOf = ({ n, squares, sum }: Side): number => Math.max(0, squares - sum
 const agree = (own: Side, rest: Side): boolean =>
   Math.abs(own.sum / own.n - rest.sum / rest.n) <= sameErrors * Math.sqrt(errorOf(own) + errorOf(rest)) + 1e-9
 
-/** The answers of a source, the newest first: y - 1, and the duration bucket. */
+/** The answers of a source, the newest first: g, and the duration bucket. */
 interface Chosen {
   readonly n: number
   readonly excesses: Float64Array
@@ -134,7 +226,7 @@ const fallSpan = 128
 const changeErrors = 4
 
 /** How many of the newest answers are to be learned from: all, or those since a change. */
-const newestThatCount = ({ excesses, n }: Chosen): number => {
+const newestThatCount = (excesses: Float64Array, n: number): number => {
   let sum = 0
   let squares = 0
   const means = [0, 0, 0]
@@ -154,35 +246,4 @@ const newestThatCount = ({ excesses, n }: Chosen): number => {
   }
   if (n >= 2 * fallSpan && mean - (means[2] ?? 0) > changeErrors * deviation / Math.sqrt(fallSpan)) return fallSpan
   return n
-}
-
-/** Sums by bucket to moments from each bucket on, with the imaginary answer beyond the last. */
-const suffixes = (
-  n: Float64Array,
-  sums: Float64Array,
-  squares: Float64Array,
-  cubes: Float64Array,
-  burndown: number,
-  z: number
-): Pick<Table, "mean" | "variance" | "third" | "error"> => {
-  const error = new Float64Array(Answers.bucketCount)
-  let samples = 1
-  let sum = burndown - 1
-  let square = sum ** 2
-  let cube = sum ** 3
-  for (let bucket = Answers.bucketCount - 1; bucket >= 0; bucket--) {
-    samples += n[bucket] ?? 0
-    sum += sums[bucket] ?? 0
-    square += squares[bucket] ?? 0
-    cube += cubes[bucket] ?? 0
-    const mean = sum / samples
-    const variance = samples < 2 ? 0 : Math.max(0, square - samples * mean * mean) / (samples - 1)
-    // The spread is itself an estimate: widened to Student's t, to first order.
-    const widened = (1 + (z * z + 1) / (4 * samples)) ** 2 * variance
-    n[bucket] = 1 + mean
-    squares[bucket] = widened
-    cubes[bucket] = cube / samples - 3 * mean * square / samples + 2 * mean * mean * mean
-    error[bucket] = Math.sqrt(widened / samples)
-  }
-  return { mean: n, variance: squares, third: cubes, error }
 }

@@ -27,13 +27,6 @@ export const checkMeters = (meters: ReadonlyArray<Meter>): InvalidMeter | undefi
 const isAmount = (amount: number | undefined): amount is number =>
   amount !== undefined && Number.isFinite(amount) && amount >= 0
 
-/** What is booked for one request: what the server reserves on arrival, and what that may grow by. @internal */
-export interface Booked {
-  readonly charge: Charge
-  /** In the books until the answer is there: until then the server may count it at any time. */
-  readonly growth: Charge | undefined
-}
-
 /**
  * A pool's books, its waiting room and its one timer: everything that is shared between callers, and its only owner.
  *
@@ -46,6 +39,8 @@ export class Pool {
   private readonly wakeAfter: (millis: number, wake: () => void) => () => void
   private readonly requestLimit: number
   private readonly tokenLimit: number
+  /** Admitted, and neither settled nor given up. */
+  private inFlight = 0
   private timer: { readonly at: number; readonly stop: () => void } | undefined
 
   constructor(
@@ -96,24 +91,30 @@ export class Pool {
 
   private amountToBook({ book, tokens }: Cost): Booking {
     const asked = book?.()
-    if (asked === undefined) return { tokens, growth: 0 }
+    if (asked === undefined) return { tokens, growth: [] }
     const atOnce = isAmount(asked.tokens) ? Math.min(asked.tokens, this.tokenLimit) : tokens
-    return { tokens: atOnce, growth: isAmount(asked.growth) ? Math.min(asked.growth, this.tokenLimit - atOnce) : 0 }
+    // More than a whole quota: once nothing else is in flight, an empty window has to do.
+    const most = this.inFlight === 0 ? this.tokenLimit - atOnce : Infinity
+    // Growth of no amount says nothing, and at no time may come at once.
+    const growth = asked.growth.flatMap(({ tokens, withinMillis }) =>
+      isAmount(tokens)
+        ? [{ withinMillis: isAmount(withinMillis) ? withinMillis : 0, tokens: Math.min(tokens, most) }]
+        : []
+    )
+    return { tokens: atOnce, growth }
   }
 
   private fits(requests: number, { growth, tokens }: Booking, now: number): boolean {
-    return this.ledger.fits(requests, tokens + growth, now)
+    return this.ledger.fits(requests, tokens, now, growth)
   }
 
-  private book(requests: number, { growth, tokens }: Booking): Booked {
-    return {
-      charge: this.ledger.book(requests, tokens),
-      growth: growth > 0 ? this.ledger.book(0, growth) : undefined
-    }
+  private book(requests: number, { tokens }: Booking): Charge {
+    this.inFlight++
+    return this.ledger.book(requests, tokens)
   }
 
   /** Books it if nobody waits and it fits. */
-  admitNow(cost: Cost): Booked | undefined {
+  admitNow(cost: Cost): Charge | undefined {
     if (this.room.size > 0) return undefined
     const amount = this.amountToBook(cost)
     return this.fits(cost.requests, amount, this.now()) ? this.book(cost.requests, amount) : undefined
@@ -125,7 +126,7 @@ export class Pool {
     return this.ledger.forecast(room.requests + requests, room.tokens + tokens, this.now())
   }
 
-  wait(cost: Cost, admit: (booked: Booked) => void, close: () => void): Waiter {
+  wait(cost: Cost, admit: (charge: Charge) => void, close: () => void): Waiter {
     const { requests, tokens } = cost
     const waiter: Waiter = {
       requests,
@@ -148,48 +149,46 @@ export class Pool {
     if (this.room.remove(waiter) && wasHead) this.pump()
   }
 
-  sent({ charge }: Booked): void {
+  sent(charge: Charge): void {
     this.ledger.send(charge, this.now())
     this.rearm()
   }
 
-  arrived({ charge }: Booked, agoMillis: number): void {
+  arrived(charge: Charge, agoMillis: number): void {
     this.ledger.arrive(charge, this.now() - agoMillis)
     this.rearm()
   }
 
-  /** Nobody will settle it. The server may have counted it, and what it grew by until now. */
-  abandon({ charge, growth }: Booked): void {
-    const now = this.now()
-    this.ledger.send(charge, now)
-    if (growth !== undefined) this.ledger.send(growth, now)
+  /** Nobody will settle it. The server may have counted it. */
+  abandon(charge: Charge): void {
+    this.inFlight--
+    this.ledger.send(charge, this.now())
     // What its end taught may let the next in order book less.
     this.pump()
   }
 
-  settle({ charge, growth }: Booked, settlement: Settlement): void {
+  settle(charge: Charge, settlement: Settlement): void {
+    this.inFlight--
     const requests = isAmount(settlement.requests) ? settlement.requests : charge.requests
-    const tokens = isAmount(settlement.tokens) ? settlement.tokens : charge.tokens + (growth?.tokens ?? 0)
+    const tokens = isAmount(settlement.tokens) ? settlement.tokens : charge.tokens
     // What is beyond the booking of its arrival can't be told to have been counted then.
     const late = Math.min(tokens, Math.max(isAmount(settlement.growth) ? settlement.growth : 0, tokens - charge.tokens))
     this.ledger.shrink(charge, requests, tokens - late)
-    if (growth !== undefined) this.ledger.remove(growth)
     if (late > 0) this.ledger.owe(late, this.now())
     // After a debt too: what it taught may let the next in order book less.
     this.pump()
   }
 
-  release({ charge, growth }: Booked): void {
+  release(charge: Charge): void {
+    this.inFlight--
     this.ledger.remove(charge)
-    if (growth !== undefined) this.ledger.remove(growth)
     this.pump()
   }
 
   throttled(unit: Unit | undefined): void {
-    const inDebt = this.ledger.levels(this.now()).some((level) =>
-      level.used > level.limit && (unit === undefined || unit === level.unit)
-    )
-    if (!inDebt) this.ledger.setGuard(Math.min(Math.max(1, this.ledger.guardMillis) * 2, widestGuardMillis))
+    if (this.ledger.refused(unit, this.now())) {
+      this.ledger.setGuard(Math.min(Math.max(1, this.ledger.guardMillis) * 2, widestGuardMillis))
+    }
   }
 
   close(): void {
@@ -207,7 +206,9 @@ export class Pool {
     for (let head = this.room.head; head !== undefined; head = this.room.head) {
       const amount = head.amount()
       if (!this.fits(head.requests, amount, now)) {
-        this.wakeAt(this.ledger.nextFit(head.requests, amount.tokens + amount.growth, now), now)
+        const at = this.ledger.nextFit(head.requests, amount.tokens, now)
+        // Where it has room but what grows has not, it is asked again whenever there is more.
+        this.wakeAt(at > now ? at : this.ledger.nextLeaving(now), now)
         return
       }
       this.room.remove(head)

@@ -1,0 +1,46 @@
+/** How finely a window is divided, and how many parts are kept: a third of a window more than one, for the guard. */
+const partsPerWindow = 96
+const parts = 128
+
+/**
+ * The tokens of one window by their stamps, to a part of the window: how many leave by when, without looking at each charge. What was
+ * stamped so long ago that its place is taken anew is forgotten: too few are said to leave then, never too many.
+ */
+export class StampedTokens {
+  private readonly partMillis: number
+  private readonly tokens = new Float64Array(parts)
+  /** Which part of all time stands at each place. */
+  private readonly partAt = new Float64Array(parts).fill(-Infinity)
+
+  constructor(windowMillis: number) {
+    this.partMillis = windowMillis / partsPerWindow
+  }
+
+  add(stamp: number, tokens: number): void {
+    const part = Math.floor(stamp / this.partMillis)
+    const place = ((part % parts) + parts) % parts
+    const known = this.partAt[place] as number
+    if (known > part) return
+    if (known < part) {
+      this.partAt[place] = part
+      this.tokens[place] = 0
+    }
+    this.tokens[place] = (this.tokens[place] as number) + tokens
+  }
+
+  remove(stamp: number, tokens: number): void {
+    const part = Math.floor(stamp / this.partMillis)
+    const place = ((part % parts) + parts) % parts
+    if (this.partAt[place] === part) this.tokens[place] = (this.tokens[place] as number) - tokens
+  }
+
+  /** Tokens stamped before `time`, less those of the part that it is in. */
+  before(time: number): number {
+    const end = Math.floor(time / this.partMillis)
+    let sum = 0
+    for (let place = 0; place < parts; place++) {
+      if ((this.partAt[place] as number) < end) sum += this.tokens[place] as number
+    }
+    return sum
+  }
+}

@@ -1,0 +1,80 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { StampedTokens } from "../src/internal/stampedTokens.ts"
+
+const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+const window = 9600
+const part = window / 96
+
+describe("StampedTokens", () => {
+  it("tells what was stamped before a time, less the part that it is in", () => {
+    const stamped = new StampedTokens(window)
+    stamped.add(0, 1)
+    stamped.add(part - 1, 2)
+    stamped.add(part, 4)
+    stamped.add(-1, 8)
+    assert.deepStrictEqual([-1, 0, part - 1, part, 2 * part - 1, 2 * part].map((at) => stamped.before(at)), [
+      0,
+      8,
+      8,
+      11,
+      11,
+      15
+    ])
+    stamped.remove(part - 1, 2)
+    assert.strictEqual(stamped.before(part), 9)
+  })
+
+  it("forgets what was stamped a third of a window before the window, and can't be misled by it", () => {
+    const stamped = new StampedTokens(window)
+    stamped.add(0, 1)
+    stamped.add(127 * part, 2)
+    assert.strictEqual(stamped.before(200 * part), 3)
+    stamped.add(128 * part, 4)
+    assert.strictEqual(stamped.before(200 * part), 6)
+    // Too late to be known.
+    stamped.add(0, 8)
+    stamped.remove(0, 1)
+    assert.strictEqual(stamped.before(200 * part), 6)
+  })
+
+  it("knows nothing of what has no stamp", () => {
+    const stamped = new StampedTokens(window)
+    stamped.add(0, 1)
+    stamped.remove(Infinity, 1)
+    assert.strictEqual(stamped.before(part), 1)
+  })
+
+  const Change = Schema.Struct({ elapse: between(0, 300), tokens: between(1, 50), remove: between(0, 3) })
+  it.effect.prop(
+    "never tells more than there is, and no less than there was a part ago",
+    [Schema.Array(Change).check(Schema.isMaxLength(60)), between(0, 12_000)],
+    ([changes, ahead]) =>
+      Effect.sync(() => {
+        const stamped = new StampedTokens(window)
+        let all: Array<{ at: number; tokens: number }> = []
+        let now = 0
+        for (const { elapse, remove, tokens } of changes) {
+          now += elapse
+          stamped.add(now, tokens)
+          all.push({ at: now, tokens })
+          const gone = all[all.length - remove]
+          if (gone !== undefined) {
+            stamped.remove(gone.at, gone.tokens)
+            all = all.filter((other) => other !== gone)
+          }
+          // Nobody asks for more than a window and a third at once.
+          all = all.filter(({ at }) => Math.floor(at / part) > Math.floor(now / part) - 128)
+        }
+        const before = (time: number) => all.reduce((sum, { at, tokens }) => at < time ? sum + tokens : sum, 0)
+        const time = now - 10_000 + ahead
+        assert.isAtMost(stamped.before(time), before(time) + forgotten(stamped, all))
+        assert.isAtLeast(stamped.before(time), before(time - part))
+      })
+  )
+
+  /** What is still known of older ones. */
+  const forgotten = (stamped: StampedTokens, all: ReadonlyArray<{ tokens: number }>) =>
+    stamped.before(1e9) - all.reduce((sum, { tokens }) => sum + tokens, 0)
+})
