@@ -97,7 +97,6 @@ export const body = (value: Uint8Array | string): Body => {
 const parse = (raw: string): unknown => {
   try {
     return JSON.parse(raw)
-    // Stryker disable next-line BlockStatement: what returns nothing returns undefined
   } catch {
     return undefined
   }
