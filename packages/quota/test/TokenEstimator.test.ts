@@ -99,6 +99,13 @@ describe("TokenEstimator", () => {
       assert.isAtMost(one - none, 420)
       assert.closeTo(withTools(tool(prompt)) - one, promptTokens, 3)
       assert.isAtMost(withTools(tool("short"), { cachePoint: { type: "default" } }) - one, 2)
+      assert.strictEqual(
+        TokenEstimator.converse({
+          ...user({ text: prompt }),
+          toolConfig: { tools: [tool("short")], toolChoice: { tool: { name: "x".repeat(100) } } }
+        }),
+        one
+      )
     })
 
     it("what a tool was given and gave counts as JSON, keys included", () => {
@@ -147,6 +154,7 @@ describe("TokenEstimator", () => {
         messages: [{ role: "user", content: [{ text: prompt }] }]
       }],
       ["Nova, other name", { inferenceConfig: { max_new_tokens: 500 }, messages }],
+      ["one with underscores", { inference_config: { max_new_tokens: 500 }, messages }],
       ["Titan", { inputText: prompt, textGenerationConfig: { maxTokenCount: 500, stopSequences: [] } }],
       ["Llama", { prompt, max_gen_len: 500, temperature: 0.5 }],
       ["Mistral", { prompt, max_tokens: 500 }],
@@ -224,7 +232,12 @@ describe("TokenEstimator", () => {
     it("tools count in Anthropic's form too", () => {
       const tool = { name: "f", description: prompt, input_schema: { type: "object", properties: {} } }
       const without = body({ messages }).tokens
-      assert.closeTo(body({ messages, tools: [tool] }).tokens - without, 300 + promptTokens, 40)
+      const withTool = body({ messages, tools: [tool] }).tokens
+      assert.closeTo(withTool - without, 300 + promptTokens, 40)
+      assert.strictEqual(
+        body({ messages, tools: [{ ...tool, cache_control: { type: "ephemeral" } }] }).tokens,
+        withTool
+      )
     })
 
     const at = (field: string, value: unknown) =>
@@ -240,6 +253,10 @@ describe("TokenEstimator", () => {
       assert.closeTo(at("anything", `data:;base64,${image}`), 3000 / 4, 1)
       assert.closeTo(at("image", "https://example.com/cat.png"), 1600, 1)
       assert.closeTo(at("image", "http://example.com/cat.png"), 1600, 1)
+      assert.closeTo(at("anything", { type: "input_image", image_url: "https://example.com/cat.png" }), 1600, 1)
+      assert.closeTo(at("anything", { type: "input_image", file: Buffer.alloc(300).toString("base64") }), 1600, 1)
+      assert.closeTo(at("inputImage", Buffer.alloc(300).toString("base64")), 1600, 1)
+      assert.closeTo(at("input_audio", { data: Buffer.alloc(40_000).toString("base64"), format: "mp3" }), 80, 1)
       assert.closeTo(at("images", [image, Buffer.alloc(9000, "BM").toString("base64")]), 500 + 1600, 1)
       assert.closeTo(at("mediaSource", { base64String: Buffer.alloc(40_000).toString("base64") }), 100, 1)
       assert.closeTo(at("mediaSource", { s3Location: { uri: "s3://b/k" } }), 30_000, 1)
@@ -284,7 +301,7 @@ describe("TokenEstimator", () => {
         assert.closeTo(content(text), tokens, 1)
         assert.closeTo(content([{ type: "text", text }]), tokens, 1)
         const source = { type: "text", media_type: "text/plain", data: text }
-        assert.closeTo(content([{ type: "document", source, title: "a", context: "b" }]), tokens + 1.5, 1)
+        assert.closeTo(content([{ type: "document", source, title: text, context: text }]), 3 * tokens, 3)
         for (const source of [{ text }, { content: text }, { content: [{ text }] }]) {
           assert.closeTo(content([{ document: { format: "pdf", name: text, source } }]), 2 * tokens, 1)
         }
@@ -303,6 +320,16 @@ describe("TokenEstimator", () => {
       assert.strictEqual(tokens([1, 2]), Math.ceil(1 + 2 * (0.5 + 1.75)))
       assert.strictEqual(tokens({ word: 1 }), Math.ceil(1 + 1.5 + 0.93 + 1.75))
       assert.strictEqual(tokens(new Uint8Array(40)), 10)
+      const key = "a_property_with_a_long_name".repeat(20)
+      const keyed = { type: "object", properties: { [key]: { type: "string" } } }
+      const plain = { type: "object", properties: { a: { type: "string" } } }
+      const more = TokenEstimator.text(key) - 1
+      assert.closeTo(tokens(keyed) - tokens(plain), more, 1)
+      const converseTool = (schema: unknown) => TokenEstimator.converse({ toolConfig: { tools: [{ schema }] } })
+      assert.closeTo(converseTool(keyed) - converseTool(plain), more, 1)
+      assert.closeTo(at("tools", [keyed]) - at("tools", [plain]), more, 1)
+      const called = (schema: unknown) => at("anything", { function: { arguments: schema } })
+      assert.closeTo(called(keyed) - called(plain), more, 1)
       // An embedding of a thousand numbers: 7 to 8 tokens each by the tokenizers of today.
       assert.isAtLeast(TokenEstimator.caution * tokens(Array.from({ length: 1000 }, () => 0.1234567890123)), 8000)
     })
@@ -342,7 +369,9 @@ describe("TokenEstimator", () => {
           { textGenerationConfig: { stopSequences: [long] }, taskType: "TEXT_IMAGE" },
           { model: "openai.gpt-oss-20b-1:0", stop: [long], id: long, parameters: { stop: long } },
           { inference_config: { stop: long }, stopSequences: [long], thinking_config: { mode: long } },
-          { toolChoice: { any: {} }, status: "success", cachePoint: { type: "default", ttl: "1h" } }
+          { toolChoice: { tool: { name: long } }, status: "success", cachePoint: { type: "default", ttl: "1h" } },
+          { inferenceConfig: { mode: long }, inference_config: { mode: long } },
+          { textGenerationConfig: { mode: long }, parameters: { mode: long }, format: long }
         ]
       ) assert.strictEqual(body({ messages, ...steering }).tokens, bare, JSON.stringify(steering))
       const content = (...blocks: ReadonlyArray<unknown>) =>
