@@ -169,8 +169,9 @@ export class RateLimiter extends Context.Service<RateLimiter, {
 
   /**
    * The server rejected a request of the pool that had been admitted, over its limit of `unit` where that is known.
-   * Unless a meter of that unit is in debt, which explains it, the guard widens. Tell before the request is settled: what it
-   * had booked is part of the debt.
+   * Unless a meter of that unit is in debt, which explains it, the guard widens, and so much is booked as leaves no room for
+   * what was refused; it leaves again, in parts, within a window. Tell before the request is settled: what it had booked is
+   * part of the debt.
    */
   readonly throttled: (pool: string, unit?: Unit) => Effect.Effect<void>
 
