@@ -242,7 +242,7 @@ describe("Bedrock", () => {
           const error = yield* Effect.flip(bedrock.converse(ask("hello")))
           assert.strictEqual(error.reason._tag, "ThrottlingError")
           const snapshot = yield* bedrock.snapshot(modelId)
-          // Nothing in the books explains it: requests, the fullest of the two, are filled up.
+          // Nothing in the books explains it: the requests, which it was about, are filled up.
           assert.deepStrictEqual(snapshot.meters.map((meter) => meter.used), [10 + (countThrottled ? 1 : 0), 0])
           assert.isAbove(Duration.toMillis(snapshot.guard), 250)
         }).pipe(Effect.provide(layer))

@@ -46,6 +46,24 @@ describe("a burst of ten times the quota", () => {
     }))
 })
 
+describe("a quota smaller than the worst case of one request", () => {
+  it.effect("is used by one call after the other from the beginning, and by more at a time when lengths are known", () =>
+    Effect.gen(function*() {
+      // The model's longest answer, since the request sets no limit: 320,000 of a quota of 200,000.
+      const prompt: Burst.Prompt = { input: 100, output: 500, maxTokens: 64_000, latency: 3000 }
+      const one = yield* Burst.run({
+        prompts: Array.from({ length: 12 }, () => prompt),
+        burndown: 5,
+        shape: "rolling",
+        adjust: "during",
+        window: 60_000,
+        quota: { requests: 100, tokens: 200_000 }
+      })
+      assert.strictEqual(one.throttled, 0)
+      assert.isBelow(one.millis, 12 * 3100)
+    }))
+})
+
 describe("answers of other lengths", () => {
   const shares: Record<string, (random: Random) => number> = {
     uniform: (random) => random.between(0.125, 0.5),

@@ -30,6 +30,7 @@ export interface Setup {
 
 export interface Outcome {
   readonly throttled: number
+  readonly millis: number
   /** Time over the least that any client needs. */
   readonly ratio: number
 }
@@ -112,5 +113,5 @@ export const run = Effect.fnUntraced(function*(setup: Setup): Effect.fn.Return<O
     prompts.map((prompt) => ({ ...prompt, burndown, latencyMillis: prompt.latency })),
     { ...quota, windowMillis: window }
   )
-  return { throttled, ratio: (last - started) / bound.millis }
+  return { throttled, millis: last - started, ratio: (last - started) / bound.millis }
 }, Effect.scoped)

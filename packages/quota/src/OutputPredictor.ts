@@ -21,7 +21,8 @@
  *   `maxTokens`). Requests that have run for longer than any answer are at their worst case.
  * - The margin over the mean shrinks as 1/√n with n in flight. The means themselves are uncertain by their standard error,
  *   alike for all in flight. The skewness term (Cornish–Fisher) covers rare long answers, whose sums are far from normal.
- * - Before {@link minimumSamples} answers: the worst case, at once. With a burndown of 1: none.
+ * - Before {@link minimumSamples} answers: the worst case of all, at once; but none for one that is alone in flight. With a burndown of
+ *   1: none.
  * - One imaginary answer, at the worst case and no shorter than the longest, is always among those learned from: what has not been
  *   seen in N answers may still have a share of about 1/N.
  * - All answers count by their ratio output/`maxTokens`, where those of the same power of 2 of `maxTokens` agree with the others
@@ -175,8 +176,10 @@ export const begin = (request: {
  *
  * const lengths = OutputPredictor.empty()
  * const flight = OutputPredictor.begin({ maxTokens: 1000, burndown: 5 })
- * // Nothing is known yet: the worst case, at any time.
- * console.log(OutputPredictor.growth(lengths, flight, 0)) // => [ { withinMillis: 0, tokens: 4000 } ]
+ * // Alone, it may grow as it likes. Nothing is known yet: beside another, the worst case of both, at any time.
+ * console.log(OutputPredictor.growth(lengths, flight, 0)) // => []
+ * const other = OutputPredictor.begin({ maxTokens: 500, burndown: 5 })
+ * console.log(OutputPredictor.growth(lengths, other, 0)) // => [ { withinMillis: 0, tokens: 6000 } ]
  * OutputPredictor.end(lengths, flight, { outputTokens: 180, now: 2500 })
  * ```
  *
@@ -194,7 +197,10 @@ export const growth = (lengths: Lengths, flight: Flight, now: number): ReadonlyA
   else count(sums, flight.foreseen, -1)
   assess(lengths, flight, now)
   count(sums, flight.foreseen, 1)
-  if (answers.count < minimumSamples) return [{ withinMillis: 0, tokens: Math.ceil(lengths.worst) }]
+  if (answers.count < minimumSamples) {
+    // Or the first answers would come a window apart where the worst case of one is more than the quota.
+    return lengths.flights.length === 1 ? none : [{ withinMillis: 0, tokens: Math.ceil(lengths.worst) }]
+  }
   const steps: Array<Growth> = []
   for (let step = 0; step < within.length; step++) {
     // All that ends later is foreseen for the last time: what leaves a window after it is not counted on.

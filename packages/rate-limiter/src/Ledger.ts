@@ -205,21 +205,19 @@ export class Ledger {
 
   /**
    * The server refused what should have fitted, over its limit of `unit` where that is known: it counts more than is in the books.
-   * Somebody else draws on the pool, or charges have grown by more than was foreseen. Nobody knows since when, so
-   * the fullest meter is filled up, until there is no room for what was refused, with charges that leave evenly over its window.
-   * False when a meter is in debt: that explains it.
+   * Somebody else draws on the pool, or charges have grown by more than was foreseen. Nobody knows since when, so the
+   * fullest meter of that unit is filled up, until there is no room for what was refused, with charges that leave evenly over its
+   * window. False when a meter is in debt: that explains it.
    */
   refused(unit: Unit | undefined, now: number): boolean {
     this.advance(now)
-    let fullest: { readonly window: RollingWindow; readonly unit: Unit; readonly share: number } | undefined
-    for (const window of this.windows) {
-      for (const each of unit === undefined ? units : [unit]) {
-        const share = window[each] / limitIn(window, each)
-        if (share > 1) return false
-        if (share > (fullest?.share ?? 0)) fullest = { window, unit: each, share }
-      }
-    }
-    if (fullest !== undefined) this.fill(fullest.window, fullest.unit, now)
+    const inDebt = (unit: Unit) => this.windows.some((window) => window[unit] > limitIn(window, unit))
+    // Without a unit it may have been no quota at all, but a server that is short of capacity.
+    if (unit === undefined) return !units.some(inDebt)
+    if (inDebt(unit)) return false
+    const share = (window: RollingWindow) => window[unit] / limitIn(window, unit)
+    const fullest = this.windows.toSorted((a, b) => share(b) - share(a))[0]
+    if (fullest !== undefined && share(fullest) > 0) this.fill(fullest, unit, now)
     return true
   }
 

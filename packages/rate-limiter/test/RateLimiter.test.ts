@@ -399,19 +399,19 @@ describe("RateLimiter", () => {
         assert.deepStrictEqual(seen, [1034, 1167, 1101, 1034, 967, 900, 834, 767, 700, 633, 567, 200])
       }).pipe(levels([Meter.requests(50, "12 seconds"), Meter.tokens(1200, "12 seconds")])))
 
-    it.effect("fills the meter that it was about, or the fullest", () =>
+    it.effect("fills the meter that it was about", () =>
       Effect.gen(function*() {
         yield* refused(10, "requests")
-        assert.deepStrictEqual(yield* used, [5, 0])
-      }).pipe(levels([Meter.requests(4), Meter.tokens(100)])))
-
-    it.effect("fills the fullest where it is not said which it was about", () =>
-      Effect.gen(function*() {
-        yield* refused(10)
-        assert.deepStrictEqual(yield* used, [5, 0])
+        assert.deepStrictEqual(yield* used, [6, 0])
         yield* TestClock.adjust("2 minutes")
+        yield* refused(10, "tokens")
+        assert.deepStrictEqual(yield* used, [1, 91])
+      }).pipe(levels([Meter.requests(5), Meter.tokens(100)])))
+
+    it.effect("fills none where it is not said which it was about", () =>
+      Effect.gen(function*() {
         yield* refused(90)
-        assert.deepStrictEqual(yield* used, [1, 11])
+        assert.deepStrictEqual(yield* used, [1, 0])
       }).pipe(levels([Meter.requests(4), Meter.tokens(100)])))
 
     it.effect("fills no other window than its own", () =>
