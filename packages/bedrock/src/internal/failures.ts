@@ -68,12 +68,8 @@ const rounded = (wait: Duration.Duration): string =>
 /** The same error, with the number of requests that were sent for the whole call. @internal */
 export const withAttempts = (error: BedrockError, attempts: number): BedrockError =>
   error.attempts === attempts ? error : new BedrockError({
-    operation: error.operation,
-    ...(error.modelId === undefined ? {} : { modelId: error.modelId }),
-    ...(error.region === undefined ? {} : { region: error.region }),
-    ...(error.requestId === undefined ? {} : { requestId: error.requestId }),
-    attempts,
-    ...(error.httpStatus === undefined ? {} : { httpStatus: error.httpStatus }),
-    reason: error.reason,
-    ...(error.cause === undefined ? {} : { cause: error.cause })
+    ...error,
+    // The one field of an error that is not enumerable.
+    ...(error.cause === undefined ? {} : { cause: error.cause }),
+    attempts
   })
