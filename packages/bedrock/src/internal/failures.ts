@@ -65,7 +65,7 @@ const count = (n: number): string => Math.ceil(n).toLocaleString("en-US")
 const rounded = (wait: Duration.Duration): string =>
   Duration.format(Duration.millis(Math.round(Duration.toMillis(wait))))
 
-/** The same error, with the number of requests that were sent for the whole call. @internal */
+/** The same error, with the number of requests that were sent for the whole call. */
 export const withAttempts = (error: BedrockError, attempts: number): BedrockError =>
   error.attempts === attempts ? error : new BedrockError({
     ...error,
