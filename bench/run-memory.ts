@@ -1,14 +1,14 @@
 // Memory and speed of `caprock run` over many lines: an input with duplicates, of which the output answers half already,
 // against a target that answers at once. Usage: node bench/run-memory.ts [lines = 1000000] [prepare|measure <folder>]
-import * as Heap from "@caprock/cli/Heap"
+import * as Heap from "@caprock/cli/run/Heap"
 import { Journal } from "@caprock/cli/run/Journal"
 import { Progress } from "@caprock/cli/run/Progress"
 import * as PromptLine from "@caprock/cli/run/PromptLine"
 import * as ResultLine from "@caprock/cli/run/ResultLine"
 import * as Runner from "@caprock/cli/run/Runner"
 import { Target } from "@caprock/cli/run/Target"
-import { make, Screen } from "@caprock/cli/Screen"
 import { Signals } from "@caprock/cli/Signals"
+import { make, Screen } from "@caprock/cli/terminal/Screen"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, FileSystem, Layer, Path, Result, Stream } from "effect"
 import { spawnSync } from "node:child_process"

@@ -97,7 +97,7 @@ export const exceptions: ReadonlyArray<Exception> = [
     reason: "the one owner of the process's signals and of its exit"
   },
   {
-    path: "packages/cli/src/Screen.ts",
+    path: "packages/cli/src/terminal/Screen.ts",
     uses: ["process"],
     reason: "Stdio does not tell how wide the terminal is"
   },

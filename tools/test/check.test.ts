@@ -235,7 +235,7 @@ describe("the house gate", () => {
       "\"dependencies\": {",
       "\"dependencies\": { \"@aws-sdk/client-s3\": \"*\", "
     )
-    checkout.write("packages/cli/src/Screen.ts", "// `process` is only spoken of.\nexport const planted = 1\n")
+    checkout.write("packages/cli/src/terminal/Screen.ts", "// `process` is only spoken of.\nexport const planted = 1\n")
     checkout.write(
       "packages/errors/src/planted.ts",
       "export const planted = 1\n// oxlint-disable-next-line no-console\n"
@@ -265,7 +265,7 @@ describe("the house gate", () => {
     "packages/backoff/package.json: the import table does not let backoff import @caprock/errors: tools/house.ts says",
     "packages/backoff/package.json: backoff belongs to the core, which stands on Effect alone, and lodash is more",
     "packages/bedrock/package.json: @aws-sdk/client-s3 is not at home in bedrock: tools/house.ts says where",
-    "tools/house.ts: the exception of packages/cli/src/Screen.ts for process excuses nothing: take it away",
+    "tools/house.ts: the exception of packages/cli/src/terminal/Screen.ts for process excuses nothing: take it away",
     "packages/rate-limiter/src/planted.ts:5: Effect marks Config.ByteSize unstable, and a minor version of Effect may",
     "packages/rate-limiter/src/planted.ts:3: Effect marks Match.literals unstable",
     "packages/rate-limiter/src/planted.ts:6: Effect marks Schema.Port unstable",

@@ -1,4 +1,4 @@
-import * as Flags from "@caprock/cli/Flags"
+import * as Flags from "@caprock/cli/commands/Flags"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Option, Result } from "effect"
 

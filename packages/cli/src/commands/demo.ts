@@ -9,7 +9,7 @@ import * as Contest from "../demo/Contest.ts"
 import * as Layered from "../demo/Layered.ts"
 import * as PlainSdk from "../demo/PlainSdk.ts"
 import * as Workload from "../demo/Workload.ts"
-import { Screen } from "../Screen.ts"
+import * as Screen from "../terminal/Screen.ts"
 
 /**
  * @category commands

@@ -10,11 +10,11 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { CliFailure } from "../CliFailure.ts"
-import * as EmulatorPanel from "../EmulatorPanel.ts"
-import * as Flags from "../Flags.ts"
-import { Screen } from "../Screen.ts"
+import * as Panel from "../emulate/Panel.ts"
 import { Signals } from "../Signals.ts"
+import { CliFailure } from "../terminal/CliFailure.ts"
+import * as Screen from "../terminal/Screen.ts"
+import * as Flags from "./Flags.ts"
 
 const emulateFlags = {
   port: Flags.port("port").pipe(
@@ -96,7 +96,7 @@ export const emulate = Command.make(
   emulateFlags,
   Effect.fnUntraced(
     function*(given) {
-      const screen = yield* Screen
+      const screen = yield* Screen.Screen
       const signals = yield* Signals
       const options: Options.Options = {
         port: given.port,
@@ -125,16 +125,16 @@ export const emulate = Command.make(
           })
         )
       )
-      yield* screen.say(EmulatorPanel.started(emulator.url, options))
+      yield* screen.say(Panel.started(emulator.url, options))
       // On standard output and nothing else, so that a shell can `eval` it.
-      yield* Console.log(EmulatorPanel.environment(emulator.url))
+      yield* Console.log(Panel.environment(emulator.url))
       yield* screen.say("Ctrl-C stops it.")
 
       const first = yield* signals.takeFirst
-      const show = Effect.map(emulator.stats, EmulatorPanel.render)
+      const show = Effect.map(emulator.stats, Panel.render)
       const display = screen.live
         ? Effect.forever(Effect.andThen(Effect.flatMap(show, screen.panel), Effect.sleep("250 millis")))
-        : EmulatorPanel.everyChange(emulator.stats, screen.say)
+        : Panel.everyChange(emulator.stats, screen.say)
       yield* Effect.raceFirst(display, first)
       yield* screen.panel([])
       yield* screen.say((yield* show).join("\n"))

@@ -20,12 +20,10 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Result from "effect/Result"
-import { CliFailure, Quiet } from "../CliFailure.ts"
 import { ExitCode } from "../ExitCode.ts"
-import * as Flags from "../Flags.ts"
-import * as Heap from "../Heap.ts"
 import { cannotRead } from "../internal/platformErrors.ts"
 import * as BedrockTarget from "../run/BedrockTarget.ts"
+import * as Heap from "../run/Heap.ts"
 import * as Input from "../run/Input.ts"
 import { Journal } from "../run/Journal.ts"
 import { Progress } from "../run/Progress.ts"
@@ -33,8 +31,10 @@ import type { Defaults } from "../run/PromptLine.ts"
 import * as Runner from "../run/Runner.ts"
 import * as Setup from "../run/Setup.ts"
 import * as Summary from "../run/Summary.ts"
-import { layerLogger, Screen } from "../Screen.ts"
 import * as Signals from "../Signals.ts"
+import { CliFailure, Quiet } from "../terminal/CliFailure.ts"
+import * as Screen from "../terminal/Screen.ts"
+import * as Flags from "./Flags.ts"
 
 const runFlags = {
   input: Argument.String("prompts").pipe(
@@ -125,7 +125,7 @@ export const run = Command.make(
   Effect.fnUntraced(
     function*(given) {
       yield* Heap.keepSmall
-      const screen = yield* Screen
+      const screen = yield* Screen.Screen
       const catalogue = yield* Catalogue.Current
       const endpoint = yield* readEndpoint(given)
       const region = Option.getOrUndefined(given.region)
@@ -170,7 +170,7 @@ export const run = Command.make(
           Layer.mergeAll(
             Journal.layer({ output: given.out, input: given.input }),
             Progress.layer({ maxConnections: given.maxConnections }),
-            layerLogger
+            Screen.layerLogger
           ).pipe(Layer.provideMerge(target))
         ),
         // Each failed line has its own in the output; what the layers log besides is asked for with --log-level.
@@ -304,7 +304,7 @@ const execute = Effect.fnUntraced(function*(options: {
   readonly given: { readonly maxConnections: number }
 }) {
   const { given, input, output } = options
-  const screen = yield* Screen
+  const screen = yield* Screen.Screen
   const journal = yield* Journal
   const progress = yield* Progress
   if (input.size !== undefined) progress.tell({ size: input.size })

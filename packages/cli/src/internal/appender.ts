@@ -7,7 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
-import type { CliFailure } from "../CliFailure.ts"
+import type { CliFailure } from "../terminal/CliFailure.ts"
 
 export interface Sink {
   /** Writes bytes; fails with how many of them are there all the same. */

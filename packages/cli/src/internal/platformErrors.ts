@@ -1,5 +1,5 @@
 import type { PlatformError } from "effect/PlatformError"
-import { CliFailure } from "../CliFailure.ts"
+import { CliFailure } from "../terminal/CliFailure.ts"
 
 /** The system's own code of a failed file operation, such as `ENOSPC`. */
 export const codeOf = (error: PlatformError): string => {

@@ -6,7 +6,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type { CliFailure } from "../CliFailure.ts"
+import type { CliFailure } from "../terminal/CliFailure.ts"
 import type { Journal } from "./Journal.ts"
 import type { ResultLine } from "./ResultLine.ts"
 

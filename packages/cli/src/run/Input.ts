@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
-import { CliFailure } from "../CliFailure.ts"
 import { cannotRead } from "../internal/platformErrors.ts"
+import { CliFailure } from "../terminal/CliFailure.ts"
 
 /**
  * @category models

@@ -13,8 +13,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { hostname } from "node:os"
-import { CliFailure } from "../CliFailure.ts"
 import { cannotWrite, codeOf } from "../internal/platformErrors.ts"
+import { CliFailure } from "../terminal/CliFailure.ts"
 
 const Owner = Schema.Struct({ pid: Schema.Int, host: Schema.String, since: Schema.Finite })
 type Owner = typeof Owner.Type

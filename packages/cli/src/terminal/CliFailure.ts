@@ -6,7 +6,7 @@
 import * as CliError from "effect/cli/CliError"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import { ExitCode } from "./ExitCode.ts"
+import { ExitCode } from "../ExitCode.ts"
 
 /**
  * A command could not start, or had to stop: what is wrong, and what to do about it. It is printed as it stands, and
@@ -15,7 +15,7 @@ import { ExitCode } from "./ExitCode.ts"
  * @category errors
  * @since 0.1.0
  */
-export class CliFailure extends Schema.TaggedError<CliFailure>("@caprock/cli/CliFailure")("CliFailure", {
+export class CliFailure extends Schema.TaggedError<CliFailure>()("CliFailure", {
   problem: Schema.String,
   remedy: Schema.String
 }) {
@@ -40,7 +40,7 @@ export class CliFailure extends Schema.TaggedError<CliFailure>("@caprock/cli/Cli
  * @category errors
  * @since 0.1.0
  */
-export class Quiet extends Schema.TaggedError<Quiet>("@caprock/cli/Quiet")("Quiet", { code: Schema.Int }) {
+export class Quiet extends Schema.TaggedError<Quiet>()("Quiet", { code: Schema.Int }) {
   /** @since 0.1.0 */
   override readonly [Runtime.errorExitCode] = this.code
   /** @since 0.1.0 */

@@ -12,6 +12,8 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 
 /**
+ * Where a command speaks to the one who runs it.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -24,42 +26,11 @@ export class Screen extends Context.Service<Screen, {
   readonly say: (text: string) => Effect.Effect<void>
   /** Replaces the panel; no rows remove it. Rows that are too long are cut. Does nothing where `live` is false. */
   readonly panel: (rows: ReadonlyArray<string>) => Effect.Effect<void>
-}>()("@caprock/cli/Screen") {
-  /**
-   * Standard error of this process. The panel is removed when the scope ends.
-   *
-   * @since 0.1.0
-   */
-  static readonly layer: Layer.Layer<Screen, never, Stdio.Stdio> = Layer.effect(
-    Screen,
-    Effect.gen(function*() {
-      const stdio = yield* Stdio.Stdio
-      const live = yield* stdio.stderrIsTerminal
-      return yield* make({
-        live,
-        columns: Effect.sync(() => process.stderr.columns ?? 80),
-        // Whoever closed standard error does not want to read it: no reason to stop.
-        write: (text) => Effect.ignore(Stream.run(Stream.make(text), stdio.stderr({ endOnDone: false })))
-      })
-    })
-  )
-}
+}>()("@caprock/cli/terminal/Screen") {}
 
 /**
- * A logger that writes above the panel.
+ * A screen on anything that text can be written to. The panel is removed when the scope ends.
  *
- * @category logging
- * @since 0.1.0
- */
-export const layerLogger: Layer.Layer<never, never, Screen> = Layer.unwrap(Effect.gen(function*() {
-  const screen = yield* Screen
-  const run = Effect.runForkWith(yield* Effect.context<never>())
-  return Logger.layer([Logger.map(Logger.formatLogFmt, (line) => void run(screen.say(line)))])
-}))
-
-const erase = (rows: number): string => rows === 0 ? "" : `\r\u001b[${rows}A\u001b[0J`
-
-/**
  * @category constructors
  * @since 0.1.0
  */
@@ -101,3 +72,37 @@ export const make = (options: {
       panel: options.live ? panel : () => Effect.void
     })
   })
+
+/**
+ * Standard error of this process.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Screen, never, Stdio.Stdio> = Layer.effect(
+  Screen,
+  Effect.gen(function*() {
+    const stdio = yield* Stdio.Stdio
+    const live = yield* stdio.stderrIsTerminal
+    return yield* make({
+      live,
+      columns: Effect.sync(() => process.stderr.columns ?? 80),
+      // Whoever closed standard error does not want to read it: no reason to stop.
+      write: (text) => Effect.ignore(Stream.run(Stream.make(text), stdio.stderr({ endOnDone: false })))
+    })
+  })
+)
+
+/**
+ * A logger that writes above the panel.
+ *
+ * @category logging
+ * @since 0.1.0
+ */
+export const layerLogger: Layer.Layer<never, never, Screen> = Layer.unwrap(Effect.gen(function*() {
+  const screen = yield* Screen
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  return Logger.layer([Logger.map(Logger.formatLogFmt, (line) => void run(screen.say(line)))])
+}))
+
+const erase = (rows: number): string => rows === 0 ? "" : `\r\u001b[${rows}A\u001b[0J`

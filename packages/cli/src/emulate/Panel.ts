@@ -7,7 +7,7 @@ import * as Options from "@caprock/emulator/Options"
 import type * as Stats from "@caprock/emulator/Stats"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as format from "./internal/format.ts"
+import * as format from "../internal/format.ts"
 
 /**
  * The first line: where it is, and what it enforces.
