@@ -45,19 +45,15 @@
  *
  * @since 0.1.0
  */
-import * as Backoff from "@caprock/backoff/Backoff"
+import type * as Backoff from "@caprock/backoff/Backoff"
 import * as RetryBudget from "@caprock/backoff/RetryBudget"
 import * as BedrockClient from "@caprock/client/BedrockClient"
-import * as CallObserver from "@caprock/client/CallObserver"
 import * as Usage from "@caprock/client/Usage"
 import type { BedrockError } from "@caprock/errors/BedrockError"
-import * as Reason from "@caprock/errors/Reason"
 import * as Catalogue from "@caprock/quota/Catalogue"
-import * as ModelId from "@caprock/quota/ModelId"
 import type * as OutputPredictor from "@caprock/quota/OutputPredictor"
 import * as Pool from "@caprock/quota/Pool"
 import * as Quotas from "@caprock/quota/Quotas"
-import * as TokenEstimator from "@caprock/quota/TokenEstimator"
 import * as RateLimiter from "@caprock/rate-limiter/RateLimiter"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
@@ -67,19 +63,18 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { Accountant, type Request } from "./internal/accountant.ts"
-import { admit, type Attempt, type Call, exitOf, type Served } from "./internal/attempt.ts"
-import { failure, fromLimiter, type Subject, withAttempts } from "./internal/failures.ts"
+import { Accountant } from "./internal/accountant.ts"
+import * as calls from "./internal/calls.ts"
+import { fromLimiter } from "./internal/failures.ts"
 import * as listening from "./internal/listening.ts"
+import * as questions from "./internal/questions.ts"
 import * as readings from "./internal/readings.ts"
-import { open, type Reading } from "./internal/streaming.ts"
 
 type Operations = BedrockClient.BedrockClient["Service"]
 
 // -----------------------------------------------------------------------------
-// Service
+// Models
 // -----------------------------------------------------------------------------
 
 /**
@@ -93,30 +88,6 @@ export interface Snapshot extends RateLimiter.Snapshot {
   /** What the answers so far say about output lengths; `undefined` before there are enough of them. */
   readonly advice: OutputPredictor.Advice | undefined
 }
-
-/**
- * The operations of `BedrockClient`, with the SDK's own input and output types.
- *
- * All fail with `BedrockError`. Its `attempts` are the requests that were sent for the call. Beyond the client's own reasons
- * there is `ValidationError` of kind `exceeds-quota`, at once, for a request that is larger than its whole quota, and
- * `AdmissionError` where `maxWait` is set and the predicted wait is longer.
- *
- * Interrupting a call at any point leaves no waiter, reservation, fiber or socket behind; what the server may have charged
- * stays booked until it leaves the window.
- *
- * @category services
- * @since 0.1.0
- */
-export class Bedrock extends Context.Service<Bedrock, {
-  readonly converse: Operations["converse"]
-  readonly converseStream: Operations["converseStream"]
-  readonly invokeModel: Operations["invokeModel"]
-  readonly invokeModelWithResponseStream: Operations["invokeModelWithResponseStream"]
-  /** Free of charge (AWS: CountTokens, read 2026-11), so it passes no limiter; retried like the others. */
-  readonly countTokens: Operations["countTokens"]
-  /** How the pool of a model id, profile or ARN stands. */
-  readonly snapshot: (modelId: string) => Effect.Effect<Snapshot, BedrockError>
-}>()("@caprock/bedrock/Bedrock") {}
 
 // -----------------------------------------------------------------------------
 // Options
@@ -165,6 +136,34 @@ export interface CallOptions {
 export interface Options extends QuotaOptions, CallOptions, BedrockClient.Options {}
 
 // -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/**
+ * The operations of `BedrockClient`, with the SDK's own input and output types.
+ *
+ * All fail with `BedrockError`. Its `attempts` are the requests that were sent for the call. Beyond the client's own reasons
+ * there is `ValidationError` of kind `exceeds-quota`, at once, for a request that is larger than its whole quota, and
+ * `AdmissionError` where `maxWait` is set and the predicted wait is longer.
+ *
+ * Interrupting a call at any point leaves no waiter, reservation, fiber or socket behind; what the server may have charged
+ * stays booked until it leaves the window.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Bedrock extends Context.Service<Bedrock, {
+  readonly converse: Operations["converse"]
+  readonly converseStream: Operations["converseStream"]
+  readonly invokeModel: Operations["invokeModel"]
+  readonly invokeModelWithResponseStream: Operations["invokeModelWithResponseStream"]
+  /** Free of charge (AWS: CountTokens, read 2026-11), so it passes no limiter; retried like the others. */
+  readonly countTokens: Operations["countTokens"]
+  /** How the pool of a model id, profile or ARN stands. */
+  readonly snapshot: (modelId: string) => Effect.Effect<Snapshot, BedrockError>
+}>()("@caprock/bedrock/Bedrock") {}
+
+// -----------------------------------------------------------------------------
 // Constructors
 // -----------------------------------------------------------------------------
 
@@ -182,194 +181,70 @@ export const make = Effect.fnUntraced(function*(
   BedrockClient.BedrockClient | RateLimiter.RateLimiter | RetryBudget.RetryBudget
 > {
   const client = yield* BedrockClient.BedrockClient
-  const limiter = yield* RateLimiter.RateLimiter
-  const budget = yield* RetryBudget.RetryBudget
-  const catalogue = yield* Catalogue.Current
   const clock = yield* Clock.Clock
-  const accountant = new Accountant(() => Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
-  const teller = listening.teller(new WeakSet())
-  const maxWait = options.maxWait === undefined ? undefined : Duration.fromInputUnsafe(options.maxWait)
-
-  const poolOf = (
-    subject: Subject,
-    tier: Pool.Options["tier"],
-    fields: unknown
-  ): Result.Result<Pool.Pool, BedrockError> => {
-    const parsed = ModelId.parse(subject.modelId)
-    if (Result.isFailure(parsed)) {
-      return Result.fail(
-        failure(subject, new Reason.ValidationError({ kind: "unknown-model", message: parsed.failure.message }))
-      )
-    }
-    const pool = Pool.of(parsed.success, {
-      region: client.region ?? "",
-      account: options.account,
-      resolve: options.resolve,
-      tier,
-      variant: Pool.variantOf(fields)
-    })
-    return Result.mapError(pool, (error) =>
-      failure(
-        subject,
-        new Reason.ValidationError({
-          kind: error.reason === "region-missing" ? "no-region" : "unknown-model",
-          message: error.message
-        })
-      ))
-  }
-
-  const subjectOf = (operation: string, modelId: string | undefined): Subject => ({
-    operation,
-    modelId: modelId ?? "",
-    region: client.region
-  })
-
-  const begin = (
-    subject: Subject,
-    pool: Pool.Pool,
-    request: Pick<Request, "base" | "maxTokens">
-  ): Effect.Effect<Call> =>
-    Effect.map(teller, (tell) => ({
-      subject,
-      request: { ...request, pool: Pool.key(pool), entry: Catalogue.lookup(catalogue, pool.model) },
-      limiter,
-      accountant,
-      maxWait,
-      countThrottled: options.countThrottled ?? true,
-      tell,
-      tally: { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0 }
-    }))
-
-  const retried = <A, R>(attempt: Effect.Effect<A, BedrockError, R>, call: Call) =>
-    Backoff.retry(attempt, { ...options.backoff, budget, pool: call.request.pool })
-
-  const ended = (call: Call, succeeded: boolean): Effect.Effect<void> =>
-    Effect.sync(() => {
-      const { request, tally, tell } = call
-      const { sent, serviceMillis, waitedMillis } = tally
-      tell({ _tag: "CallEnded", pool: request.pool, attempts: sent, waitedMillis, serviceMillis, succeeded })
-    })
-
-  const unary = <A>(
-    call: Call,
-    send: Effect.Effect<A, BedrockError>,
-    servedBy: (answer: A, attempt: Attempt) => Served
-  ): Effect.Effect<A, BedrockError> => {
-    const attempt = Effect.scoped(Effect.flatMap(admit(call), (attempt) =>
-      send.pipe(
-        Effect.provideService(CallObserver.CallObserver, attempt.observer),
-        Effect.onExit(exitOf(attempt, (answer) => servedBy(answer, attempt)))
-      )))
-    return retried(attempt, call).pipe(
-      Effect.mapError((error) => withAttempts(error, call.tally.sent)),
-      Effect.onExit((exit) => ended(call, exit._tag === "Success"))
-    )
-  }
-
-  const streamed = <A>(
-    call: Call,
-    send: Stream.Stream<A, BedrockError>,
-    reading: Reading<A>
-  ): Stream.Stream<A, BedrockError> => {
-    // An interruption ends the stream before the scope of its attempt.
-    let left: Effect.Effect<void> = Effect.void
-    const attempt: Effect.Effect<Stream.Stream<A, BedrockError>, BedrockError, Scope.Scope> = Effect.map(
-      open(call, reading, (attempt) => Stream.provideService(send, CallObserver.CallObserver, attempt.observer)),
-      (opened) => {
-        left = opened.left
-        return Stream.concat(Stream.fromIterable(opened.held), opened.rest)
-      }
-    )
-    return Stream.unwrap(retried(attempt, call)).pipe(
-      Stream.mapError((error) => withAttempts(error, call.tally.sent)),
-      Stream.onExit((exit) => Effect.andThen(Effect.suspend(() => left), ended(call, exit._tag === "Success")))
-    )
-  }
-
-  const converseRequest = (input: Parameters<Operations["converse"]>[0]): Pick<Request, "base" | "maxTokens"> => ({
-    base: TokenEstimator.converse(input),
-    maxTokens: input.inferenceConfig?.maxTokens
-  })
-
-  const bodyRequest = (input: Parameters<Operations["invokeModel"]>[0]) => {
-    const body = TokenEstimator.body(bytesOf(input.body))
-    return { request: { base: body.tokens, maxTokens: body.maxTokens }, fields: body.json }
+  const desk: calls.Desk = {
+    region: client.region,
+    account: options.account,
+    resolve: options.resolve,
+    catalogue: yield* Catalogue.Current,
+    limiter: yield* RateLimiter.RateLimiter,
+    accountant: new Accountant(() => Number(clock.monotonicTimeNanosUnsafe()) / 1e6),
+    budget: yield* RetryBudget.RetryBudget,
+    backoff: options.backoff,
+    maxWait: options.maxWait === undefined ? undefined : Duration.fromInputUnsafe(options.maxWait),
+    countThrottled: options.countThrottled ?? true,
+    teller: listening.teller(new WeakSet())
   }
 
   return Bedrock.of({
     converse: (input) =>
-      Effect.suspend(() => {
-        const subject = subjectOf("Converse", input.modelId)
-        const pool = poolOf(subject, input.serviceTier?.type, input.additionalModelRequestFields)
-        return Result.isFailure(pool)
-          ? Effect.fail(pool.failure)
-          : Effect.flatMap(begin(subject, pool.success, converseRequest(input)), (call) =>
-            unary(call, client.converse(input), (answer) => ({
-              usage: Usage.fromTokenUsage(answer.usage),
-              latencyMillis: answer.metrics?.latencyMs
-            })))
-      }),
+      Effect.suspend(() =>
+        calls.unary(desk, questions.converse("Converse", input), () => client.converse(input), (answer) => ({
+          usage: Usage.fromTokenUsage(answer.usage),
+          latencyMillis: answer.metrics?.latencyMs
+        }))
+      ),
     converseStream: (input) =>
-      Stream.unwrap(Effect.suspend(() => {
-        const subject = subjectOf("ConverseStream", input.modelId)
-        const pool = poolOf(subject, input.serviceTier?.type, input.additionalModelRequestFields)
-        return Result.isFailure(pool)
-          ? Effect.fail(pool.failure)
-          : Effect.map(begin(subject, pool.success, converseRequest(input)), (call) =>
-            streamed(call, client.converseStream(input), readings.converse))
-      })),
-    invokeModel: (input) =>
-      Effect.suspend(() => {
-        const subject = subjectOf("InvokeModel", input.modelId)
-        const { fields, request } = bodyRequest(input)
-        const pool = poolOf(subject, input.serviceTier, fields)
-        return Result.isFailure(pool)
-          ? Effect.fail(pool.failure)
-          : Effect.flatMap(begin(subject, pool.success, request), (call) =>
-            unary(call, client.invokeModel(input), (_, attempt) => readings.headers(attempt.head())))
-      }),
-    invokeModelWithResponseStream: (input) =>
-      Stream.unwrap(Effect.suspend(() => {
-        const subject = subjectOf("InvokeModelWithResponseStream", input.modelId)
-        const { fields, request } = bodyRequest(input)
-        const pool = poolOf(subject, input.serviceTier, fields)
-        return Result.isFailure(pool)
-          ? Effect.fail(pool.failure)
-          : Effect.map(begin(subject, pool.success, request), (call) =>
-            streamed(call, client.invokeModelWithResponseStream(input), readings.chunks))
-      })),
-    countTokens: (input) =>
-      Effect.suspend(() => {
-        let sent = 0
-        return client.countTokens(input).pipe(
-          Effect.provideService(CallObserver.CallObserver, { onFlushed: () => sent++, onResponse: () => {} }),
-          Backoff.retry({ ...options.backoff, budget, pool: "count-tokens" }),
-          Effect.mapError((error) => withAttempts(error, sent))
+      Stream.unwrap(Effect.suspend(() =>
+        calls.streamed(
+          desk,
+          questions.converse("ConverseStream", input),
+          () => client.converseStream(input),
+          readings.converse
         )
-      }),
+      )),
+    invokeModel: (input) =>
+      Effect.suspend(() =>
+        calls.unary(
+          desk,
+          questions.invokeModel("InvokeModel", input),
+          () => client.invokeModel(input),
+          (_, attempt) => readings.headers(attempt.head())
+        )
+      ),
+    invokeModelWithResponseStream: (input) =>
+      Stream.unwrap(Effect.suspend(() =>
+        calls.streamed(
+          desk,
+          questions.invokeModel("InvokeModelWithResponseStream", input),
+          () => client.invokeModelWithResponseStream(input),
+          readings.chunks
+        )
+      )),
+    countTokens: (input) => calls.unmetered(desk, () => client.countTokens(input), "count-tokens"),
     snapshot: (modelId) =>
       Effect.suspend(() => {
-        const subject = subjectOf("Snapshot", modelId)
-        const pool = poolOf(subject, undefined, undefined)
+        const question = questions.snapshot(modelId)
+        const pool = calls.poolOf(desk, question)
         if (Result.isFailure(pool)) return Effect.fail(pool.failure)
         const key = Pool.key(pool.success)
-        return limiter.snapshot(key).pipe(
-          Effect.mapError((error) => fromLimiter(subject, error)),
-          Effect.map((snapshot) => ({ ...snapshot, pool: key, advice: accountant.advice(key) }))
+        return desk.limiter.snapshot(key).pipe(
+          Effect.mapError((error) => fromLimiter(calls.subjectOf(desk, question), error)),
+          Effect.map((snapshot) => ({ ...snapshot, pool: key, advice: desk.accountant.advice(key) }))
         )
       })
   })
 })
-
-/** Any of the forms in which the SDK takes a body. */
-const bytesOf = (body: unknown): Uint8Array | string =>
-  typeof body === "string" || body instanceof Uint8Array
-    ? body
-    : body instanceof ArrayBuffer
-    ? new Uint8Array(body)
-    : ArrayBuffer.isView(body)
-    ? new Uint8Array(body.buffer, body.byteOffset, body.byteLength)
-    : ""
 
 // -----------------------------------------------------------------------------
 // Layers

@@ -1,0 +1,161 @@
+import * as Backoff from "@caprock/backoff/Backoff"
+import type * as RetryBudget from "@caprock/backoff/RetryBudget"
+import * as CallObserver from "@caprock/client/CallObserver"
+import type { BedrockError } from "@caprock/errors/BedrockError"
+import * as Reason from "@caprock/errors/Reason"
+import * as Catalogue from "@caprock/quota/Catalogue"
+import * as ModelId from "@caprock/quota/ModelId"
+import * as Pool from "@caprock/quota/Pool"
+import type { RateLimiter } from "@caprock/rate-limiter/RateLimiter"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { CallEvent } from "../CallEvents.ts"
+import type { Accountant } from "./accountant.ts"
+import { admit, type Attempt, type Call, exitOf, type Served } from "./attempt.ts"
+import { failure, type Subject, withAttempts } from "./failures.ts"
+import type { Question } from "./questions.ts"
+import { open, type Reading } from "./streaming.ts"
+
+/** What all calls of a layer share. */
+export interface Desk {
+  readonly region: string | undefined
+  readonly account: string | undefined
+  readonly resolve: ReadonlyMap<string, string> | undefined
+  readonly catalogue: Catalogue.Catalogue
+  readonly limiter: RateLimiter["Service"]
+  readonly accountant: Accountant
+  readonly budget: RetryBudget.RetryBudget["Service"]
+  readonly backoff: Omit<Backoff.Options, "budget" | "pool"> | undefined
+  readonly maxWait: Duration.Duration | undefined
+  readonly countThrottled: boolean
+  /** What tells the listener of the fiber that asks. */
+  readonly teller: Effect.Effect<(event: CallEvent) => void>
+}
+
+/** @internal */
+export const subjectOf = (desk: Desk, { modelId, operation }: Question): Subject => ({
+  operation,
+  modelId: modelId ?? "",
+  region: desk.region
+})
+
+/** The pool that a question draws on, or why it can't be told. @internal */
+export const poolOf = (desk: Desk, question: Question): Result.Result<Pool.Pool, BedrockError> => {
+  const subject = subjectOf(desk, question)
+  const parsed = ModelId.parse(subject.modelId)
+  if (Result.isFailure(parsed)) {
+    return Result.fail(
+      failure(subject, new Reason.ValidationError({ kind: "unknown-model", message: parsed.failure.message }))
+    )
+  }
+  const pool = Pool.of(parsed.success, {
+    region: desk.region ?? "",
+    account: desk.account,
+    resolve: desk.resolve,
+    tier: question.tier,
+    variant: Pool.variantOf(question.fields)
+  })
+  return Result.mapError(pool, (error) =>
+    failure(
+      subject,
+      new Reason.ValidationError({
+        kind: error.reason === "region-missing" ? "no-region" : "unknown-model",
+        message: error.message
+      })
+    ))
+}
+
+/** One call for one answer: admitted, sent, settled, and tried again as long as that is worth it. @internal */
+export const unary = <A>(
+  desk: Desk,
+  question: Question,
+  send: () => Effect.Effect<A, BedrockError>,
+  servedBy: (answer: A, attempt: Attempt) => Served
+): Effect.Effect<A, BedrockError> => {
+  const pool = poolOf(desk, question)
+  if (Result.isFailure(pool)) return Effect.fail(pool.failure)
+  return Effect.flatMap(begin(desk, question, pool.success), (call) => {
+    const sent = send()
+    const attempt = Effect.scoped(Effect.flatMap(admit(call), (attempt) =>
+      sent.pipe(
+        Effect.provideService(CallObserver.CallObserver, attempt.observer),
+        Effect.onExit(exitOf(attempt, (answer) => servedBy(answer, attempt)))
+      )))
+    return retried(desk, call, attempt).pipe(
+      Effect.mapError((error) => withAttempts(error, call.tally.sent)),
+      Effect.onExit((exit) => ended(call, exit._tag === "Success"))
+    )
+  })
+}
+
+/** The same for a stream, which is asked for again only until its first content. @internal */
+export const streamed = <A>(
+  desk: Desk,
+  question: Question,
+  send: () => Stream.Stream<A, BedrockError>,
+  reading: Reading<A>
+): Effect.Effect<Stream.Stream<A, BedrockError>, BedrockError> => {
+  const pool = poolOf(desk, question)
+  if (Result.isFailure(pool)) return Effect.fail(pool.failure)
+  return Effect.map(begin(desk, question, pool.success), (call) => {
+    const sent = send()
+    // An interruption ends the stream before the scope of its attempt.
+    let left: Effect.Effect<void> = Effect.void
+    const attempt: Effect.Effect<Stream.Stream<A, BedrockError>, BedrockError, Scope.Scope> = Effect.map(
+      open(call, reading, (attempt) => Stream.provideService(sent, CallObserver.CallObserver, attempt.observer)),
+      (opened) => {
+        left = opened.left
+        return Stream.concat(Stream.fromIterable(opened.held), opened.rest)
+      }
+    )
+    return Stream.unwrap(retried(desk, call, attempt)).pipe(
+      Stream.mapError((error) => withAttempts(error, call.tally.sent)),
+      Stream.onExit((exit) => Effect.andThen(Effect.suspend(() => left), ended(call, exit._tag === "Success")))
+    )
+  })
+}
+
+/** A call that passes no limiter, because the server does not meter it. @internal */
+export const unmetered = <A>(
+  desk: Desk,
+  send: () => Effect.Effect<A, BedrockError>,
+  budgetPool: string
+): Effect.Effect<A, BedrockError> =>
+  Effect.suspend(() => {
+    let sent = 0
+    return send().pipe(
+      Effect.provideService(CallObserver.CallObserver, { onFlushed: () => sent++, onResponse: () => {} }),
+      Backoff.retry({ ...desk.backoff, budget: desk.budget, pool: budgetPool }),
+      Effect.mapError((error) => withAttempts(error, sent))
+    )
+  })
+
+const begin = (desk: Desk, question: Question, pool: Pool.Pool): Effect.Effect<Call> =>
+  Effect.map(desk.teller, (tell) => ({
+    subject: subjectOf(desk, question),
+    request: {
+      pool: Pool.key(pool),
+      entry: Catalogue.lookup(desk.catalogue, pool.model),
+      base: question.base,
+      maxTokens: question.maxTokens
+    },
+    limiter: desk.limiter,
+    accountant: desk.accountant,
+    maxWait: desk.maxWait,
+    countThrottled: desk.countThrottled,
+    tell,
+    tally: { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0 }
+  }))
+
+const retried = <A, R>(desk: Desk, call: Call, attempt: Effect.Effect<A, BedrockError, R>) =>
+  Backoff.retry(attempt, { ...desk.backoff, budget: desk.budget, pool: call.request.pool })
+
+const ended = (call: Call, succeeded: boolean): Effect.Effect<void> =>
+  Effect.sync(() => {
+    const { request, tally, tell } = call
+    const { sent, serviceMillis, waitedMillis } = tally
+    tell({ _tag: "CallEnded", pool: request.pool, attempts: sent, waitedMillis, serviceMillis, succeeded })
+  })

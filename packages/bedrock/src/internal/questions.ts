@@ -1,0 +1,66 @@
+import type { BedrockClient } from "@caprock/client/BedrockClient"
+import type * as Pool from "@caprock/quota/Pool"
+import * as TokenEstimator from "@caprock/quota/TokenEstimator"
+
+type Operations = BedrockClient["Service"]
+
+/** What a caller asks for, as far as it decides the pool and the cost. */
+export interface Question {
+  readonly operation: string
+  readonly modelId: string | undefined
+  readonly tier: Pool.Options["tier"]
+  /** Fields of the model's own, some of which choose a quota variant. */
+  readonly fields: unknown
+  /** The base estimate of its input. */
+  readonly base: number
+  readonly maxTokens: number | undefined
+}
+
+/** @internal */
+export const converse = (
+  operation: "Converse" | "ConverseStream",
+  input: Parameters<Operations["converse"]>[0]
+): Question => ({
+  operation,
+  modelId: input.modelId,
+  tier: input.serviceTier?.type,
+  fields: input.additionalModelRequestFields,
+  base: TokenEstimator.converse(input),
+  maxTokens: input.inferenceConfig?.maxTokens
+})
+
+/** @internal */
+export const invokeModel = (
+  operation: "InvokeModel" | "InvokeModelWithResponseStream",
+  input: Parameters<Operations["invokeModel"]>[0]
+): Question => {
+  const body = TokenEstimator.body(bytesOf(input.body))
+  return {
+    operation,
+    modelId: input.modelId,
+    tier: input.serviceTier,
+    fields: body.json,
+    base: body.tokens,
+    maxTokens: body.maxTokens
+  }
+}
+
+/** @internal */
+export const snapshot = (modelId: string): Question => ({
+  operation: "Snapshot",
+  modelId,
+  tier: undefined,
+  fields: undefined,
+  base: 0,
+  maxTokens: undefined
+})
+
+/** Any of the forms in which the SDK takes a body. */
+const bytesOf = (body: unknown): Uint8Array | string =>
+  typeof body === "string" || body instanceof Uint8Array
+    ? body
+    : body instanceof ArrayBuffer
+    ? new Uint8Array(body)
+    : ArrayBuffer.isView(body)
+    ? new Uint8Array(body.buffer, body.byteOffset, body.byteLength)
+    : ""
