@@ -13,7 +13,12 @@ const config = ({ strict = false }: { readonly strict?: boolean }): KnipConfig =
       ignoreDependencies: ["@dprint/json", "@dprint/markdown", "@dprint/typescript"]
     },
     bench: { entry: ["*.ts!"], project: ["**/*.ts!"] },
-    examples: { entry: ["*.ts!", "test/*.test.ts"], project: ["*.ts!", "test/**/*.ts"] },
+    examples: {
+      entry: ["*.ts!", "test/*.test.ts"],
+      project: ["*.ts!", "test/**/*.ts"],
+      // The examples of the docs run in this package, too.
+      ignoreDependencies: ["@caprock/quota"]
+    },
     "packages/*": { entry: ["test/**/*.test.ts", "test/alone.ts"], project: ["src/**/*.ts!", "test/**/*.ts"] }
   },
   // A name that @effect/tsgo reads from the plugins of a tsconfig. There is no such package to install.

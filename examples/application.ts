@@ -1,7 +1,6 @@
 // A service of your own on top of `Bedrock`: it asks, reads the stream as it comes, and decides what each error means.
 import { Bedrock } from "@caprock/bedrock"
 import { Emulator, Fault } from "@caprock/emulator"
-import { Quotas } from "@caprock/quota"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Array, Console, Context, Effect, Layer, Stream } from "effect"
 
@@ -58,7 +57,7 @@ const BedrockLive = Layer.unwrap(Effect.map(Emulator.Emulator, ({ url }) =>
     endpoint: url,
     region: "us-east-1",
     credentials: { accessKeyId: "any", secretAccessKey: "any" },
-    quotas: Quotas.uniform({ requestsPerMinute: 30 }),
+    quotas: { default: { requestsPerMinute: 30 } },
     meters: { window }
   })))
 

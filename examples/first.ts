@@ -1,6 +1,5 @@
 import { Bedrock } from "@caprock/bedrock"
 import { Emulator } from "@caprock/emulator"
-import { Quotas } from "@caprock/quota"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Array, Console, Effect, Layer } from "effect"
 
@@ -30,7 +29,7 @@ const BedrockLive = Layer.unwrap(Effect.map(Emulator.Emulator, ({ url }) =>
     endpoint: url,
     region: "us-east-1",
     credentials: { accessKeyId: "any", secretAccessKey: "any" },
-    quotas: Quotas.uniform({ requestsPerMinute: 60, tokensPerMinute: 12_000 }),
+    quotas: { default: { requestsPerMinute: 60, tokensPerMinute: 12_000 } },
     meters: { window }
   })))
 

@@ -24,7 +24,6 @@
  *
  * ```ts
  * import { Bedrock } from "@caprock/bedrock"
- * import { Quotas } from "@caprock/quota"
  * import { Effect } from "effect"
  *
  * const program = Bedrock.Bedrock.use((bedrock) =>
@@ -37,7 +36,7 @@
  *
  * const BedrockLive = Bedrock.layer({
  *   region: "us-east-1",
- *   quotas: Quotas.uniform({ requestsPerMinute: 200, tokensPerMinute: 200_000 })
+ *   quotas: { default: { requestsPerMinute: 200, tokensPerMinute: 200_000 } }
  * })
  *
  * export const main = program.pipe(Effect.provide(BedrockLive))
@@ -48,6 +47,7 @@
 import type * as Backoff from "@caprock/backoff/Backoff"
 import * as RetryBudget from "@caprock/backoff/RetryBudget"
 import * as BedrockClient from "@caprock/client/BedrockClient"
+import type * as BedrockClientTest from "@caprock/client/BedrockClientTest"
 import * as Usage from "@caprock/client/Usage"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Catalogue from "@caprock/quota/Catalogue"
@@ -100,8 +100,14 @@ export interface Snapshot extends RateLimiter.Snapshot {
  * @since 0.1.0
  */
 export interface QuotaOptions {
-  /** The quotas of the account, by model. A pool without one is not limited. None unless given. */
-  readonly quotas?: Quotas.Quotas | undefined
+  /**
+   * The quotas of the account: entries by model id, inference profile or ARN, and `default` for every pool without one of its
+   * own, as in a quota file; or `Quotas` made of them. A pool without a quota is not limited. None unless given.
+   *
+   * An entry that makes no sense is a defect when the layer is built, which names it. What comes from outside the program
+   * is read by `Quotas.fromJson` or {@link layerConfig}, which fail with a `QuotaError`.
+   */
+  readonly quotas?: Quotas.Quotas | Readonly<Record<string, Quotas.Quota>> | undefined
   /** Meters that are shorter than a minute, and the length of the minute itself (for emulators). */
   readonly meters?: Quotas.MeterOptions | undefined
   /** How long a charge stays booked beyond its window. @default 250 millis */
@@ -257,16 +263,14 @@ export const make = Effect.fnUntraced(function*(
  * @since 0.1.0
  */
 export const layerLimiter = (options: QuotaOptions = {}): Layer.Layer<RateLimiter.RateLimiter> =>
-  RateLimiter.layer({
-    meters: (key) => {
-      const pool = Pool.fromKey(key)
-      const { quotas } = options
-      return quotas === undefined || pool === undefined
-        ? []
-        : Quotas.metersOf(Quotas.lookup(quotas, pool), options.meters)
-    },
-    guard: options.guard
-  })
+  Layer.unwrap(Effect.map(quotasOf(options), (quotas) =>
+    RateLimiter.layer({
+      meters: (key) => {
+        const pool = Pool.fromKey(key)
+        return pool === undefined ? [] : Quotas.metersOf(Quotas.lookup(quotas, pool), options.meters)
+      },
+      guard: options.guard
+    })))
 
 /**
  * The service on a client, limiter and retry budget of your own: for a limiter that is shared between processes, a scripted
@@ -327,3 +331,34 @@ export const layerConfig = (
       ...options
     })
   }))
+
+/**
+ * The whole service over a client that answers from a script, for tests of programs that use it. Quotas, waits and retries are
+ * the real ones, on the test's clock; no network, no credentials. What the client was asked is in `BedrockClientTest`.
+ *
+ * @see `BedrockClientTest` of `@caprock/client` for scripts.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerTest = (
+  script: BedrockClientTest.Script,
+  options: QuotaOptions & CallOptions = {}
+): Layer.Layer<Bedrock | BedrockClientTest.BedrockClientTest> =>
+  layerNoDeps(options).pipe(
+    Layer.provide([layerLimiter(options), Layer.orDie(RetryBudget.layer())]),
+    Layer.provideMerge(BedrockClient.layerTest(script))
+  )
+
+// -----------------------------------------------------------------------------
+// Mechanics
+// -----------------------------------------------------------------------------
+
+/** Plain entries are read as a quota file is, so that a wrong one is named and not taken for no limit. */
+const quotasOf = ({ quotas = {} }: QuotaOptions): Effect.Effect<Quotas.Quotas> =>
+  isQuotas(quotas)
+    ? Effect.succeed(quotas)
+    : Effect.orDie(Effect.fromResult(Quotas.fromJson(JSON.stringify(quotas))))
+
+const isQuotas = (quotas: NonNullable<QuotaOptions["quotas"]>): quotas is Quotas.Quotas =>
+  "pools" in quotas && quotas.pools instanceof Map

@@ -22,11 +22,10 @@ const throttled = (limit: Reason.ThrottlingError["limit"]) =>
   failed(new Reason.ThrottlingError({ limit, message: "no" }), 429)
 
 const house = (script: BedrockClientTest.Script, options: Bedrock.CallOptions & { readonly tokens?: number } = {}) =>
-  Layer.provideMerge(Bedrock.layerNoDeps(options), [
-    BedrockClient.layerTest(script),
-    Bedrock.layerLimiter({ quotas: Quotas.uniform({ requestsPerMinute: 10, tokensPerMinute: options.tokens ?? 100 }) }),
-    Layer.orDie(RetryBudget.layer())
-  ])
+  Bedrock.layerTest(script, {
+    ...options,
+    quotas: { default: { requestsPerMinute: 10, tokensPerMinute: options.tokens ?? 100 } }
+  })
 
 const recorded = () => {
   const events: Array<CallEvents.CallEvent> = []
