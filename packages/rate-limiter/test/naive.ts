@@ -1,13 +1,15 @@
 /**
  * The limiter's rules once more, written to be obviously right and nothing else: lists, and a step for each millisecond.
  */
-import type { Meter } from "@caprock/rate-limiter"
+import type { Cost, Meter } from "@caprock/rate-limiter"
 import { Duration } from "effect"
 
 export interface NaiveCharge {
   requests: number
   tokens: number
   stamp: number | undefined
+  /** The one meter that it counts on; on all of them unless set. */
+  readonly only?: Meter.Meter
 }
 
 export class NaiveLedger {
@@ -18,17 +20,56 @@ export class NaiveLedger {
     this.meters = meters
     this.guard = guard
   }
+  leaves(charge: NaiveCharge, meter: Meter.Meter): number {
+    return charge.stamp === undefined ? Infinity : charge.stamp + Duration.toMillis(meter.window) + this.guard
+  }
+  countsOn(meter: Meter.Meter, now: number): ReadonlyArray<NaiveCharge> {
+    return this.charges.filter((charge) =>
+      (charge.only === undefined || charge.only === meter) && this.leaves(charge, meter) > now
+    )
+  }
   used(meter: Meter.Meter, now: number): number {
-    return this.charges
-      .filter((charge) =>
-        charge.stamp === undefined || charge.stamp + Duration.toMillis(meter.window) + this.guard > now
-      )
-      .reduce((sum, charge) => sum + charge[meter.unit], 0)
+    return this.countsOn(meter, now).reduce((sum, charge) => sum + charge[meter.unit], 0)
   }
   fits(requests: number, tokens: number, now: number): boolean {
     return this.meters.every((meter) =>
       this.used(meter, now) + (meter.unit === "requests" ? requests : tokens) <= meter.limit
     )
+  }
+  /** Whether what charges grow by has room too when it comes; what leaves is known so much too late, as a share of its window. */
+  hasRoomFor(growth: ReadonlyArray<Cost.Growth>, tokens: number, now: number, late: number): boolean {
+    return this.meters.filter((meter) => meter.unit === "tokens").every((meter) =>
+      growth.every((step) => {
+        const at = now + step.withinMillis - late * Duration.toMillis(meter.window)
+        return this.used(meter, Math.max(now, at)) + tokens + step.tokens <= meter.limit
+      })
+    )
+  }
+  nextLeaving(now: number): number {
+    return Math.min(
+      Infinity,
+      ...this.meters.flatMap((meter) => this.countsOn(meter, now).map((charge) => this.leaves(charge, meter)))
+    )
+  }
+  refused(unit: Meter.Unit | undefined, now: number): boolean {
+    const meters = this.meters.filter((meter) => unit === undefined || meter.unit === unit)
+    const shares = meters.map((meter) => this.used(meter, now) / meter.limit)
+    const most = Math.max(0, ...shares)
+    const fullest = meters[shares.indexOf(most)]
+    if (most > 1) return false
+    if (unit === undefined || fullest === undefined || most === 0) return true
+    // Of what is missing, so many twelfths have left after as many twelfths of the window.
+    const missing = fullest.limit - this.used(fullest, now) + 1
+    const parts = Math.min(missing, 12)
+    const millis = Duration.toMillis(fullest.window)
+    let left = missing
+    for (let part = 1; part <= parts; part++) {
+      const stays = missing - Math.round(missing * part / parts)
+      const stamp = now - this.guard - millis + millis * part / parts
+      this.charges.push({ requests: 0, tokens: 0, [fullest.unit]: left - stays, stamp, only: fullest })
+      left = stays
+    }
+    return true
   }
   book(requests: number, tokens: number): NaiveCharge {
     const charge = { requests, tokens, stamp: undefined }
