@@ -359,9 +359,11 @@ const assessAll = (lengths: Lengths, now: number): void => {
   lengths.left = 0
   // From nothing, so that no rounding adds up either.
   sums.fill(0)
+  lengths.worst = 0
   for (const flight of flights) {
     assess(lengths, flight, now)
     count(sums, flight.foreseen, 1)
+    lengths.worst += worstOf(flight)
   }
 }
 
