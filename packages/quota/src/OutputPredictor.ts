@@ -166,7 +166,7 @@ export const begin = (request: {
  *
  * **Details**
  *
- * Amortised constant time: what is in flight is assessed anew when an eighth of it has changed, or an eighth of the time of an answer
+ * Amortised constant time: what is in flight is assessed anew when an eighth of it has ended, or an eighth of the time of an answer
  * has passed.
  *
  * **Example** (From admission to answer)
