@@ -72,6 +72,10 @@ describe("OutputPredictor", () => {
       assert.strictEqual(mean(lengths), 4000)
       observe(lengths, { maxTokens: 1000, outputTokens: 100, millis: 1000 })
       assert.isBelow(mean(lengths), 400)
+      // Now age counts too: those in flight are assessed anew, by all that is known.
+      assert.strictEqual(growth(lengths, begin(question), 200).length, 5)
+      assert.isBelow(snapshot(lengths).expected, 400 * (minimumSamples + 2))
+      assert.strictEqual(OutputPredictor.advice(lengths)?.samples, minimumSamples)
     })
 
     it("is none where no charge can exceed its reservation", () => {

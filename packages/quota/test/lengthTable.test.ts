@@ -53,6 +53,7 @@ const naive = (list: ReadonlyArray<Answer>, burndown: number, age: number, by: n
 const growth = (table: LengthTable.Table, age: number, within: ReadonlyArray<number>, maxTokens = 1) => {
   const into = times(within.length * LengthTable.moments, () => Number.NaN)
   LengthTable.growth(table, maxTokens, age, Float64Array.from(within), z, into)
+  assert.strictEqual(into.length, within.length * LengthTable.moments)
   return within.map((_, step) => {
     const [mean = 0, variance = 0, third = 0, error = 0] = into.slice(LengthTable.moments * step)
     return { mean, variance, third, error }

@@ -81,6 +81,7 @@ const pacesOf = (sums: Float64Array, longest: number, imaginary: number, inverse
 /** From sums by bucket to sums over the buckets before each, in place. */
 const accumulate = (sums: Float64Array): void => {
   let before = 0
+  // Stryker disable next-line EqualityOperator: nothing is written beyond the end
   for (let bucket = 0; bucket < places; bucket++) {
     const own = sums[bucket] ?? 0
     sums[bucket] = before
@@ -111,6 +112,7 @@ export const growth = (
   const most = burndown - 1
   // To the nearest bucket; but those of the longest do not count as over before all of it has passed.
   const nearest = Answers.endedBy(age / maxTokens)
+  // Stryker disable next-line EqualityOperator: of the longest it is the same either way
   const from = nearest > longest ? Math.max(longest, Answers.bucketOf(age / maxTokens)) : nearest
   const samples = n[from] ?? 1
   // The spread is itself an estimate: without bias, and widened to Student's t, to first order.
