@@ -242,6 +242,7 @@ const newestThatCount = (excesses: Float64Array, n: number): number => {
   }
   const mean = sum / n
   const deviation = Math.sqrt(Math.max(0, squares / n - mean * mean))
+  // Stryker disable next-line EqualityOperator: a span of none is exceeded by nothing
   for (let index = 0; index < spans.length; index++) {
     const span = spans[index] ?? 0
     if (n >= 2 * span && (means[index] ?? 0) - mean > changeErrors * deviation / Math.sqrt(span)) return span
