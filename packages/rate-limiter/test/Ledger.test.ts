@@ -199,6 +199,15 @@ describe("Ledger", () => {
     assert.deepStrictEqual(ledger.levels(1500).map((level) => level.used), [0, 0], "and it does not leave twice")
   })
 
+  it("keeps out what was taken out, whatever is heard of it later", () => {
+    const ledger = ledgerOf()
+    const charge = ledger.book(1, 10)
+    ledger.remove(charge)
+    ledger.send(charge, 0)
+    ledger.arrive(charge, 100)
+    assert.deepStrictEqual(ledger.levels(100).map((level) => level.used), [0, 0, 0])
+  })
+
   it("forgets the drift of fractions when nothing is left, and waits for no more than all to leave", () => {
     const fractions = () => new Ledger.Ledger([Meter.requests(0.3, "1 second"), Meter.tokens(0.3, "1 second")], 0)
     const emptied = fractions()
@@ -269,6 +278,14 @@ describe("Ledger", () => {
       assert.deepStrictEqual(ledger.levels(700).map((level) => level.used), [2, 90])
       assert.isTrue(grows(new Ledger.Ledger([Meter.requests(10)], 0), [0, 1e9]))
       assert.isFalse(new Ledger.Ledger([Meter.requests(10)], 0).fits(11, 0, 0, [{ withinMillis: 1e6, tokens: 0 }]))
+    })
+
+    it("of no amount asks no more than the request does, though sums of fractions have drifted below nothing", () => {
+      const ledger = new Ledger.Ledger([Meter.tokens(1)], 0)
+      const charges = [ledger.book(0, 0.7), ledger.book(0, 0.1)]
+      for (const charge of charges) ledger.send(charge, 0)
+      for (const charge of charges) ledger.shrink(charge, 0, 0)
+      assert.isTrue(ledger.fits(0, 1, 10, [{ withinMillis: 0, tokens: 0 }, { withinMillis: 1e6, tokens: 0 }]))
     })
 
     it("counts on nothing that is not sent, was taken back, or moved", () => {
