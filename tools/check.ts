@@ -4,6 +4,7 @@ import { join } from "node:path"
 import * as Api from "./gates/api.ts"
 import { all, found, type Gate, tool } from "./gates/gate.ts"
 import * as House from "./gates/house.ts"
+import * as Shape from "./gates/shape.ts"
 
 /** All of them. */
 export const gates: ReadonlyArray<Gate> = [
@@ -19,8 +20,8 @@ export const gates: ReadonlyArray<Gate> = [
   },
   {
     name: "house",
-    holds: "the import table, manifests, exceptions",
-    run: (root) => Promise.resolve(House.check(root))
+    holds: "the import table, manifests, exceptions, the shape of modules",
+    run: (root) => all([Promise.resolve(House.check(root)), Promise.resolve(Shape.check(root))])
   },
   {
     name: "unused",

@@ -7,6 +7,7 @@ import { check, gates } from "../check.ts"
 import * as Api from "../gates/api.ts"
 import { found, tool } from "../gates/gate.ts"
 import * as House from "../gates/house.ts"
+import * as Shape from "../gates/shape.ts"
 import { rooms } from "../house.ts"
 import * as Checkout from "./checkout.ts"
 
@@ -293,6 +294,70 @@ describe("the house gate", () => {
   })
 })
 
+describe("the gate of shape", () => {
+  const head = "/**\n * What it is.\n *\n * @since 0.1.0\n */\n"
+  const documented = (category: string, source: string) =>
+    `/**\n * What it is.\n *\n * @category ${category}\n * @since 0.1.0\n */\n${source}\n`
+  let findings: ReadonlyArray<string> = []
+
+  beforeAll(() => {
+    assert.strictEqual(Shape.check(checkout.root).output, "")
+    checkout.write("packages/errors/src/Headless.ts", documented("models", "export interface Headless {}"))
+    checkout.write("packages/errors/src/Bare.ts", `${head}/** Says nothing. */\nexport const bare = 1\n`)
+    checkout.write(
+      "packages/backoff/src/Roles.ts",
+      [
+        head,
+        documented("models", "export interface Options {}"),
+        documented("utilities", "export const make = 1"),
+        documented("constructors", "export const layerTest = 1"),
+        documented("models", "export const layered = 1"),
+        documented("references", "export const Current = Context.Reference<number>(\"\")")
+      ].join("\n")
+    )
+    checkout.write(
+      "packages/client/src/Disorder.ts",
+      [
+        head,
+        documented("layers", "export const layer = 1"),
+        documented("services", "export class Disorder extends Context.Service<Disorder, {}>()(\"\") {}"),
+        documented("models", "export interface Anywhere {}"),
+        documented("constructors", "export const make = 1"),
+        documented("configuration", "export const defaults = {}")
+      ].join("\n")
+    )
+    checkout.edit("packages/quota/src/index.ts", "export * as Pool", "export const planted = 1\nexport * as Pool")
+    checkout.edit("packages/emulator/src/index.ts", "export * as Meter from \"./Meter.ts\"\n", "")
+    checkout.write("packages/bedrock/src/index.ts", "export * as Bedrock from \"./Bedrock.ts\"\n")
+    checkout.write("packages/rate-limiter/test/Nobody.test.ts", "")
+    checkout.write("packages/rate-limiter/test/anything.test.ts", "")
+    findings = Shape.check(checkout.root).output.split("\n")
+    return checkout.restore
+  })
+
+  it.each([
+    "packages/errors/src/Headless.ts:1: a module begins with a doc comment that says what it is, and its @since",
+    "packages/errors/src/Bare.ts:7: above bare stands no doc comment with its @category and @since",
+    "packages/backoff/src/Roles.ts:13: the category of Options is configuration in this house, and here it is models",
+    "packages/backoff/src/Roles.ts:21: the category of make is constructors in this house, and here it is utilities",
+    "packages/backoff/src/Roles.ts:29: the category of layerTest is layers in this house, and here it is constructors",
+    "packages/backoff/src/Roles.ts:45: the category of Current is services in this house, and here it is references",
+    "packages/client/src/Disorder.ts:21: Disorder stands after layer. In the module of a service: configuration",
+    "packages/client/src/Disorder.ts:45: defaults stands after make. In the module of a service: configuration",
+    "packages/quota/src/index.ts: an index says in a doc comment what its package is",
+    "packages/emulator/src/index.ts: an index says",
+    "packages/bedrock/src/index.ts: an index says",
+    "packages/rate-limiter/test/Nobody.test.ts: there is no module Nobody. A test of a subject begins with a small"
+  ])("says %s", (finding) => {
+    assert.lengthOf(findings.filter((line) => line.startsWith(finding)), 1)
+  })
+
+  it("says nothing else", () => {
+    // The three new modules are not in the index of their packages either.
+    assert.lengthOf(findings, 12 + 3)
+  })
+})
+
 describe("the gate of what is unused", () => {
   let output = ""
 
@@ -542,7 +607,7 @@ describe("check", () => {
   })
 
   it("says so with its exit code", () => {
-    checkout.write("packages/errors/src/planted.ts", "export const planted = 'single quotes';\n")
+    checkout.write("packages/errors/src/internal/planted.ts", "export const planted = 'single quotes';\n")
     const { status, stderr, stdout } = spawnSync(process.execPath, [
       join(checkout.root, "tools/check.ts"),
       "format",

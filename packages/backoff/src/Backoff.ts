@@ -78,7 +78,7 @@ export type Jitter = delay.Jitter
 /**
  * The default of each option.
  *
- * @category defaults
+ * @category configuration
  * @since 0.1.0
  */
 export const defaults = {
@@ -117,7 +117,7 @@ export const defaults = {
  * Out of range, a number means the nearest that makes sense: a negative wait is 0, a negative or undefined factor is 0, and
  * `NaN` attempts are none beyond the first.
  *
- * @category models
+ * @category configuration
  * @since 0.1.0
  */
 export interface Options {

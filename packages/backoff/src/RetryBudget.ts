@@ -40,10 +40,36 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as balances from "./internal/balance.ts"
 
+// -----------------------------------------------------------------------------
+// Models
+// -----------------------------------------------------------------------------
+
+/**
+ * One pool's balance, for a metric.
+ *
+ * - `available`: retries that would be granted now (a fraction is on its way to the next).
+ * - `calls`, `granted`, `refused`: counted since the pool was first seen, or since it was forgotten (see {@link make}).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Snapshot {
+  readonly pool: string
+  readonly available: number
+  readonly capacity: number
+  readonly calls: number
+  readonly granted: number
+  readonly refused: number
+}
+
+// -----------------------------------------------------------------------------
+// Options
+// -----------------------------------------------------------------------------
+
 /**
  * The default of each option.
  *
- * @category defaults
+ * @category configuration
  * @since 0.1.0
  */
 export const defaults = {
@@ -70,7 +96,7 @@ const atLeastZero = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
  * - `perSecond` (1): retries per second that are there without any call, 0 or more.
  * - `capacity` (100): the largest balance, and the one to begin with, 0 or more. Less than 1 allows no retry at all.
  *
- * @category models
+ * @category configuration
  * @since 0.1.0
  */
 export const Options = Schema.Struct({
@@ -82,28 +108,27 @@ export const Options = Schema.Struct({
 /**
  * Options of {@link make}: see the schema of the same name.
  *
- * @category models
+ * @category configuration
  * @since 0.1.0
  */
 export type Options = typeof Options.Encoded
 
 /**
- * One pool's balance, for a metric.
+ * The options as they are found in configuration, each with its default: `RETRY_RATIO`, `RETRY_PER_SECOND` and
+ * `RETRY_CAPACITY`.
  *
- * - `available`: retries that would be granted now (a fraction is on its way to the next).
- * - `calls`, `granted`, `refused`: counted since the pool was first seen, or since it was forgotten (see {@link make}).
- *
- * @category models
+ * @category configuration
  * @since 0.1.0
  */
-export interface Snapshot {
-  readonly pool: string
-  readonly available: number
-  readonly capacity: number
-  readonly calls: number
-  readonly granted: number
-  readonly refused: number
-}
+export const config: Config.Config<Options> = Config.all({
+  ratio: Config.schema(atLeastZero, "RATIO").pipe(Config.withDefault(defaults.ratio)),
+  perSecond: Config.schema(atLeastZero, "PER_SECOND").pipe(Config.withDefault(defaults.perSecond)),
+  capacity: Config.schema(atLeastZero, "CAPACITY").pipe(Config.withDefault(defaults.capacity))
+}).pipe(Config.nested("RETRY"))
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
 
 /**
  * The budget of a process.
@@ -122,6 +147,10 @@ export class RetryBudget extends Context.Service<RetryBudget, {
   readonly withdraw: (pool?: string) => Effect.Effect<boolean>
   readonly snapshot: Effect.Effect<ReadonlyArray<Snapshot>>
 }>()("@caprock/backoff/RetryBudget") {}
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
 
 // Far more pools than an account has quotas for. Beyond it, those at full balance go first, which loses nothing but their
 // counts: a new balance is full as well.
@@ -180,6 +209,10 @@ export const make = Effect.fnUntraced(
   }
 )
 
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
 /**
  * A budget for everything that the layer is given to. See {@link make}.
  *
@@ -190,22 +223,14 @@ export const layer = (options?: Options): Layer.Layer<RetryBudget, Schema.Schema
   Layer.effect(RetryBudget, make(options))
 
 /**
- * A budget from the configuration: `RETRY_RATIO`, `RETRY_PER_SECOND` and `RETRY_CAPACITY`, each with its default.
+ * {@link layer}, with its options read from configuration.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig: Layer.Layer<RetryBudget, Schema.SchemaError | Config.ConfigError> = Layer.effect(
-  RetryBudget,
-  Effect.gen(function*() {
-    const options = yield* Config.all({
-      ratio: Config.schema(atLeastZero, "RETRY_RATIO").pipe(Config.withDefault(defaults.ratio)),
-      perSecond: Config.schema(atLeastZero, "RETRY_PER_SECOND").pipe(Config.withDefault(defaults.perSecond)),
-      capacity: Config.schema(atLeastZero, "RETRY_CAPACITY").pipe(Config.withDefault(defaults.capacity))
-    })
-    return yield* make(options)
-  })
-)
+export const layerConfig = (
+  options: Config.Config<Options> = config
+): Layer.Layer<RetryBudget, Schema.SchemaError | Config.ConfigError> => Layer.unwrap(Effect.map(options, layer))
 
 /**
  * A budget that grants exactly so many retries per pool and never grows, for tests.

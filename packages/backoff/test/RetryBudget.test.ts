@@ -209,7 +209,7 @@ describe("the layers", () => {
   it.effect("take options, the environment, or a number of retries", () =>
     Effect.gen(function*() {
       const env = (env: Record<string, string>) =>
-        Layer.provide(RetryBudget.layerConfig, ConfigProvider.layer(ConfigProvider.fromEnv({ env })))
+        Layer.provide(RetryBudget.layerConfig(), ConfigProvider.layer(ConfigProvider.fromEnv({ env })))
       assert.strictEqual(yield* capacityOf(RetryBudget.layer({ capacity: 7 })), 7)
       assert.strictEqual(yield* capacityOf(RetryBudget.layer()), 100)
       assert.strictEqual(yield* capacityOf(env({})), 100)

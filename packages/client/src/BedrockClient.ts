@@ -65,6 +65,80 @@ import * as scripted from "./internal/scripted.ts"
 import * as Transport from "./internal/transport.ts"
 import * as Timeouts from "./Timeouts.ts"
 
+// -----------------------------------------------------------------------------
+// Options
+// -----------------------------------------------------------------------------
+
+/**
+ * What holds where an option is not set. Those of time are `Timeouts.defaults`.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const defaults = {
+  /**
+   * Over HTTP/1.1 a connection carries one call at a time, and 10,000 requests per minute, the largest default quota
+   * (Bedrock endpoints and quotas, copy of 2026-04), of 6 s each are 1,000 at once. Connections are opened when they are
+   * needed, so the number costs nothing until then.
+   */
+  maxConnections: 1_024
+} as const
+
+/**
+ * Where requests go, as whom, and over how many connections. What is left out is found by the SDK as it always does:
+ * `AWS_REGION`, `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, `AWS_BEARER_TOKEN_BEDROCK`, the credential provider chain.
+ *
+ * - `region`: such as `"us-east-1"`.
+ * - `endpoint`: a URL, for a VPC endpoint or an emulator. `http:` and `https:`.
+ * - `credentials`: for signing. Where they are given, a bearer token in the environment is not looked at.
+ * - `token`: a Bedrock API key; wins over `credentials`.
+ * - `profile`: of the shared configuration files.
+ * - `maxConnections`: per host; further requests wait in order. Default 1,024.
+ * - `timeouts`: see `Timeouts`.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly region?: string | undefined
+  readonly endpoint?: string | undefined
+  readonly credentials?: AwsCredentialIdentity | AwsCredentialIdentityProvider | undefined
+  readonly token?: Redacted.Redacted | undefined
+  readonly profile?: string | undefined
+  readonly maxConnections?: number | undefined
+  readonly timeouts?: Timeouts.Timeouts | undefined
+}
+
+const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+
+const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> => Config.withDefault(config, undefined)
+
+/**
+ * The options as they are found in configuration, all optional: `BEDROCK_REGION`, `BEDROCK_ENDPOINT`, `BEDROCK_TOKEN`,
+ * `BEDROCK_PROFILE`, `BEDROCK_MAX_CONNECTIONS`, and `BEDROCK_TIMEOUT_CONNECT`, `BEDROCK_TIMEOUT_FIRST_TOKEN`,
+ * `BEDROCK_TIMEOUT_BETWEEN_TOKENS`, `BEDROCK_TIMEOUT_CALL` (durations such as `"30 seconds"`).
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const config: Config.Config<Options> = Config.all({
+  region: optional(Config.NonEmptyString("REGION")),
+  endpoint: optional(Config.NonEmptyString("ENDPOINT")),
+  token: optional(Config.Redacted("TOKEN")),
+  profile: optional(Config.NonEmptyString("PROFILE")),
+  maxConnections: optional(Config.schema(PositiveInt, "MAX_CONNECTIONS")),
+  timeouts: Config.all({
+    connect: optional(Config.Duration("CONNECT")),
+    firstToken: optional(Config.Duration("FIRST_TOKEN")),
+    betweenTokens: optional(Config.Duration("BETWEEN_TOKENS")),
+    call: optional(Config.Duration("CALL"))
+  }).pipe(Config.nested("TIMEOUT"))
+}).pipe(Config.nested("BEDROCK"))
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
 /**
  * What the service does. Inputs and outputs are the SDK's own types.
  *
@@ -95,40 +169,9 @@ export interface Service {
  */
 export class BedrockClient extends Context.Service<BedrockClient, Service>()("@caprock/client/BedrockClient") {}
 
-/**
- * Where requests go, as whom, and over how many connections. What is left out is found by the SDK as it always does:
- * `AWS_REGION`, `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, `AWS_BEARER_TOKEN_BEDROCK`, the credential provider chain.
- *
- * - `region`: such as `"us-east-1"`.
- * - `endpoint`: a URL, for a VPC endpoint or an emulator. `http:` and `https:`.
- * - `credentials`: for signing. Where they are given, a bearer token in the environment is not looked at.
- * - `token`: a Bedrock API key; wins over `credentials`.
- * - `profile`: of the shared configuration files.
- * - `maxConnections`: per host; further requests wait in order. Default {@link defaultMaxConnections}.
- * - `timeouts`: see `Timeouts`.
- *
- * @category configuration
- * @since 0.1.0
- */
-export interface Options {
-  readonly region?: string | undefined
-  readonly endpoint?: string | undefined
-  readonly credentials?: AwsCredentialIdentity | AwsCredentialIdentityProvider | undefined
-  readonly token?: Redacted.Redacted | undefined
-  readonly profile?: string | undefined
-  readonly maxConnections?: number | undefined
-  readonly timeouts?: Timeouts.Timeouts | undefined
-}
-
-/**
- * 1,024: over HTTP/1.1 a connection carries one call at a time, and 10,000 requests per minute, the largest default
- * quota (Bedrock endpoints and quotas, copy of 2026-04), of 6 s each are 1,000 at once. Connections are opened when they
- * are needed, so the number costs nothing until then.
- *
- * @category configuration
- * @since 0.1.0
- */
-export const defaultMaxConnections = 1_024
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
 
 /**
  * Makes a client that lives as long as the scope. Closing it ends the calls that are still running, and closes every
@@ -139,7 +182,7 @@ export const defaultMaxConnections = 1_024
  */
 export const make = (options: Options = {}): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const maxConnections = options.maxConnections ?? defaultMaxConnections
+    const maxConnections = options.maxConnections ?? defaults.maxConnections
     if (!(maxConnections >= 1)) {
       return yield* Effect.die(new RangeError(`maxConnections must be at least 1, and is ${maxConnections}`))
     }
@@ -190,29 +233,9 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Scope
     }
   })
 
-const configurationOf = (options: Options, transport: Transport.Transport): BedrockRuntimeClientConfig => {
-  const { token } = options
-  return {
-    maxAttempts: 1,
-    // Else AWS_RETRY_MODE=adaptive, in the environment or a profile, holds calls back after a throttle, where no one sees it.
-    retryMode: "standard",
-    requestHandler: transport.handler,
-    ...(options.region === undefined ? {} : { region: options.region }),
-    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
-    ...(options.profile === undefined ? {} : { profile: options.profile }),
-    // Signing comes first in the SDK's order unless the environment holds a bearer token, and then never: what was
-    // given in code wins over both.
-    ...(options.credentials === undefined
-      ? {}
-      : { credentials: options.credentials, authSchemePreference: ["sigv4"] }),
-    ...(token === undefined
-      ? {}
-      : {
-        token: () => Promise.resolve({ token: Redacted.value(token) }),
-        authSchemePreference: ["httpBearerAuth"]
-      })
-  }
-}
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
 
 /**
  * {@link make} as a layer.
@@ -221,32 +244,6 @@ const configurationOf = (options: Options, transport: Transport.Transport): Bedr
  * @since 0.1.0
  */
 export const layer = (options: Options = {}): Layer.Layer<BedrockClient> => Layer.effect(BedrockClient, make(options))
-
-const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
-
-const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> => Config.withDefault(config, undefined)
-
-/**
- * The options as they are found in configuration, all optional: `BEDROCK_REGION`, `BEDROCK_ENDPOINT`, `BEDROCK_TOKEN`,
- * `BEDROCK_PROFILE`, `BEDROCK_MAX_CONNECTIONS`, and `BEDROCK_TIMEOUT_CONNECT`, `BEDROCK_TIMEOUT_FIRST_TOKEN`,
- * `BEDROCK_TIMEOUT_BETWEEN_TOKENS`, `BEDROCK_TIMEOUT_CALL` (durations such as `"30 seconds"`).
- *
- * @category configuration
- * @since 0.1.0
- */
-export const config: Config.Config<Options> = Config.all({
-  region: optional(Config.NonEmptyString("REGION")),
-  endpoint: optional(Config.NonEmptyString("ENDPOINT")),
-  token: optional(Config.Redacted("TOKEN")),
-  profile: optional(Config.NonEmptyString("PROFILE")),
-  maxConnections: optional(Config.schema(PositiveInt, "MAX_CONNECTIONS")),
-  timeouts: Config.all({
-    connect: optional(Config.Duration("CONNECT")),
-    firstToken: optional(Config.Duration("FIRST_TOKEN")),
-    betweenTokens: optional(Config.Duration("BETWEEN_TOKENS")),
-    call: optional(Config.Duration("CALL"))
-  }).pipe(Config.nested("TIMEOUT"))
-}).pipe(Config.nested("BEDROCK"))
 
 /**
  * {@link layer}, with its options read from configuration.
@@ -297,3 +294,31 @@ export const layerTest = (script: Test.Script): Layer.Layer<BedrockClient | Test
       Context.add(Test.BedrockClientTest, { requests: Effect.sync(() => [...requests]) })
     )
   }))
+
+// -----------------------------------------------------------------------------
+// Mechanics
+// -----------------------------------------------------------------------------
+
+const configurationOf = (options: Options, transport: Transport.Transport): BedrockRuntimeClientConfig => {
+  const { token } = options
+  return {
+    maxAttempts: 1,
+    // Else AWS_RETRY_MODE=adaptive, in the environment or a profile, holds calls back after a throttle, where no one sees it.
+    retryMode: "standard",
+    requestHandler: transport.handler,
+    ...(options.region === undefined ? {} : { region: options.region }),
+    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
+    // Signing comes first in the SDK's order unless the environment holds a bearer token, and then never: what was
+    // given in code wins over both.
+    ...(options.credentials === undefined
+      ? {}
+      : { credentials: options.credentials, authSchemePreference: ["sigv4"] }),
+    ...(token === undefined
+      ? {}
+      : {
+        token: () => Promise.resolve({ token: Redacted.value(token) }),
+        authSchemePreference: ["httpBearerAuth"]
+      })
+  }
+}

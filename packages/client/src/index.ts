@@ -1,3 +1,8 @@
+/**
+ * Bedrock's runtime operations as typed Effects and Streams: one call, one HTTP request.
+ *
+ * @since 0.1.0
+ */
 export * as BedrockClient from "./BedrockClient.ts"
 export * as BedrockClientTest from "./BedrockClientTest.ts"
 export * as CallObserver from "./CallObserver.ts"

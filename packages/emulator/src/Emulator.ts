@@ -24,6 +24,10 @@ import * as Server from "./internal/server.ts"
 import * as Options from "./Options.ts"
 import type * as Stats from "./Stats.ts"
 
+// -----------------------------------------------------------------------------
+// Models
+// -----------------------------------------------------------------------------
+
 /**
  * Which requests a scripted fault befalls: the next `times` (1 unless set) of an operation and model, or of any.
  *
@@ -48,6 +52,10 @@ export interface Injection {
   /** Withdraws what has not struck yet. */
   readonly withdraw: Effect.Effect<void>
 }
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
 
 /**
  * A running emulator.
@@ -89,41 +97,17 @@ export interface Service {
  */
 export class Emulator extends Context.Service<Emulator, Service>()("@caprock/emulator/Emulator") {}
 
-const configOf = (options: Options.Options): Runtime.Config => {
-  const { defaults } = Options
-  return {
-    seed: Random.seedOf(String(options.seed ?? defaults.seed)),
-    window: Duration.toMillis(options.window ?? defaults.window),
-    shape: options.shape ?? defaults.shape,
-    during: (options.adjust ?? defaults.adjust) === "during",
-    countRejected: options.countRejected ?? defaults.countRejected,
-    reserveCacheReads: options.reserveCacheReads ?? defaults.reserveCacheReads,
-    quota: options.quota ?? defaults.quota,
-    quotas: options.quotas ?? {},
-    burndown: options.burndown ?? defaults.burndown,
-    maxOutput: options.maxOutput ?? defaults.maxOutput,
-    contextWindow: options.contextWindow ?? defaults.contextWindow,
-    defaultMaxOutput: defaults.maxOutput,
-    defaultContextWindow: defaults.contextWindow,
-    models: options.models === undefined ? undefined : new Set(options.models),
-    account: options.account,
-    region: options.region ?? defaults.region,
-    requireAuth: options.requireAuth ?? defaults.requireAuth,
-    cacheMinimumTokens: options.cacheMinimumTokens ?? defaults.cacheMinimumTokens,
-    cacheTtl: Duration.toMillis(options.cacheTtl ?? defaults.cacheTtl),
-    latency: options.latency ?? defaults.latency,
-    output: options.output ?? defaults.output,
-    steering: options.steering ?? defaults.steering
-  }
-}
-
-const unavailable = Fault.error("ServiceUnavailableException")
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
 
 /**
  * Starts an emulator. It stops with the scope: then no socket, timer or fiber of it is left.
  *
  * Fails with an `EmulatorError` that names the option that is wrong, or says that the port cannot be opened. An answer
  * costs the process about 0.2 ms of CPU over HTTP/1.1, and 0.7 ms over a new HTTP/2 connection.
+ *
+ * **Example** (Starting one, and asking what it saw)
  *
  * ```ts
  * import * as Emulator from "@caprock/emulator/Emulator"
@@ -223,8 +207,14 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
     }
   })
 
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
 /**
  * The emulator as a layer.
+ *
+ * **Example** (Letting the next two requests fail)
  *
  * ```ts
  * import * as Emulator from "@caprock/emulator/Emulator"
@@ -243,3 +233,37 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
  */
 export const layer = (options: Options.Options = {}): Layer.Layer<Emulator, EmulatorError> =>
   Layer.effect(Emulator, make(options))
+
+// -----------------------------------------------------------------------------
+// Mechanics
+// -----------------------------------------------------------------------------
+
+const configOf = (options: Options.Options): Runtime.Config => {
+  const { defaults } = Options
+  return {
+    seed: Random.seedOf(String(options.seed ?? defaults.seed)),
+    window: Duration.toMillis(options.window ?? defaults.window),
+    shape: options.shape ?? defaults.shape,
+    during: (options.adjust ?? defaults.adjust) === "during",
+    countRejected: options.countRejected ?? defaults.countRejected,
+    reserveCacheReads: options.reserveCacheReads ?? defaults.reserveCacheReads,
+    quota: options.quota ?? defaults.quota,
+    quotas: options.quotas ?? {},
+    burndown: options.burndown ?? defaults.burndown,
+    maxOutput: options.maxOutput ?? defaults.maxOutput,
+    contextWindow: options.contextWindow ?? defaults.contextWindow,
+    defaultMaxOutput: defaults.maxOutput,
+    defaultContextWindow: defaults.contextWindow,
+    models: options.models === undefined ? undefined : new Set(options.models),
+    account: options.account,
+    region: options.region ?? defaults.region,
+    requireAuth: options.requireAuth ?? defaults.requireAuth,
+    cacheMinimumTokens: options.cacheMinimumTokens ?? defaults.cacheMinimumTokens,
+    cacheTtl: Duration.toMillis(options.cacheTtl ?? defaults.cacheTtl),
+    latency: options.latency ?? defaults.latency,
+    output: options.output ?? defaults.output,
+    steering: options.steering ?? defaults.steering
+  }
+}
+
+const unavailable = Fault.error("ServiceUnavailableException")

@@ -93,7 +93,7 @@ export interface Answered {
 /**
  * What is known of the server.
  *
- * @category models
+ * @category configuration
  * @since 0.1.0
  */
 export interface Options {

@@ -88,7 +88,7 @@ export const Dip = Schema.Struct({
  * The options as a schema: what a configuration file may say. The functions and durations of `Options` are checked by it
  * too, but are not data.
  *
- * @category models
+ * @category configuration
  * @since 0.1.0
  */
 export const Options = Schema.Struct({
@@ -129,7 +129,7 @@ export const Options = Schema.Struct({
 /**
  * What an emulator can be told.
  *
- * @category models
+ * @category configuration
  * @since 0.1.0
  */
 export interface Options {
@@ -196,7 +196,7 @@ export interface Options {
 /**
  * The defaults, named once.
  *
- * @category constructors
+ * @category configuration
  * @since 0.1.0
  */
 export const defaults = {

@@ -1,3 +1,8 @@
+/**
+ * A local Bedrock that enforces quotas, for tests, demos and load tests.
+ *
+ * @since 0.1.0
+ */
 export * as Emulator from "./Emulator.ts"
 export * as EmulatorError from "./EmulatorError.ts"
 export * as Fault from "./Fault.ts"

@@ -1,8 +1,9 @@
-/** @since 0.1.0 */
+/**
+ * What went wrong with a call to Bedrock: is it worth another try, when, and elsewhere?
+ *
+ * @since 0.1.0
+ */
 export * as BedrockError from "./BedrockError.ts"
-/** @since 0.1.0 */
 export * as Classification from "./Classification.ts"
-/** @since 0.1.0 */
 export * as Reason from "./Reason.ts"
-/** @since 0.1.0 */
 export * as Verdict from "./Verdict.ts"

@@ -215,7 +215,7 @@ export const builtIn: Catalogue = make(rows)
 /**
  * The catalogue that applies. Provide another to correct or extend it.
  *
- * @category references
+ * @category services
  * @since 0.1.0
  */
 export const Current: Context.Reference<Catalogue> = Context.Reference<Catalogue>("@caprock/quota/Catalogue", {

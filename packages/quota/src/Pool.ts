@@ -51,7 +51,7 @@ export interface Pool {
 /**
  * Where a request is sent from, and as what.
  *
- * @category models
+ * @category configuration
  * @since 0.1.0
  */
 export interface Options {

@@ -121,10 +121,25 @@ export interface Snapshot {
   readonly guard: Duration.Duration
 }
 
+// -----------------------------------------------------------------------------
+// Options
+// -----------------------------------------------------------------------------
+
+/**
+ * What is used where an option is not set.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const defaults = {
+  /** Covers the way of a request to the server, and the server's own queue, on a bad day. */
+  guard: Duration.millis(250)
+} as const
+
 /**
  * Options of the limiter.
  *
- * @category models
+ * @category configuration
  * @since 0.1.0
  */
 export interface Options {
@@ -178,6 +193,10 @@ export class RateLimiter extends Context.Service<RateLimiter, {
   /** How a pool stands now. */
   readonly snapshot: (pool: string) => Effect.Effect<Snapshot, RateLimiterError>
 }>()("@caprock/rate-limiter/RateLimiter") {}
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
 
 /**
  * Makes a limiter that keeps its books in memory. Its scope owns the waiters: when it closes they fail with
@@ -323,6 +342,10 @@ export const make = Effect.fnUntraced(
   }
 )
 
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
 /**
  * A limiter in memory, as a layer.
  *
@@ -330,17 +353,6 @@ export const make = Effect.fnUntraced(
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<RateLimiter> => Layer.effect(RateLimiter, make(options))
-
-/**
- * What is used where an option is not set.
- *
- * @category configuration
- * @since 0.1.0
- */
-export const defaults = {
-  /** Covers the way of a request to the server, and the server's own queue, on a bad day. */
-  guard: Duration.millis(250)
-} as const
 
 // -----------------------------------------------------------------------------
 // Mechanics

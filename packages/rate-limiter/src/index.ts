@@ -1,3 +1,8 @@
+/**
+ * Requests and tokens per minute, admitted together: reserve, wait, settle.
+ *
+ * @since 0.1.0
+ */
 export * as Cost from "./Cost.ts"
 export * as Ledger from "./Ledger.ts"
 export * as Meter from "./Meter.ts"

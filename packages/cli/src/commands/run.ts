@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { defaultMaxConnections } from "@caprock/client/BedrockClient"
+import * as BedrockClient from "@caprock/client/BedrockClient"
 import * as Emulator from "@caprock/emulator/Emulator"
 import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import * as Catalogue from "@caprock/quota/Catalogue"
@@ -86,7 +86,7 @@ const runFlags = {
   ),
   maxConnections: Flags.count("max-connections").pipe(
     Flag.withDescription("Most requests that are under way at once (1024)"),
-    Flag.withDefault(defaultMaxConnections)
+    Flag.withDefault(BedrockClient.defaults.maxConnections)
   ),
   endpoint: Flag.String("endpoint").pipe(
     Flag.withMetavar("url"),

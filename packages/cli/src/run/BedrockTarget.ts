@@ -14,7 +14,7 @@ import { usageOf } from "../internal/usage.ts"
 import { type Answer, type PoolSnapshot, Target } from "./Target.ts"
 
 /**
- * @category models
+ * @category configuration
  * @since 0.1.0
  */
 export interface Options extends Bedrock.Options {

@@ -30,7 +30,7 @@ import type { CallState } from "./Tally.ts"
 import { type Answer, Target } from "./Target.ts"
 
 /**
- * @category models
+ * @category configuration
  * @since 0.1.0
  */
 export interface Options {

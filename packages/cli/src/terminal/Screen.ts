@@ -96,7 +96,7 @@ export const layer: Layer.Layer<Screen, never, Stdio.Stdio> = Layer.effect(
 /**
  * A logger that writes above the panel.
  *
- * @category logging
+ * @category layers
  * @since 0.1.0
  */
 export const layerLogger: Layer.Layer<never, never, Screen> = Layer.unwrap(Effect.gen(function*() {
