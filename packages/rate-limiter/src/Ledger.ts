@@ -207,7 +207,7 @@ export class Ledger {
    * The server refused what should have fitted, over its limit of `unit` where that is known: it counts more than is in the books.
    * Somebody else draws on the pool, or charges have grown by more than was foreseen. Nobody knows since when, so the
    * fullest meter of that unit is filled up, until there is no room for what was refused, with charges that leave evenly over its
-   * window. False when a meter is in debt: that explains it.
+   * window. No meter of more than an hour: nobody is to wait for hours on a guess. False when a meter is in debt: that explains it.
    */
   refused(unit: Unit | undefined, now: number): boolean {
     this.advance(now)
@@ -216,7 +216,8 @@ export class Ledger {
     if (unit === undefined) return !units.some(inDebt)
     if (inDebt(unit)) return false
     const share = (window: RollingWindow) => window[unit] / limitIn(window, unit)
-    const fullest = this.windows.toSorted((a, b) => share(b) - share(a))[0]
+    const fullest =
+      this.windows.filter(({ millis }) => millis <= longestFilled).toSorted((a, b) => share(b) - share(a))[0]
     if (fullest !== undefined && share(fullest) > 0) this.fill(fullest, unit, now)
     return true
   }
@@ -385,6 +386,9 @@ const limitIn = (window: RollingWindow, unit: Unit): number =>
 
 /** In so many parts does it leave that a refusal was about: as often is the server asked again within a window. */
 const fillings = 12
+
+/** The longest window that is filled for a refusal, in milliseconds. */
+const longestFilled = 3_600_000
 
 const hasRoom = (window: RollingWindow, requests: number, tokens: number): boolean =>
   window.requests + requests <= window.requestLimit && window.tokens + tokens <= window.tokenLimit

@@ -422,6 +422,23 @@ describe("RateLimiter", () => {
         assert.deepStrictEqual(yield* used, [0, 0])
       }).pipe(levels([Meter.tokens(100), Meter.tokens(10_000, "1 day")])))
 
+    it.effect("fills no day, however full: a minute may have been short", () =>
+      Effect.gen(function*() {
+        for (let sent = 0; sent < 9; sent++) {
+          yield* Effect.flatMap(RateLimiter.RateLimiter, (limiter) =>
+            Effect.scoped(limiter.reserve({ pool, requests: 1, tokens: 100 })))
+          yield* TestClock.adjust("1 minute")
+        }
+        yield* refused(50, "tokens")
+        assert.deepStrictEqual(yield* used, [51, 900])
+      }).pipe(levels([Meter.tokens(100), Meter.tokens(1000, "1 day")])))
+
+    it.effect("fills an hour", () =>
+      Effect.gen(function*() {
+        yield* refused(50, "tokens")
+        assert.deepStrictEqual(yield* used, [51])
+      }).pipe(levels([Meter.tokens(100, "1 hour")])))
+
     it.effect("and has nothing to fill where nothing limits", () =>
       Effect.gen(function*() {
         yield* refused(10)
