@@ -135,8 +135,8 @@ export class Ledger {
     this.advance(now)
     return this.windows.every((window) =>
       hasRoom(window, requests, tokens) && growth.every((step) => {
-        const over = window.tokens + tokens + step.tokens - window.tokenLimit
-        return over <= 0 || over <= window.stamped.before(now + step.withinMillis - window.millis - this.guard)
+        const over = overBy(window, tokens, step)
+        return over <= 0 || over <= window.stamped.before(this.stampedBy(window, now + step.withinMillis))
       })
     )
   }
@@ -249,13 +249,16 @@ export class Ledger {
 
   /**
    * The first time, `now` or later, at which so much fits if nothing else happens; `Infinity` when that waits for
-   * charges that are not sent yet, or can never be.
+   * charges that are not sent yet, or can never be. With growth it may be too early, when a charge leaves.
    */
-  nextFit(requests: number, tokens: number, now: number): number {
+  nextFit(requests: number, tokens: number, now: number, growth: ReadonlyArray<Growth> = []): number {
     let latest = now
     for (const window of this.windows) {
-      if (hasRoom(window, requests, tokens)) continue
-      latest = Math.max(latest, this.roomAt(window, requests, tokens))
+      if (!hasRoom(window, requests, tokens)) latest = Math.max(latest, this.roomAt(window, requests, tokens))
+      for (const step of growth) {
+        const over = overBy(window, tokens, step)
+        if (over > 0) latest = Math.max(latest, this.growthAt(window, over, step.withinMillis, now))
+      }
     }
     return latest
   }
@@ -334,6 +337,20 @@ export class Ledger {
     return at
   }
 
+  /** The stamps of what has left a window by then are before this. */
+  private stampedBy({ millis }: RollingWindow, leftBy: number): number {
+    return leftBy - millis - this.guard
+  }
+
+  /**
+   * When so much will leave within some time: that time goes on too, so this may be long before anything leaves. What has been forgotten
+   * of the stamps is asked for as it leaves.
+   */
+  private growthAt(window: RollingWindow, over: number, withinMillis: number, now: number): number {
+    const stamped = window.stamped.reached(over, this.stampedBy(window, now + withinMillis))
+    return Math.min(stamped + window.millis + this.guard - withinMillis, this.nextLeaving(now))
+  }
+
   private fluidRoomAt(window: RollingWindow, requests: number, tokens: number, now: number): number {
     // What fills a whole quota leaves one window after it was admitted, and the pattern repeats.
     const turn = window.millis + this.guard
@@ -392,6 +409,13 @@ const longestFilled = 3_600_000
 
 const hasRoom = (window: RollingWindow, requests: number, tokens: number): boolean =>
   window.requests + requests <= window.requestLimit && window.tokens + tokens <= window.tokenLimit
+
+/**
+ * By how much growth is more than there is room for now. Taken from the room that is left, so that growth of just that room is not over
+ * it by a rounding.
+ */
+const overBy = (window: RollingWindow, tokens: number, growth: Growth): number =>
+  growth.tokens - (window.tokenLimit - window.tokens - tokens)
 
 /** How many whole limits, each more than 0, go before the last part of an amount; the last part is never empty. */
 const wholeTurns = (amount: number, limit: number): number => Math.max(0, Math.ceil(amount / limit) - 1)

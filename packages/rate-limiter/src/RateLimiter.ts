@@ -221,9 +221,10 @@ export const make = Effect.fnUntraced(
       })
     )
 
-    // One timer a pool, for the first instant at which the next in order can fit.
+    // One timer a pool, for the first instant at which the next in order can fit. Never in the same step, not even after no time.
     const wakeAfter = (millis: number, wake: () => void) => {
-      const fiber = runFork(Effect.andThen(Effect.sleep(Duration.millis(millis)), Effect.sync(wake)))
+      const asleep = millis > 0 ? Effect.sleep(Duration.millis(millis)) : Effect.yieldNow
+      const fiber = runFork(Effect.andThen(asleep, Effect.sync(wake)))
       return () => fiber.interruptUnsafe()
     }
 

@@ -46,6 +46,22 @@ describe("StampedTokens", () => {
     assert.strictEqual(stamped.before(part), 1)
   })
 
+  it("tells before when so many were stamped, from a time on", () => {
+    const stamped = new StampedTokens(window)
+    stamped.add(-1, 1)
+    stamped.add(part, 2)
+    stamped.add(3 * part, 4)
+    const reached = (tokens: number) => [-2 * part, 0, part, 2.5 * part].map((time) => stamped.reached(tokens, time))
+    assert.deepStrictEqual(reached(1), [0, 0, part, 2.5 * part])
+    assert.deepStrictEqual(reached(2), [2 * part, 2 * part, 2 * part, 2.5 * part])
+    assert.deepStrictEqual(reached(7), [4 * part, 4 * part, 4 * part, 4 * part])
+    assert.deepStrictEqual(reached(8), [Infinity, Infinity, Infinity, Infinity])
+    // What is forgotten is not counted.
+    stamped.add(127 * part, 8)
+    assert.strictEqual(stamped.reached(9, 0), 128 * part)
+    assert.strictEqual(new StampedTokens(window).reached(1, 0), Infinity)
+  })
+
   const Change = Schema.Struct({ elapse: between(0, 300), tokens: between(1, 50), remove: between(0, 3) })
   it.effect.prop(
     "never tells more than there is, and no less than there was a part ago",
@@ -71,6 +87,12 @@ describe("StampedTokens", () => {
         const time = now - 10_000 + ahead
         assert.isAtMost(stamped.before(time), before(time) + forgotten(stamped, all))
         assert.isAtLeast(stamped.before(time), before(time - part))
+        const tokens = stamped.before(time) + 1
+        const reached = stamped.reached(tokens, time)
+        if (reached === Infinity) return assert.isBelow(stamped.before(1e9), tokens)
+        assert.isAbove(reached, time)
+        assert.isAtLeast(stamped.before(reached), tokens)
+        assert.isBelow(stamped.before(reached - part), tokens)
       })
   )
 

@@ -143,10 +143,15 @@ export class Pool {
     return waiter
   }
 
-  /** Someone stops waiting. Those behind may fit now. */
+  /**
+   * Someone stops waiting. Those behind may fit now. They are asked in the same instant, but after it could tell that it is over:
+   * until then its growth is foreseen.
+   */
   leave(waiter: Waiter): void {
     const wasHead = this.room.head === waiter
-    if (this.room.remove(waiter) && wasHead) this.pump()
+    if (!this.room.remove(waiter) || !wasHead) return
+    const now = this.now()
+    this.wakeAt(this.room.size > 0 ? now : Infinity, now)
   }
 
   sent(charge: Charge): void {
@@ -206,9 +211,8 @@ export class Pool {
     for (let head = this.room.head; head !== undefined; head = this.room.head) {
       const amount = head.amount()
       if (!this.fits(head.requests, amount, now)) {
-        const at = this.ledger.nextFit(head.requests, amount.tokens, now)
-        // Where it has room but what grows has not, it is asked again whenever there is more.
-        this.wakeAt(at > now ? at : this.ledger.nextLeaving(now), now)
+        // A time that has come by rounding alone is asked for again, but not at once.
+        this.wakeAt(Math.max(this.ledger.nextFit(head.requests, amount.tokens, now, amount.growth), now + 1), now)
         return
       }
       this.room.remove(head)

@@ -2,6 +2,8 @@
 const partsPerWindow = 96
 const parts = 128
 
+const placeOf = (part: number): number => ((part % parts) + parts) % parts
+
 /**
  * The tokens of one window by their stamps, to a part of the window: how many leave by when, without looking at each charge. What was
  * stamped so long ago that its place is taken anew is forgotten: too few are said to leave then, never too many.
@@ -11,6 +13,8 @@ export class StampedTokens {
   private readonly tokens = new Float64Array(parts)
   /** Which part of all time stands at each place. */
   private readonly partAt = new Float64Array(parts).fill(-Infinity)
+  /** The last of them. */
+  private newest = -Infinity
 
   constructor(windowMillis: number) {
     this.partMillis = windowMillis / partsPerWindow
@@ -18,9 +22,10 @@ export class StampedTokens {
 
   add(stamp: number, tokens: number): void {
     const part = Math.floor(stamp / this.partMillis)
-    const place = ((part % parts) + parts) % parts
+    const place = placeOf(part)
     const known = this.partAt[place] as number
     if (known > part) return
+    if (part > this.newest) this.newest = part
     if (known < part) {
       this.partAt[place] = part
       this.tokens[place] = 0
@@ -30,7 +35,7 @@ export class StampedTokens {
 
   remove(stamp: number, tokens: number): void {
     const part = Math.floor(stamp / this.partMillis)
-    const place = ((part % parts) + parts) % parts
+    const place = placeOf(part)
     if (this.partAt[place] === part) this.tokens[place] = (this.tokens[place] as number) - tokens
   }
 
@@ -43,5 +48,18 @@ export class StampedTokens {
       if ((this.partAt[place] as number) < end) sum += this.tokens[place] as number
     }
     return sum
+  }
+
+  /** The first time, `time` or later, before which so many were stamped; `Infinity` when there are fewer. */
+  reached(tokens: number, time: number): number {
+    let sum = this.before(time)
+    if (sum >= tokens) return time
+    let part = Math.max(Math.floor(time / this.partMillis), this.newest - parts + 1)
+    for (let place = placeOf(part); part <= this.newest; part++) {
+      if (this.partAt[place] === part) sum += this.tokens[place] as number
+      if (sum >= tokens) return (part + 1) * this.partMillis
+      if (++place === parts) place = 0
+    }
+    return Infinity
   }
 }

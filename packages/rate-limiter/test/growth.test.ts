@@ -1,0 +1,85 @@
+import { type Cost, Meter, RateLimiter } from "@caprock/rate-limiter"
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Duration, Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+
+const pool = "pool"
+const window = 960
+const guard = 40
+const layer = RateLimiter.layer({ meters: () => [Meter.tokens(100, window)], guard })
+
+/** When a request comes in beside this growth. */
+const admittedAt = (tokens: number, book: () => ReadonlyArray<Cost.Growth>) =>
+  Effect.gen(function*() {
+    const limiter = yield* RateLimiter.RateLimiter
+    yield* Effect.scoped(limiter.reserve({ pool, requests: 1, tokens, book: () => ({ tokens, growth: book() }) }))
+    return yield* Clock.currentTimeMillis
+  })
+
+/** Sends so many tokens now, and is answered so long after. */
+const send = (tokens: number, millis: number) =>
+  Effect.gen(function*() {
+    const limiter = yield* RateLimiter.RateLimiter
+    const reservation = yield* limiter.reserve({ pool, requests: 1, tokens })
+    reservation.sentUnsafe()
+    yield* Effect.sleep(millis)
+    yield* reservation.settle({ tokens, servedFor: Duration.millis(millis) })
+  }).pipe(Effect.scoped, Effect.forkChild)
+
+describe("a request that waits beside growth", () => {
+  it.effect("is admitted as soon as enough will leave within its time, and not when it leaves", () =>
+    Effect.gen(function*() {
+      yield* send(60, 5000)
+      yield* TestClock.adjust("100 millis")
+      const fiber = yield* Effect.forkChild(admittedAt(10, () => [
+        { withinMillis: 500, tokens: 90 },
+        // There is room for this one already.
+        { withinMillis: 2000, tokens: 90 }
+      ]))
+      yield* TestClock.adjust("4 seconds")
+      // What was sent at 0 leaves at 1000: within 500 from 500, and a part of the window later for what is not known of its stamp.
+      assert.strictEqual(yield* Fiber.join(fiber), 500 + window / 96)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("waits for as many charges as it takes", () =>
+    Effect.gen(function*() {
+      for (let sent = 0; sent < 4; sent++) {
+        yield* send(20, 5000)
+        yield* TestClock.adjust("100 millis")
+      }
+      const fiber = yield* Effect.forkChild(admittedAt(10, () => [{ withinMillis: 500, tokens: 50 }]))
+      yield* TestClock.adjust("4 seconds")
+      // Forty more than there is room for: what was sent at 0 and at 100 has to leave by then.
+      assert.strictEqual(yield* Fiber.join(fiber), 600 + window / 96)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("is admitted to an empty window whatever is foreseen, also in fractions", () =>
+    Effect.gen(function*() {
+      // What is left of the limit beside it, and it, are more than the limit by a rounding.
+      const tokens = 171.35692221786425
+      const fiber = yield* Effect.forkChild(admittedAt(tokens, () => [{ withinMillis: 0, tokens: 1e9 }]))
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* Fiber.join(fiber), 0)
+    }).pipe(Effect.provide(RateLimiter.layer({ meters: () => [Meter.tokens(463.1869227009352, window)] }))))
+
+  it.effect("is asked anew when the one before it was interrupted, after that could tell that it is over", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.RateLimiter
+      // Each foresees 50 of itself, from when it is asked until it is over.
+      const asked = new Set<number>()
+      const ask = (tokens: number) =>
+        admittedAt(tokens, () => {
+          asked.add(tokens)
+          return [{ withinMillis: 0, tokens: 50 * asked.size }]
+        }).pipe(Effect.ensuring(Effect.sync(() => asked.delete(tokens))), Effect.forkChild)
+      yield* limiter.reserve({ pool, requests: 1, tokens: 20 })
+      const first = yield* ask(31)
+      yield* TestClock.adjust("1 milli")
+      const second = yield* ask(10)
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.interrupt(first)
+      yield* TestClock.adjust(0)
+      assert.strictEqual((yield* limiter.snapshot(pool)).waiting, 0)
+      assert.strictEqual(yield* Fiber.join(second), 101)
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+})
