@@ -105,13 +105,17 @@ const tests = (root: string, folder: string): ReadonlyArray<string> => {
   })
 }
 
+/** Who opens an internal learns first what it is, too. */
+const internal = (root: string, path: string): ReadonlyArray<string> =>
+  /^\/(?:\/|\*\*)/.test(read(root, path)) ? [] : [`${path}:1: an internal begins with a comment that says what it is`]
+
 /** The gate's part that is about shape. */
 export const check = (root: string): Verdict =>
   found([
     ...globSync("packages/*/src/**/*.ts", { cwd: root })
-      .filter((path) => !path.includes("/internal/") && basename(path) !== "index.ts")
+      .filter((path) => basename(path) !== "index.ts")
       .toSorted()
-      .flatMap((path) => module(root, path)),
+      .flatMap((path) => path.includes("/internal/") ? internal(root, path) : module(root, path)),
     ...globSync("packages/*/package.json", { cwd: root })
       .map((path) => path.slice(0, -"/package.json".length))
       .toSorted()

@@ -1,3 +1,4 @@
+// From requests to what they cost, and from answers to what the next ones are thought to cost.
 import * as Accounting from "@caprock/quota/Accounting"
 import type * as Catalogue from "@caprock/quota/Catalogue"
 import * as OutputPredictor from "@caprock/quota/OutputPredictor"

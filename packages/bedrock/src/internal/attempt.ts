@@ -1,3 +1,4 @@
+// One attempt of a call: its reservation, what it told the listener, and its one end.
 import type { CallObserver, ResponseHead } from "@caprock/client/CallObserver"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import type * as Accounting from "@caprock/quota/Accounting"

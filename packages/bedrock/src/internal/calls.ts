@@ -1,3 +1,5 @@
+// The way of a call: its pool, its attempts one after the other, and its end. `Bedrock.ts` says for each operation what is
+// sent.
 import * as Backoff from "@caprock/backoff/Backoff"
 import type * as RetryBudget from "@caprock/backoff/RetryBudget"
 import * as CallObserver from "@caprock/client/CallObserver"

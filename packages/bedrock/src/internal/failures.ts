@@ -1,3 +1,4 @@
+// What fails between the caller and the client, as a `BedrockError`.
 import { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
 import type { RateLimiterError } from "@caprock/rate-limiter/RateLimiterError"

@@ -1,3 +1,4 @@
+// Telling the listener of a call what happens, whatever it does then.
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { type CallEvent, CallEvents } from "../CallEvents.ts"

@@ -1,3 +1,4 @@
+// What each operation asks for, in one form: nothing else of an input decides its pool and its cost.
 import type { BedrockClient } from "@caprock/client/BedrockClient"
 import type * as Pool from "@caprock/quota/Pool"
 import * as TokenEstimator from "@caprock/quota/TokenEstimator"

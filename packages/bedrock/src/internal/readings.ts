@@ -1,3 +1,4 @@
+// Where the answers of each operation tell what they cost.
 import type { BedrockClient } from "@caprock/client/BedrockClient"
 import type { ResponseHead } from "@caprock/client/CallObserver"
 import * as Usage from "@caprock/client/Usage"

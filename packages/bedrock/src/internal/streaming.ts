@@ -1,3 +1,4 @@
+// One attempt of a stream: held back until its first content, settled by its end.
 import { BedrockError } from "@caprock/errors/BedrockError"
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"

@@ -1,3 +1,4 @@
+// What a failed file operation means for the one who runs the command, and what to do about it.
 import type { PlatformError } from "effect/PlatformError"
 import { CliFailure } from "../terminal/CliFailure.ts"
 

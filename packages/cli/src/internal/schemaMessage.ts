@@ -1,3 +1,4 @@
+// What is wrong with a value, as a Schema found it, for messages in the command's own words.
 import * as SchemaIssue from "effect/SchemaIssue"
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()

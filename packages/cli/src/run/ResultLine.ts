@@ -8,27 +8,9 @@ import * as ConverseJson from "@caprock/client/ConverseJson"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { Usage } from "../internal/usage.ts"
 import type { InputError } from "./InputError.ts"
 import type { Answer } from "./Target.ts"
-
-/**
- * Counts of tokens as Bedrock reports them. With prompt caching `inputTokens` is the part that was not cached.
- *
- * @category models
- * @since 0.1.0
- */
-export const Usage = Schema.Struct({
-  inputTokens: Schema.Finite,
-  outputTokens: Schema.Finite,
-  cacheReadInputTokens: Schema.optionalKey(Schema.Finite),
-  cacheWriteInputTokens: Schema.optionalKey(Schema.Finite)
-})
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type Usage = typeof Usage.Type
 
 const Id = Schema.Union([Schema.String, Schema.Int])
 

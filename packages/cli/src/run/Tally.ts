@@ -5,7 +5,7 @@
  */
 import type { CallEvent } from "@caprock/bedrock/CallEvents"
 import * as histogram from "../internal/histogram.ts"
-import type { Usage } from "./ResultLine.ts"
+import type { Usage } from "../internal/usage.ts"
 
 /**
  * Where a call is on its way: it waits for quota, is being answered, or pauses before the next attempt.

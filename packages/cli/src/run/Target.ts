@@ -8,7 +8,7 @@ import type { CallEvent } from "@caprock/bedrock/CallEvents"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { Usage } from "./ResultLine.ts"
+import type { Usage } from "../internal/usage.ts"
 
 /**
  * A complete answer.

@@ -1,3 +1,4 @@
+// What an operation and the transport know of one request together.
 import type { HttpHandlerOptions } from "@smithy/types"
 import type { CallObserver, ResponseHead } from "../CallObserver.ts"
 

@@ -1,3 +1,4 @@
+// Whether a stream of InvokeModelWithResponseStream is whole, in the formats of all model families.
 import type { ResponseStream } from "@aws-sdk/client-bedrock-runtime"
 import * as Predicate from "effect/Predicate"
 import * as Usage from "../Usage.ts"

@@ -1,3 +1,4 @@
+// The errors of one call, whoever ended it: the SDK, a time limit, the stream or the client.
 import { BedrockError } from "@caprock/errors/BedrockError"
 import * as Classification from "@caprock/errors/Classification"
 import * as Reason from "@caprock/errors/Reason"

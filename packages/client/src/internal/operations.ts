@@ -1,3 +1,4 @@
+// From an operation of the SDK to an Effect or a Stream: observer, time limits, errors and interruption are the same for all.
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"

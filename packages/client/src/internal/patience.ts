@@ -1,3 +1,4 @@
+// The time limits of one call, which run only while the server is waited for.
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

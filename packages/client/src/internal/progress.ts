@@ -1,3 +1,4 @@
+// How far a stream has come, and whether a ConverseStream is whole.
 import type { ConverseStreamOutput } from "@aws-sdk/client-bedrock-runtime"
 import type * as Reason from "@caprock/errors/Reason"
 import * as Usage from "../Usage.ts"

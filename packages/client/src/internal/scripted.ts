@@ -1,3 +1,4 @@
+// What stands behind `BedrockClient.layerTest`: operations that answer from a script, by the rules of the real ones.
 import { type BedrockError, isBedrockError } from "@caprock/errors/BedrockError"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"

@@ -1,3 +1,4 @@
+// From the SDK's iterator to a Stream that succeeds only when the whole answer was seen.
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"

@@ -1,3 +1,4 @@
+// HTTP for the SDK: Node's own client over connections that are kept, counted and closed.
 import type { HttpHandler, HttpRequest } from "@smithy/core/protocols"
 import { buildQueryString, HttpResponse } from "@smithy/core/protocols"
 import * as Effect from "effect/Effect"

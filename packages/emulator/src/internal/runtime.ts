@@ -381,18 +381,8 @@ const nothingDrawn: Draw.Drawn = { outputTokens: 0, text: "", toolUse: undefined
 
 const noHit: PromptCache.Hit = { read: 0, write: 0 }
 
-interface LogDetails {
-  readonly inputTokens: number
-  readonly cacheReadTokens: number
-  readonly cacheWriteTokens: number
-  readonly maxTokens: number
-  readonly outputTokens: number
-  readonly latencyMillis: number
-  readonly reserved: number
-  readonly settled: number
-}
-
-const nothing: LogDetails = {
+/** What the log has of a request that took nothing. */
+const nothing = {
   inputTokens: 0,
   cacheReadTokens: 0,
   cacheWriteTokens: 0,
@@ -402,3 +392,5 @@ const nothing: LogDetails = {
   reserved: 0,
   settled: 0
 }
+
+type LogDetails = Readonly<typeof nothing>

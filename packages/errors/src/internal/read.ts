@@ -1,3 +1,4 @@
+// Looking at values of which nothing is known.
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 

@@ -1,3 +1,4 @@
+// One pool: its books, who waits for it, and its one timer.
 import * as Duration from "effect/Duration"
 import type { Booking, Cost } from "../Cost.ts"
 import { type Charge, Ledger, type Level } from "../Ledger.ts"

@@ -1,3 +1,4 @@
+// Who waits for a pool, in the order of admission.
 import type { Booking } from "../Cost.ts"
 
 /**
