@@ -50,11 +50,14 @@ const read = (root: string, path: string): string => readFileSync(join(root, pat
 const module = (root: string, path: string): ReadonlyArray<string> => {
   const text = read(root, path)
   const all = exportsOf(text)
+  // What lies in folders is a program's own (`cli`).
+  const isPublic = path.split(/[\\/]/).length === 4
   const comments = all.flatMap(({ comment, line, name, role }) => {
     const category = /@category ([\w-]+)/.exec(comment)?.[1]
     if (category === undefined || !comment.includes("@since")) {
       return [`${path}:${line}: above ${name} stands no doc comment with its @category and @since`]
     }
+    if (isPublic && comment.startsWith("/**\n * @")) return [`${path}:${line}: nothing says what ${name} is`]
     return role === undefined || category === role
       ? []
       : [`${path}:${line}: the category of ${name} is ${role} in this house, and here it is ${category}`]

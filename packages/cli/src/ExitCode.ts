@@ -8,6 +8,8 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 
 /**
+ * The exit codes of every command.
+ *
  * @category constants
  * @since 0.1.0
  */

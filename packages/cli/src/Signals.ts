@@ -12,6 +12,8 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 
 /**
+ * The signals that ask a program to end.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -71,6 +71,8 @@ export type StreamReplies<Input, Event> =
   | ((input: Input, index: number) => StreamReply<Event>)
 
 /**
+ * The reply of a streaming operation to one call: see {@link StreamReplies}.
+ *
  * @category models
  * @since 0.1.0
  */

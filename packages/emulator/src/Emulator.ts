@@ -110,7 +110,7 @@ export class Emulator extends Context.Service<Emulator, Service>()("@caprock/emu
  * **Example** (Starting one, and asking what it saw)
  *
  * ```ts
- * import * as Emulator from "@caprock/emulator/Emulator"
+ * import { Emulator } from "@caprock/emulator"
  * import { Effect } from "effect"
  *
  * export const program = Effect.gen(function*() {
@@ -217,8 +217,7 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
  * **Example** (Letting the next two requests fail)
  *
  * ```ts
- * import * as Emulator from "@caprock/emulator/Emulator"
- * import * as Fault from "@caprock/emulator/Fault"
+ * import { Emulator, Fault } from "@caprock/emulator"
  * import { Effect } from "effect"
  *
  * export const program = Effect.gen(function*() {

@@ -280,7 +280,7 @@ const names = ["latency", "requests", "settled", "reserved", "debt"] as const
  * **Example** (Six requests at three per minute)
  *
  * ```ts
- * import * as LowerBound from "@caprock/emulator/LowerBound"
+ * import { LowerBound } from "@caprock/emulator"
  *
  * const request = { input: 100, maxTokens: 400, output: 200, burndown: 1, latencyMillis: 2_000 }
  * const bound = LowerBound.make(Array.from({ length: 6 }, () => request), { requests: 3, windowMillis: 60_000 })

@@ -14,7 +14,7 @@
  * **Example** (AWS's own)
  *
  * ```ts
- * import * as Accounting from "@caprock/quota/Accounting"
+ * import { Accounting } from "@caprock/quota"
  *
  * const usage = { inputTokens: 4000, outputTokens: 1000 }
  * const reserved = Accounting.reservation({ inputTokens: 4000, maxTokens: 1250 })

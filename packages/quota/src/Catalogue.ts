@@ -87,7 +87,7 @@ export const make = (rows: ReadonlyArray<Row>): Catalogue => ({
  * **Example** (A model that this release does not know)
  *
  * ```ts
- * import * as Catalogue from "@caprock/quota/Catalogue"
+ * import { Catalogue } from "@caprock/quota"
  *
  * const catalogue = Catalogue.extend(Catalogue.builtIn, [{
  *   ids: ["acme.sage"],
@@ -115,7 +115,7 @@ const version = /^(.*?)(?:-\d{8})?(?:-v\d+)?(?::\d+)?$/
  * **Example** (A model that is known, and one that is not)
  *
  * ```ts
- * import * as Catalogue from "@caprock/quota/Catalogue"
+ * import { Catalogue } from "@caprock/quota"
  *
  * const known = Catalogue.lookup(Catalogue.builtIn, "anthropic.claude-sonnet-4-6")
  * const unknown = Catalogue.lookup(Catalogue.builtIn, "acme.sage-v1:0")

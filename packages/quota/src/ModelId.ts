@@ -193,8 +193,8 @@ const fail = (input: string, reason: InvalidModelId["reason"]) => Result.fail(ne
  * **Example** (Three ids of one model)
  *
  * ```ts
- * import * as ModelId from "@caprock/quota/ModelId"
- * import * as Result from "effect/Result"
+ * import { ModelId } from "@caprock/quota"
+ * import { Result } from "effect"
  *
  * const bare = Result.getOrThrow(ModelId.parse("anthropic.claude-haiku-4-5-20251001-v1:0"))
  * const geographic = Result.getOrThrow(ModelId.parse("eu.anthropic.claude-haiku-4-5-20251001-v1:0"))

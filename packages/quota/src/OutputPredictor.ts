@@ -172,7 +172,7 @@ export const begin = (request: {
  * **Example** (From admission to answer)
  *
  * ```ts
- * import * as OutputPredictor from "@caprock/quota/OutputPredictor"
+ * import { OutputPredictor } from "@caprock/quota"
  *
  * const lengths = OutputPredictor.empty()
  * const flight = OutputPredictor.begin({ maxTokens: 1000, burndown: 5 })

@@ -89,9 +89,8 @@ export class PoolError extends Schema.TaggedError<PoolError>()("PoolError", {
  * **Example** (A profile and its bare id are different pools)
  *
  * ```ts
- * import * as ModelId from "@caprock/quota/ModelId"
- * import * as Pool from "@caprock/quota/Pool"
- * import * as Result from "effect/Result"
+ * import { ModelId, Pool } from "@caprock/quota"
+ * import { Result } from "effect"
  *
  * const poolOf = (id: string) =>
  *   Result.getOrThrow(Result.flatMap(ModelId.parse(id), (modelId) => Pool.of(modelId, { region: "us-east-1" })))

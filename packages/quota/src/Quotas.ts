@@ -95,8 +95,8 @@ export const uniform = (quota: Quota): Quotas => ({ default: quota, pools: new M
  * **Example** (One entry for all geographic profiles of a model)
  *
  * ```ts
- * import * as Quotas from "@caprock/quota/Quotas"
- * import * as Result from "effect/Result"
+ * import { Quotas } from "@caprock/quota"
+ * import { Result } from "effect"
  *
  * const quotas = Quotas.make({
  *   default: { requestsPerMinute: 100 },
@@ -210,8 +210,8 @@ export interface MeterOptions {
  * **Example** (With a shorter meter beside each)
  *
  * ```ts
- * import * as Quotas from "@caprock/quota/Quotas"
- * import * as Duration from "effect/Duration"
+ * import { Quotas } from "@caprock/quota"
+ * import { Duration } from "effect"
  *
  * const quota = { requestsPerMinute: 600, tokensPerMinute: 200_000 }
  * const meters = Quotas.metersOf(quota, { burst: { share: 0.1, window: "1 second" } })

@@ -337,10 +337,8 @@ const largestResidual = (ratios: Ratios, level: number): number => {
  * **Example** (From estimate to answer)
  *
  * ```ts
- * import * as Accounting from "@caprock/quota/Accounting"
- * import * as TokenEstimator from "@caprock/quota/TokenEstimator"
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Accounting, TokenEstimator } from "@caprock/quota"
+ * import { Console, Effect } from "effect"
  *
  * export const main = Effect.gen(function*() {
  *   const estimator = yield* TokenEstimator.TokenEstimator
