@@ -55,6 +55,9 @@ export interface Cost {
    * prediction alone refuses nobody.
    */
   readonly book?: (() => Booking) | undefined
-  /** Longest wait for admission: over it, the request fails at once with the prediction. No limit unless set. */
+  /**
+   * Longest wait for admission: over it, the request fails at once with the prediction. No limit unless set. What charges
+   * may grow by is no part of the prediction: a request that waits for that fails when its time is over.
+   */
   readonly maxWait?: Duration.Duration | undefined
 }

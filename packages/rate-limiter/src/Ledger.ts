@@ -47,7 +47,7 @@ export interface Level {
   readonly unit: Unit
   readonly limit: number
   readonly windowMillis: number
-  /** What is charged inside the window now; above `limit` only by debt. */
+  /** What is charged inside the window now; above `limit` only by debt, or for a moment after a refusal. */
   readonly used: number
 }
 

@@ -31,12 +31,18 @@ describe("a request that waits beside growth", () => {
     Effect.gen(function*() {
       yield* send(60, 5000)
       yield* TestClock.adjust("100 millis")
-      const fiber = yield* Effect.forkChild(admittedAt(10, () => [
-        { withinMillis: 500, tokens: 90 },
-        // There is room for this one already.
-        { withinMillis: 2000, tokens: 90 }
-      ]))
+      let asked = 0
+      const fiber = yield* Effect.forkChild(admittedAt(10, () => {
+        asked++
+        return [
+          { withinMillis: 500, tokens: 90 },
+          // There is room for this one already.
+          { withinMillis: 2000, tokens: 90 }
+        ]
+      }))
       yield* TestClock.adjust("4 seconds")
+      // When it came, when it stood in line, and when its time had come.
+      assert.strictEqual(asked, 3)
       // What was sent at 0 leaves at 1000: within 500 from 500, and a part of the window later for what is not known of its stamp.
       assert.strictEqual(yield* Fiber.join(fiber), 500 + window / 96)
     }).pipe(Effect.provide(layer)))
