@@ -83,6 +83,18 @@ const compare = (steps: Iterable<typeof Step.Type>, guard: number) => {
         naive.fits(step.requests, step.tokens, now) && naive.hasRoomFor(step.growth, step.tokens, now, 1 / 90)
       )
     }
+    // With growth, too early at worst, when a charge leaves: but not after the first instant that it fits.
+    const at = ledger.nextFit(step.requests, step.tokens, now, step.growth)
+    const fitsAt = (time: number, late: number) =>
+      naive.fits(step.requests, step.tokens, time) && naive.hasRoomFor(step.growth, step.tokens, time, late)
+    assert.isAtLeast(at, now)
+    if (at > now && guard < 60) assert.isFalse(fitsAt(Math.max(now, Math.min(at, now + 1e9) - 0.5), 1 / 90))
+    if (at > now && at !== Infinity) {
+      assert.isTrue(
+        at <= naive.nextLeaving(now) || fitsAt(at, 0) ||
+          naive.charges.some((charge) => meters.some((meter) => naive.leaves(charge, meter) === at))
+      )
+    }
     // Not after the first that leaves, and before it only for one that has moved.
     const leaving = ledger.nextLeaving(now)
     assert.isAbove(leaving, now)
