@@ -1,6 +1,6 @@
 // A program that needs only this package and its peers. `pnpm packages` runs it in an empty project.
 import { Bedrock } from "@caprock/bedrock"
-import { ConfigProvider, Effect, Layer } from "effect"
+import { Effect } from "effect"
 
 const ask = (maxTokens: number) =>
   Bedrock.Bedrock.use((bedrock) =>
@@ -10,11 +10,12 @@ const ask = (maxTokens: number) =>
       inferenceConfig: { maxTokens }
     })
   )
-const BedrockLive = Bedrock.layerConfig({
+const BedrockLive = Bedrock.layer({
   region: "us-east-1",
+  quotas: { default: { tokensPerMinute: 4000 } },
   endpoint: "http://127.0.0.1:1",
   credentials: { accessKeyId: "any", secretAccessKey: "any" }
-}).pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { CAPROCK_TPM: "4000" } }))))
+})
 const error = await Effect.runPromise(Effect.flip(ask(5000)).pipe(Effect.provide(BedrockLive)))
 
 // Larger than the whole quota: the limiter says so before anything is sent.
