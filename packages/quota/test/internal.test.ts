@@ -1,10 +1,10 @@
-import * as Lru from "#internal/lru"
-import * as Media from "#internal/media"
-import * as Statistics from "#internal/statistics"
-import * as Text from "#internal/text"
 import { TokenEstimator } from "@caprock/quota"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import * as Lru from "../src/internal/lru.ts"
+import * as Media from "../src/internal/media.ts"
+import * as Statistics from "../src/internal/statistics.ts"
+import * as Text from "../src/internal/text.ts"
 import { seeded } from "./random.ts"
 
 describe("statistics", () => {

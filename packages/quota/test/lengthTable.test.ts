@@ -1,7 +1,7 @@
-import * as Answers from "#internal/answers"
-import * as LengthTable from "#internal/lengthTable"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import * as Answers from "../src/internal/answers.ts"
+import * as LengthTable from "../src/internal/lengthTable.ts"
 import { seeded } from "./random.ts"
 
 const z = 1.28
