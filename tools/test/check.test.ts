@@ -614,7 +614,7 @@ describe("check", () => {
   })
 
   it("says so with its exit code", () => {
-    checkout.write("packages/errors/src/internal/planted.ts", "export const planted = 'single quotes';\n")
+    checkout.write("packages/errors/src/internal/planted.ts", "// A quote.\nexport const planted = 'single';\n")
     const { status, stderr, stdout } = spawnSync(process.execPath, [
       join(checkout.root, "tools/check.ts"),
       "format",
