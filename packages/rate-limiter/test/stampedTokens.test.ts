@@ -56,10 +56,18 @@ describe("StampedTokens", () => {
     assert.deepStrictEqual(reached(2), [2 * part, 2 * part, 2 * part, 2.5 * part])
     assert.deepStrictEqual(reached(7), [4 * part, 4 * part, 4 * part, 4 * part])
     assert.deepStrictEqual(reached(8), [Infinity, Infinity, Infinity, Infinity])
+    stamped.add(2 * part, 8)
+    assert.strictEqual(stamped.reached(15, 0), 4 * part, "what was stamped before the newest hides it not")
+    stamped.remove(2 * part, 8)
     // What is forgotten is not counted.
     stamped.add(127 * part, 8)
     assert.strictEqual(stamped.reached(9, 0), 128 * part)
     assert.strictEqual(new StampedTokens(window).reached(1, 0), Infinity)
+    // What is older than all that are kept, at a place not yet taken anew, is counted once.
+    const old = new StampedTokens(window)
+    old.add(0, 1)
+    old.add(130 * part, 4)
+    assert.deepStrictEqual([5, 6].map((tokens) => old.reached(tokens, 100 * part)), [131 * part, Infinity])
   })
 
   const Change = Schema.Struct({ elapse: between(0, 300), tokens: between(1, 50), remove: between(0, 3) })

@@ -25,7 +25,7 @@ export class StampedTokens {
     const place = placeOf(part)
     const known = this.partAt[place] as number
     if (known > part) return
-    if (part > this.newest) this.newest = part
+    this.newest = Math.max(this.newest, part)
     if (known < part) {
       this.partAt[place] = part
       this.tokens[place] = 0
@@ -54,7 +54,7 @@ export class StampedTokens {
   reached(tokens: number, time: number): number {
     let sum = this.before(time)
     if (sum >= tokens) return time
-    let part = Math.max(Math.floor(time / this.partMillis), this.newest - parts + 1)
+    let part = Math.max(Math.floor(time / this.partMillis), this.newest - parts)
     for (let place = placeOf(part); part <= this.newest; part++) {
       if (this.partAt[place] === part) sum += this.tokens[place] as number
       if (sum >= tokens) return (part + 1) * this.partMillis
