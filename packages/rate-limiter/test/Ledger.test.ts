@@ -297,7 +297,9 @@ describe("Ledger", () => {
       const charges = [ledger.book(0, 0.7), ledger.book(0, 0.1)]
       for (const charge of charges) ledger.send(charge, 0)
       for (const charge of charges) ledger.shrink(charge, 0, 0)
-      assert.isTrue(ledger.fits(0, 1, 10, [{ withinMillis: 0, tokens: 0 }, { withinMillis: 1e6, tokens: 0 }]))
+      const nothing = [{ withinMillis: 0, tokens: 0 }, { withinMillis: 1e6, tokens: 0 }]
+      assert.isTrue(ledger.fits(0, 1, 10, nothing))
+      assert.strictEqual(ledger.nextFit(0, 1, 10, nothing), 10)
     })
 
     it("counts on nothing that is not sent, was taken back, or moved", () => {
