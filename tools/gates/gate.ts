@@ -1,6 +1,7 @@
 // What a gate is: a question about a checkout, answered with everything that is wrong, and how to mend it.
 import { spawn } from "node:child_process"
 import { delimiter, join } from "node:path"
+import { stripVTControlCharacters } from "node:util"
 
 /** What a gate found. */
 export interface Verdict {
@@ -25,7 +26,8 @@ export const tool = (root: string, command: string, args: ReadonlyArray<string>)
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text))
     child.stderr.setEncoding("utf8").on("data", (text: string) => (output += text))
     child.on("error", (error) => reject(new Error(`${command} could not be run`, { cause: error })))
-    child.on("close", (code) => resolve({ ok: code === 0, output }))
+    // Where `CI` is set, oxlint writes in colour whatever else is.
+    child.on("close", (code) => resolve({ ok: code === 0, output: stripVTControlCharacters(output) }))
   })
 
 /** A gate of several parts, which passes where all do. */

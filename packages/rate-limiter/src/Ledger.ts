@@ -241,12 +241,6 @@ export class Ledger {
     for (const window of this.windows) if ((mine.counted & window.bit) !== 0) uncount(mine, window)
   }
 
-  /** The first time after `now` at which a charge may leave; `Infinity` while none is sent. */
-  nextLeaving(now: number): number {
-    this.advance(now)
-    return this.windows.reduce((first, window) => Math.min(first, window.leaving.minKey), Infinity) + this.guard
-  }
-
   /**
    * The first time, `now` or later, at which so much fits if nothing else happens; `Infinity` when that waits for
    * charges that are not sent yet, or can never be. With growth it may be too early, when a charge leaves.
@@ -348,7 +342,8 @@ export class Ledger {
    */
   private growthAt(window: RollingWindow, over: number, withinMillis: number, now: number): number {
     const stamped = window.stamped.reached(over, this.stampedBy(window, now + withinMillis))
-    return Math.min(stamped + window.millis + this.guard - withinMillis, this.nextLeaving(now))
+    // Only of its own window: what leaves another later would set the timer beyond what is not sent yet, and leaves this one earlier.
+    return Math.min(stamped + window.millis + this.guard - withinMillis, window.leaving.minKey + this.guard)
   }
 
   private fluidRoomAt(window: RollingWindow, requests: number, tokens: number, now: number): number {

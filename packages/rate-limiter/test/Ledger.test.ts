@@ -95,11 +95,6 @@ const compare = (steps: Iterable<typeof Step.Type>, guard: number) => {
           naive.charges.some((charge) => meters.some((meter) => naive.leaves(charge, meter) === at))
       )
     }
-    // Not after the first that leaves, and before it only for one that has moved.
-    const leaving = ledger.nextLeaving(now)
-    assert.isAbove(leaving, now)
-    assert.isAtMost(leaving, naive.nextLeaving(now))
-    assert.strictEqual(leaving === Infinity, naive.nextLeaving(now) === Infinity)
     assert.deepStrictEqual(
       ledger.levels(now).map(({ limit, unit, used, windowMillis }) => [unit, limit, windowMillis, used]),
       meters.map((meter) => [meter.unit, meter.limit, Duration.toMillis(meter.window), naive.used(meter, now)])
@@ -316,17 +311,6 @@ describe("Ledger", () => {
       ledger.remove(unsent)
       assert.strictEqual(most(770), 95)
     })
-  })
-
-  it("tells when the next may leave", () => {
-    const ledger = new Ledger.Ledger([Meter.requests(10, "1 second"), Meter.tokens(10, "200 millis")], 50)
-    assert.strictEqual(ledger.nextLeaving(0), Infinity)
-    const charge = ledger.book(1, 1)
-    assert.strictEqual(ledger.nextLeaving(5), Infinity)
-    ledger.send(charge, 10)
-    assert.strictEqual(ledger.nextLeaving(10), 260)
-    assert.strictEqual(ledger.nextLeaving(260), 1060, "it has left the shorter window")
-    assert.strictEqual(ledger.nextLeaving(1060), Infinity)
   })
 
   describe("a refusal", () => {

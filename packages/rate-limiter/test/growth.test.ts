@@ -89,3 +89,23 @@ describe("a request that waits beside growth", () => {
       assert.strictEqual(yield* Fiber.join(second), 101)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 })
+
+it.effect("what is sent only then, and leaves a shorter window first, is waited for no longer than that", () =>
+  Effect.gen(function*() {
+    const limiter = yield* RateLimiter.RateLimiter
+    // Leaves the longer window at 1000, and nothing waits for that.
+    yield* Effect.scoped(limiter.reserve({ pool, requests: 1, tokens: 1 }))
+    yield* TestClock.adjust("300 millis")
+    yield* Effect.forkChild(Effect.scoped(Effect.gen(function*() {
+      const reservation = yield* limiter.reserve({ pool, requests: 1, tokens: 60 })
+      yield* Effect.sleep(50)
+      reservation.sentUnsafe()
+      yield* Effect.sleep(5000)
+    })))
+    yield* TestClock.adjust("10 millis")
+    const fiber = yield* Effect.forkChild(admittedAt(10, () => [{ withinMillis: 0, tokens: 50 }]))
+    yield* TestClock.adjust("10 seconds")
+    assert.strictEqual(yield* Fiber.join(fiber), 350 + 150)
+  }).pipe(Effect.provide(
+    RateLimiter.layer({ meters: () => [Meter.tokens(1000, 1000), Meter.tokens(100, 150)], guard: 0 })
+  )))
