@@ -45,11 +45,8 @@ export class NaiveLedger {
       })
     )
   }
-  nextLeaving(now: number): number {
-    return Math.min(
-      Infinity,
-      ...this.meters.flatMap((meter) => this.countsOn(meter, now).map((charge) => this.leaves(charge, meter)))
-    )
+  nextLeaving(meter: Meter.Meter, now: number): number {
+    return Math.min(Infinity, ...this.countsOn(meter, now).map((charge) => this.leaves(charge, meter)))
   }
   refused(unit: Meter.Unit | undefined, now: number): boolean {
     const meters = this.meters.filter((meter) => unit === undefined || meter.unit === unit)
