@@ -341,6 +341,7 @@ export class Ledger {
    * of the stamps is asked for as it leaves.
    */
   private growthAt(window: RollingWindow, over: number, withinMillis: number, now: number): number {
+    // Stryker disable next-line ArithmeticOperator: from an earlier time on it finds the same, or a time that is past
     const stamped = window.stamped.reached(over, this.stampedBy(window, now + withinMillis))
     // Only of its own window: what leaves another later would set the timer beyond what is not sent yet, and leaves this one earlier.
     return Math.min(stamped + window.millis + this.guard - withinMillis, window.leaving.minKey + this.guard)

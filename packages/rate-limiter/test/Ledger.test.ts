@@ -273,6 +273,17 @@ describe("Ledger", () => {
       assert.isTrue(grows(filled(100), [370, 65]))
     })
 
+    it("has room from the first instant at which enough will leave within its time", () => {
+      const at = (withinMillis: number, tokens: number) => filled(40).nextFit(1, 5, 700, [{ withinMillis, tokens }])
+      assert.strictEqual(at(100, 5), 700)
+      assert.strictEqual(at(100, 6), 910)
+      assert.strictEqual(at(200, 65), 810)
+      assert.strictEqual(at(600, 66), 910)
+      assert.strictEqual(at(0, 66), 1000, "asked again when something leaves")
+      assert.strictEqual(filled(40).fits(1, 5, 909, [{ withinMillis: 100, tokens: 6 }]), false)
+      assert.strictEqual(filled(40).fits(1, 5, 910, [{ withinMillis: 100, tokens: 6 }]), true)
+    })
+
     it("needs room at each of its times", () => {
       assert.isTrue(grows(filled(), [100, 5], [300, 65], [800, 95]))
       for (const over of [0, 1, 2]) {
