@@ -6,22 +6,11 @@ import { CliFailure } from "@caprock/cli/terminal/CliFailure"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { model } from "./support.ts"
+import * as Support from "./support.ts"
 
 const full = new CliFailure({ problem: "full", remedy: "free" })
 
-const answered = (line: number): ResultLine => ({
-  id: `r${line}`,
-  line,
-  model,
-  text: "yes",
-  stopReason: "end_turn",
-  usage: { inputTokens: 1, outputTokens: 1 },
-  attempts: 1,
-  waitedMillis: 0,
-  serviceMillis: 1,
-  digest: "0123456789abcdef"
-})
+const answered = (line: number): ResultLine => Support.answered(`r${line}`, line)
 
 const failed = (line: number): ResultLine => ({
   id: `r${line}`,

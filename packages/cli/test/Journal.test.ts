@@ -3,20 +3,10 @@ import * as ResultLine from "@caprock/cli/run/ResultLine"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Path, Result } from "effect"
 import { hostname } from "node:os"
+import * as Support from "./support.ts"
 import { type Disk, model, onDisk, outputPath, platform, readResults } from "./support.ts"
 
-const answered = (id: string, text = "yes"): ResultLine.ResultLine => ({
-  id,
-  line: 1,
-  model,
-  text,
-  stopReason: "end_turn",
-  usage: { inputTokens: 1, outputTokens: 1 },
-  attempts: 1,
-  waitedMillis: 0,
-  serviceMillis: 1,
-  digest: "0123456789abcdef"
-})
+const answered = (id: string, text = "yes"): ResultLine.ResultLine => Support.answered(id, 1, text)
 
 const failed = (id: string): ResultLine.ResultLine => ({
   id,

@@ -4,7 +4,7 @@ import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, FileSystem, Path } from "effect"
 import { caprock } from "./command.ts"
-import { isAnswer, isError, model, platform, readResults, temporaryFolder } from "./support.ts"
+import { isAnswer, isError, model, platform, readResults, runArgs, temporaryFolder } from "./support.ts"
 
 // The SDK reads these itself.
 process.env["AWS_ACCESS_KEY_ID"] = "test"
@@ -46,14 +46,7 @@ describe("caprock run", () => {
       yield* prompts(Array.from({ length: 60 }, (_, i) => ({ id: `r${i}`, prompt: `Number ${i}` })))
       const emulator = yield* Emulator.make({ ...quick, quota: { requests: 25, tokens: 20_000 } })
       const { code, stderr } = yield* caprock([
-        "run",
-        input,
-        "--out",
-        output,
-        "--model",
-        model,
-        "--endpoint",
-        emulator.url,
+        ...runArgs(input, output, emulator.url),
         "--rpm=25",
         "--tpm=20000",
         "--window=1s",
@@ -324,14 +317,7 @@ describe("caprock run", () => {
       yield* write("quotas.json", `{"default":{"requestsPerMinute":10},"amazon.nova-lite-v1:0":{}}`)
       const emulator = yield* Emulator.make({ ...quick, quotas: { [model]: { requests: 10 } } })
       const { code, stderr } = yield* caprock([
-        "run",
-        input,
-        "--out",
-        output,
-        "--model",
-        model,
-        "--endpoint",
-        emulator.url,
+        ...runArgs(input, output, emulator.url),
         "--quota-file",
         at("quotas.json"),
         "--window=1s"

@@ -5,7 +5,7 @@ import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Path, Random, Schedule } from "effect"
 import { caprock, credentials, environment, type Running, start } from "./process.ts"
-import { isAnswer, model, platform, readResults, temporaryFolder } from "./support.ts"
+import { isAnswer, model, platform, readResults, runArgs, temporaryFolder } from "./support.ts"
 
 const prepare = (lines: number) =>
   Effect.gen(function*() {
@@ -20,18 +20,6 @@ const prepare = (lines: number) =>
     )
     return { input, output, folder }
   })
-
-const args = (input: string, output: string, url: string, ...more: ReadonlyArray<string>) => [
-  "run",
-  input,
-  "--out",
-  output,
-  "--model",
-  model,
-  "--endpoint",
-  url,
-  ...more
-]
 
 /** Real processes, so real time. Waits for what is to happen, never for a time in which it should have. */
 const until = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>, running?: Running) =>
@@ -62,7 +50,7 @@ describe("caprock run, as a process", () => {
         faults: [{ fault: Fault.error("ValidationException"), rate: 0.02 }]
       })
       const connections = 8
-      const command = args(input, output, emulator.url, "--max-connections", String(connections))
+      const command = runArgs(input, output, emulator.url, "--max-connections", String(connections))
       for (let kill = 0; kill < 50; kill++) {
         const before = yield* sizeOf(output)
         yield* Effect.scoped(Effect.gen(function*() {
@@ -99,7 +87,7 @@ describe("caprock run, as a process", () => {
     Effect.gen(function*() {
       const { input, output } = yield* prepare(100)
       const emulator = yield* Emulator.make({ latency: LatencyModel.fixed(700) })
-      const running = yield* start(args(input, output, emulator.url, "--max-connections=4", "--rpm=50"))
+      const running = yield* start(runArgs(input, output, emulator.url, "--max-connections=4", "--rpm=50"))
       yield* until("requests under way", Effect.map(emulator.stats, (stats) => stats.inFlight === 4), running)
       running.child.kill("SIGINT")
       const { code, stderr } = yield* running.ended
@@ -118,7 +106,7 @@ describe("caprock run, as a process", () => {
     Effect.gen(function*() {
       const { input, output } = yield* prepare(50)
       const emulator = yield* Emulator.make({})
-      const command = args(input, output, emulator.url, "--max-connections=4")
+      const command = runArgs(input, output, emulator.url, "--max-connections=4")
       // Two answers, and then silence for ever.
       yield* emulator.inject(Fault.slow(1), { times: 2 })
       yield* emulator.inject(Fault.silence(), { times: 1000 })
@@ -137,7 +125,7 @@ describe("caprock run, as a process", () => {
     Effect.gen(function*() {
       const { input, output } = yield* prepare(50)
       const emulator = yield* Emulator.make({ latency: LatencyModel.fixed(300) })
-      const running = yield* start(args(input, output, emulator.url, "--max-connections=4"))
+      const running = yield* start(runArgs(input, output, emulator.url, "--max-connections=4"))
       yield* until("requests under way", Effect.map(emulator.stats, (stats) => stats.inFlight === 4), running)
       running.child.kill("SIGTERM")
       const { code, stderr } = yield* running.ended
@@ -150,7 +138,7 @@ describe("caprock run, as a process", () => {
     Effect.gen(function*() {
       const { input, output } = yield* prepare(150)
       const emulator = yield* Emulator.make({ latency: LatencyModel.fixed(2) })
-      const command = args(input, output, emulator.url)
+      const command = runArgs(input, output, emulator.url)
       const { code, stderr } = yield* caprock(command, { fileLimit: 16 })
       assert.strictEqual(code, 2, stderr)
       assert.include(stderr, `Stopped: ${output} could not be written any further`)

@@ -29,6 +29,33 @@ const answer = (text: string): Answer => ({
   usage: { inputTokens: 5, outputTokens: 7 }
 })
 
+/** A line of the results, as an answer makes it. */
+export const answered = (id: string, line: number, text = "yes") => ({
+  id,
+  line,
+  model,
+  text,
+  stopReason: "end_turn",
+  usage: { inputTokens: 1, outputTokens: 1 },
+  attempts: 1,
+  waitedMillis: 0,
+  serviceMillis: 1,
+  digest: "0123456789abcdef"
+})
+
+/** `caprock run` against an emulator. */
+export const runArgs = (input: string, output: string, url: string, ...more: ReadonlyArray<string>) => [
+  "run",
+  input,
+  "--out",
+  output,
+  "--model",
+  model,
+  "--endpoint",
+  url,
+  ...more
+]
+
 export const failure = (reason: Reason.Reason, attempts = 1) =>
   new BedrockError({ operation: "Converse", modelId: model, attempts, reason })
 
