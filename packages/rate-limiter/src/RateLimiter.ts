@@ -147,7 +147,7 @@ export interface Options {
   readonly meters: (pool: string) => ReadonlyArray<Meter>
   /**
    * How long a charge stays in the books beyond its window, for the time that a request takes to reach the server.
-   * It doubles, up to two seconds, when a throttle can't be explained by the books.
+   * It doubles, up to two seconds and once in two seconds at most, when a throttle can't be explained by the books.
    *
    * @default 250 millis
    */

@@ -347,8 +347,15 @@ describe("RateLimiter", () => {
       assert.strictEqual(yield* guard, 250)
       yield* limiter.throttled(pool)
       assert.strictEqual(yield* guard, 500)
-      for (const _ of [1, 2, 3]) yield* limiter.throttled(pool)
-      assert.strictEqual(yield* guard, 2000)
+      // Refused at once, they say it once.
+      yield* TestClock.adjust("1999 millis")
+      yield* limiter.throttled(pool)
+      assert.strictEqual(yield* guard, 500)
+      for (const expected of [1000, 2000, 2000]) {
+        yield* TestClock.adjust("2 seconds")
+        yield* limiter.throttled(pool)
+        assert.strictEqual(yield* guard, expected)
+      }
       // In debt, the throttle is explained.
       const other = "other"
       yield* Effect.scoped(Effect.gen(function*() {

@@ -7,7 +7,7 @@ import type { Settlement } from "../RateLimiter.ts"
 import { CostExceedsLimit, InvalidCost, InvalidMeter } from "../RateLimiterError.ts"
 import { type Waiter, WaitingRoom } from "./waitingRoom.ts"
 
-/** The guard never widens beyond this: half a minute's hundredth part is paid for it, and no network is slower. */
+/** The guard never widens beyond this: it costs a thirtieth of a minute, and no network is slower. */
 const widestGuardMillis = 2_000
 
 /** @internal */
@@ -42,6 +42,7 @@ export class Pool {
   private readonly tokenLimit: number
   /** Admitted, and neither settled nor given up. */
   private inFlight = 0
+  private widenedAt = -Infinity
   private timer: { readonly at: number; readonly stop: () => void } | undefined
 
   constructor(
@@ -192,9 +193,12 @@ export class Pool {
   }
 
   throttled(unit: Unit | undefined): void {
-    if (this.ledger.refused(unit, this.now())) {
-      this.ledger.setGuard(Math.min(Math.max(1, this.ledger.guardMillis) * 2, widestGuardMillis))
-    }
+    const now = this.now()
+    if (!this.ledger.refused(unit, now)) return
+    // What was sent before the guard was widened, and refused with the first, says nothing of the wider one.
+    if (now - this.widenedAt < widestGuardMillis) return
+    this.widenedAt = now
+    this.ledger.setGuard(Math.min(Math.max(1, this.ledger.guardMillis) * 2, widestGuardMillis))
   }
 
   close(): void {
