@@ -42,6 +42,8 @@ const TypeId = "~@caprock/errors/BedrockError"
  * - `operation`: the API operation, such as `"Converse"`.
  * - `attempts`: requests sent for this call so far; 0 when none was.
  * - `httpStatus`: where there was a response. An exception inside a stream has none of its own.
+ * - `gaveUp`: what ended the retries, where the reason is worth another try: their number (`attempts`), their time
+ *   (`elapsed`), the budget of all calls together (`budget`), or the call's own `deadline`, which the next wait would have passed.
  * - `cause`: the original error; if its text held a secret, a copy without it.
  *
  * @category errors
@@ -54,6 +56,7 @@ export class BedrockError extends Schema.TaggedError<BedrockError>()("BedrockErr
   requestId: Schema.optionalKey(Schema.String),
   attempts: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
   httpStatus: Schema.optionalKey(Schema.Int),
+  gaveUp: Schema.optionalKey(Schema.Literals(["attempts", "elapsed", "budget", "deadline"])),
   reason: Reason.Reason,
   cause: Schema.optionalKey(Schema.Defect())
 }) {

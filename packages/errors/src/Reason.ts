@@ -183,14 +183,15 @@ export class TransportError extends Schema.TaggedError<TransportError>()(
 
 /**
  * Something took longer than this program allows: opening a connection (`connect`), the first sign of an answer
- * (`first-token`), the silence within one (`between-tokens`), or the whole call (`call`).
+ * (`first-token`), the silence within one (`between-tokens`), all waiting for one request (`call`), or everything that was
+ * done for the call, its waits and retries included (`deadline`).
  *
  * @category reasons
  * @since 0.1.0
  */
 export class TimeoutError extends Schema.TaggedError<TimeoutError>()(
   "TimeoutError",
-  { kind: Schema.Literals(["connect", "first-token", "between-tokens", "call"]), message: Schema.String }
+  { kind: Schema.Literals(["connect", "first-token", "between-tokens", "call", "deadline"]), message: Schema.String }
 ) {}
 
 /**

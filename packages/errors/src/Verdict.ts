@@ -61,7 +61,8 @@ const never = (advice: string): Verdict => ({ retryable: false, elsewhere: "none
  * - Validation errors never fall over to another target: the request has to change, and a fallback would hide that.
  * - `AccessError/denied` may fall over: permissions are given per model, profile and Region. What concerns the
  *   credentials themselves may not: every target would be asked with the same ones.
- * - `TimeoutError/call` ends the call: it is the limit that the caller set for all of it.
+ * - `TimeoutError/call` ends the call: it is the limit that the caller set for all of it. So does `TimeoutError/deadline`,
+ *   and no other target has more time.
  * - `AdmissionError` is our own refusal. Asking the limiter again at once would defeat it; another pool may have room.
  *   What is shutting down has room nowhere.
  *
@@ -187,6 +188,9 @@ export const table = {
   ),
   "TimeoutError/between-tokens": again("The answer stopped in the middle for longer than the time limit."),
   "TimeoutError/call": never("The call's whole time limit has passed. Raise it, ask for less output, or stream."),
+  "TimeoutError/deadline": never(
+    "The time that the caller gave the whole call, its waits and retries included, is over. Give it more, or ask for less output."
+  ),
   "InterruptedStreamError/content": never(
     "Part of the answer had already been handed over, and is in this error. Ask again if a second answer is acceptable."
   ),

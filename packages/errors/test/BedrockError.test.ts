@@ -129,6 +129,18 @@ describe("the message", () => {
     assert.include(error.message, ", 1 request sent]")
   })
 
+  it("tells what ended the retries, where something did", () => {
+    const told = (["attempts", "elapsed", "budget", "deadline"] as const).map((gaveUp) =>
+      /, 2 requests sent, (.*)\]$/.exec(new BedrockError.BedrockError({ ...throttled, gaveUp }).message)?.[1]
+    )
+    assert.deepStrictEqual(told, [
+      "no attempts left",
+      "no time left for retries",
+      "no retries left in the budget",
+      "no time left for another try before its deadline"
+    ])
+  })
+
   it("names the kind of each reason, and what cut a stream", () => {
     const partial = { text: "half an ans" }
     const named: ReadonlyArray<readonly [Reason.Reason, string]> = [

@@ -46,6 +46,7 @@ const answers: Readonly<Record<Verdict.Row, readonly [here: boolean, elsewhere: 
     "TimeoutError/first-token": [true, "target"],
     "TimeoutError/between-tokens": [true, "target"],
     "TimeoutError/call": [false, "none"],
+    "TimeoutError/deadline": [false, "none"],
     "InterruptedStreamError/content": [false, "none"],
     "InterruptedStreamError/empty": [true, "target"],
     "AdmissionError/wait-too-long": [false, "target"],
@@ -128,7 +129,7 @@ const examples: ReadonlyArray<readonly [Reason.Reason, Verdict.Row]> = [
   ...(["connect", "dns", "reset", "protocol", "closed", "tls"] as const).map((kind) =>
     [new Reason.TransportError({ kind, message }), `TransportError/${kind}`] as const
   ),
-  ...(["connect", "first-token", "between-tokens", "call"] as const).map((kind) =>
+  ...(["connect", "first-token", "between-tokens", "call", "deadline"] as const).map((kind) =>
     [new Reason.TimeoutError({ kind, message }), `TimeoutError/${kind}`] as const
   ),
   ...(["wait-too-long", "room-full", "shutting-down"] as const).map((kind) =>

@@ -62,7 +62,14 @@ export class Failures {
   }
 
   readonly expired = ({ kind, millis }: Expired): BedrockError =>
-    this.#make(new Reason.TimeoutError({ kind, message: `${waitedFor[kind]} did not come within ${millis} ms.` }))
+    this.#make(
+      new Reason.TimeoutError({
+        kind,
+        message: kind === "deadline"
+          ? `The call was not over at its deadline, which had left it ${millis} ms.`
+          : `${waitedFor[kind]} did not come within ${millis} ms.`
+      })
+    )
 
   /** The server said that it succeeded, and nothing of an answer came. */
   readonly empty = (): BedrockError =>

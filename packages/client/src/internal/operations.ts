@@ -25,7 +25,7 @@ export const make = (options: { readonly limits: Limits; readonly region: string
   ): Effect.Effect<Output, BedrockError> =>
     Effect.withFiber((fiber) => {
       const call = new Call(fiber.getRef(CallObserver))
-      const patience = new Patience(limits, fiber.context)
+      const patience = new Patience(limits, fiber.context, () => call.abort())
       const failures = new Failures(operation, modelId, region, call)
       return Effect.onExit(
         patience.wait<Output, Output, BedrockError>({
@@ -53,7 +53,7 @@ export const make = (options: { readonly limits: Limits; readonly region: string
   ): Stream.Stream<Event, BedrockError> =>
     Stream.unwrap(Effect.withFiber((fiber) => {
       const call = new Call(fiber.getRef(CallObserver))
-      const patience = new Patience(limits, fiber.context)
+      const patience = new Patience(limits, fiber.context, () => call.abort())
       const failures = new Failures(operation, modelId, region, call)
       return Effect.as(
         Effect.addFinalizer(() =>

@@ -1,9 +1,10 @@
-// The time limits of one call, which run only while the server is waited for.
+// The time limits of one call, which run only while the server is waited for, and its deadline, which runs always.
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import { CallDeadline } from "../CallDeadline.ts"
 import type * as Timeouts from "../Timeouts.ts"
 
 /**
@@ -36,7 +37,7 @@ export const unlimited: Limits = { connect: Infinity, firstToken: Infinity, betw
 /** @internal */
 export interface Expired {
   readonly kind: Timeouts.Kind
-  /** The limit as it was set, in milliseconds. */
+  /** The limit as it was set, in milliseconds; of a deadline, what it had left for this call. */
   readonly millis: number
 }
 
@@ -55,15 +56,15 @@ export interface Wait<P, A, E> {
 }
 
 interface Current {
-  readonly deadline: number
+  readonly until: number
   readonly expire: () => void
 }
 
 /**
- * The patience of one call: only waiting uses it up.
+ * The patience of one call: only waiting uses it up. Its deadline is a moment, and comes while nobody waits as well.
  *
  * A stream waits hundreds of times, so there is not a timer for each wait but one watchman for all: a fiber that sleeps
- * until the deadline of the wait that called it, and on waking looks for the deadline of the wait that there is then.
+ * until the wait that called it is over, and on waking looks for the end of the wait that there is then.
  * (`Effect.timeout` for each event costs as much as half of what the SDK takes to decode it.)
  *
  * @internal
@@ -72,20 +73,38 @@ export class Patience {
   readonly #limits: Limits
   readonly #context: Context.Context<never>
   readonly #clock: Clock.Clock
+  readonly #deadline: number
+  readonly #onDeadline: () => void
+  readonly #begun: number
   #waited = 0
   #current: Current | undefined
   #watchman: Fiber.Fiber<void> | undefined
   #wakesAt = Infinity
 
-  constructor(limits: Limits, context: Context.Context<never>) {
+  /** `onDeadline` is called when the deadline passes before the call is over, whether or not it waits then. */
+  constructor(limits: Limits, context: Context.Context<never>, onDeadline: () => void) {
     this.#limits = limits
     this.#context = context
     this.#clock = Context.get(context, Clock.Clock)
+    this.#deadline = Context.get(context, CallDeadline)
+    this.#onDeadline = onDeadline
+    this.#begun = this.#now()
+  }
+
+  /** Milliseconds to the deadline, never less than 0. */
+  get left(): number {
+    return Math.max(0, this.#deadline - this.#now())
+  }
+
+  /** What to say once the deadline has passed. */
+  get late(): Expired {
+    return { kind: "deadline", millis: Math.max(0, Math.round(this.#deadline - this.#begun)) }
   }
 
   wait<P, A, E>(wait: Wait<P, A, E>): Effect.Effect<A, E> {
     return Effect.callback<A, E>((resume) => {
       const started = this.#now()
+      if (started >= this.#deadline) return resume(Effect.suspend(() => wait.onExpired(this.late)))
       let ended = false
       const end = (next: () => Effect.Effect<A, E>) => {
         if (ended) return
@@ -121,37 +140,42 @@ export class Patience {
     const near = content ? betweenTokens : firstToken - this.#waited
     const far = call - this.#waited
     const left = Math.max(0, Math.min(near, far))
-    if (left === Infinity) return
-    const deadline = started + left
+    const until = started + left
     this.#current = {
-      deadline,
+      until,
       expire: () =>
         expire(
-          far < near
+          this.#deadline <= until
+            ? this.late
+            : far < near
             ? { kind: "call", millis: call }
             : content
             ? { kind: "between-tokens", millis: betweenTokens }
             : { kind: "first-token", millis: firstToken }
         )
     }
-    if (deadline < this.#wakesAt) {
+    const wakesAt = Math.min(until, this.#deadline)
+    if (wakesAt < this.#wakesAt) {
       this.#dismiss()
-      this.#wakesAt = deadline
-      this.#watchman = Effect.runForkWith(this.#context)(this.#watch(left))
+      this.#wakesAt = wakesAt
+      this.#watchman = Effect.runForkWith(this.#context)(this.#watch(Math.min(left, this.#deadline - started)))
     }
   }
 
   #watch(millis: number): Effect.Effect<void> {
     return Effect.flatMap(Effect.sleep(millis), () => {
       const current = this.#current
-      const left = current === undefined ? 0 : current.deadline - this.#now()
-      if (current !== undefined && left > 0) {
-        this.#wakesAt = current.deadline
-        return this.#watch(left)
+      const now = this.#now()
+      // Without a deadline nothing is to be watched while nobody waits.
+      const until = Math.min(current?.until ?? Infinity, this.#deadline)
+      if (until > now && until !== Infinity) {
+        this.#wakesAt = until
+        return this.#watch(until - now)
       }
       this.#watchman = undefined
       this.#wakesAt = Infinity
-      current?.expire()
+      if (until <= now) current?.expire()
+      if (this.#deadline <= now) this.#onDeadline()
       return Effect.void
     })
   }

@@ -20,15 +20,19 @@ interface Input {
  *
  * @internal
  */
-export const unary = <I, O>(
+export const unary = <I extends Input, O>(
   operation: string,
   replies: Replies<I, O> | undefined,
   record: (input: I) => void
 ): (input: I) => Effect.Effect<O, BedrockError> => {
   const reply = player(operation, replies)
   return (input) =>
-    Effect.flatMap(CallObserver, (observer) => {
-      const call = new Call(observer)
+    Effect.withFiber((fiber) => {
+      const call = new Call(fiber.getRef(CallObserver))
+      const patience = new Patience(unlimited, fiber.context, () => {})
+      const failures = new Failures(operation, input.modelId, undefined, call)
+      const late = Effect.suspend(() => Effect.fail(failures.expired(patience.late)))
+      if (patience.left === 0) return late
       record(input)
       const next = reply(input)
       const outcome: Effect.Effect<O, BedrockError> = isBedrockError(next)
@@ -36,7 +40,12 @@ export const unary = <I, O>(
         : Effect.isEffect(next)
         ? next
         : Effect.succeed(next)
-      return outcome.pipe(
+      const timely = patience.left === Infinity ? outcome : Effect.timeoutOrElse(outcome, {
+        duration: patience.left,
+        // It was on its way.
+        orElse: () => Effect.andThen(Effect.sync(() => call.flushed()), late)
+      })
+      return timely.pipe(
         Effect.tapError((error) => Effect.sync(() => failed(call, error))),
         Effect.tap(() => Effect.sync(() => answered(call)))
       )
@@ -54,6 +63,9 @@ export const stream = <I extends Input, E>(
   return (input) =>
     Stream.unwrap(Effect.withFiber((fiber) => {
       const call = new Call(fiber.getRef(CallObserver))
+      const patience = new Patience(unlimited, fiber.context, () => {})
+      const failures = new Failures(operation, input.modelId, undefined, call)
+      if (patience.left === 0) return Effect.succeed(Stream.fail(failures.expired(patience.late)))
       record(input)
       const next: StreamReply<E> = reply(input)
       if (isBedrockError(next)) {
@@ -66,12 +78,15 @@ export const stream = <I extends Input, E>(
       )
       const iterator = Stream.toAsyncIterableWith(events, fiber.context)[Symbol.asyncIterator]()
       return Effect.as(
-        Effect.addFinalizer(() => Effect.promise<unknown>(() => iterator.return?.() ?? Promise.resolve())),
+        Effect.addFinalizer(() => {
+          patience.end()
+          return Effect.promise<unknown>(() => iterator.return?.() ?? Promise.resolve())
+        }),
         assemble(
           () => Promise.resolve(iterator),
           progress(),
-          new Patience(unlimited, fiber.context),
-          new Failures(operation, input.modelId, undefined, call)
+          patience,
+          failures
         )
       )
     }))

@@ -56,7 +56,7 @@ export const assemble = <Event>(
   // However it ends now, the caller has everything.
   const rest = (iterator: AsyncIterator<Event>): Next =>
     Effect.tryPromise(() => iterator.next()).pipe(
-      Effect.timeout(endMillis),
+      Effect.timeout(Math.min(endMillis, patience.left)),
       Effect.matchEffect({
         onFailure: () => Cause.done(),
         onSuccess: (result) => result.done === true ? Cause.done() : Effect.succeed(Arr.of(result.value))

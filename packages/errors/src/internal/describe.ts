@@ -2,6 +2,13 @@
 import * as Duration from "effect/Duration"
 import * as Reason from "../Reason.ts"
 
+const ends = {
+  attempts: "no attempts left",
+  elapsed: "no time left for retries",
+  budget: "no retries left in the budget",
+  deadline: "no time left for another try before its deadline"
+} as const
+
 interface Described {
   readonly operation: string
   readonly modelId?: string
@@ -9,6 +16,7 @@ interface Described {
   readonly requestId?: string
   readonly attempts: number
   readonly httpStatus?: number
+  readonly gaveUp?: keyof typeof ends
   readonly reason: Reason.Reason
 }
 
@@ -46,7 +54,8 @@ export const describe = (error: Described): string => {
     ...(retryAfter === undefined
       ? []
       : [`not before ${Duration.format(Duration.millis(Math.ceil(Duration.toMillis(retryAfter))))}`]),
-    error.attempts === 1 ? "1 request sent" : `${error.attempts} requests sent`
+    error.attempts === 1 ? "1 request sent" : `${error.attempts} requests sent`,
+    ...(error.gaveUp === undefined ? [] : [ends[error.gaveUp]])
   ].join(", ")
   return [
     `${what}.`,
