@@ -3,7 +3,7 @@ import type { BedrockError } from "@caprock/errors/BedrockError"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, type Duration, Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { clientOf, eventually, frames, request, server, startStream } from "./server.ts"
+import { answer, clientOf, eventually, frames, request, sendJson, server, startStream, turns } from "./server.ts"
 
 const within = (duration: Duration.Input) =>
   Effect.provideServiceEffect(CallDeadline.CallDeadline, CallDeadline.after(duration))
@@ -57,6 +57,20 @@ describe("a deadline", () => {
       // A part never has more time than the whole.
       assert.strictEqual(spent, 1000)
       assert.strictEqual(yield* CallDeadline.after("1 hour"), 3_601_000)
+    }))
+
+  it.live("that has passed lets nothing be sent over a connection that is open, either", () =>
+    Effect.gen(function*() {
+      let requests = 0
+      const { url } = yield* server((_request, response) => {
+        requests++
+        sendJson(response, answer)
+      })
+      const client = yield* clientOf(url)
+      yield* client.converse(request)
+      yield* client.converse(request).pipe(within(0), Effect.flip)
+      yield* turns()
+      assert.strictEqual(requests, 1)
     }))
 
   it.effect("leaves a nearer time limit its name", () =>
@@ -164,15 +178,20 @@ describe("a deadline", () => {
       assert.deepStrictEqual(late.map((error) => [kindOf(error), error.attempts]), [["deadline", 0], ["deadline", 0]])
       assert.lengthOf(yield* test.requests, 2)
       assert.strictEqual((yield* client.converse(request).pipe(within("2 seconds"))).stopReason, "end_turn")
+      // Whole at 1.8 s or so, and then it does not end.
+      const whole = yield* Stream.runDrain(client.converseStream(request)).pipe(within("2 seconds"), Effect.forkChild)
+      yield* TestClock.adjust("2 seconds")
+      assert.isTrue(whole.pollUnsafe() !== undefined && Exit.isSuccess(yield* Fiber.await(whole)))
     }).pipe(Effect.provide(BedrockClient.layerTest({
       converse: (_input, index) =>
         index === 0
           ? Effect.delay(Effect.succeed(BedrockClientTest.answer("Yes.")), "1 minute")
           : BedrockClientTest.answer("Yes."),
-      converseStream: () =>
+      converseStream: (_input, index) =>
         Stream.fromIterable(BedrockClientTest.events(["Hel", "lo"])).pipe(
           Stream.rechunk(1),
-          Stream.tap(() => Effect.sleep("900 millis"))
+          Stream.tap(() => Effect.sleep(index === 0 ? "900 millis" : "300 millis")),
+          Stream.concat(Stream.never)
         )
     }))))
 })
