@@ -28,23 +28,10 @@
  * @since 0.1.0
  */
 import {
+  type AsyncInvokeSummary,
   BedrockRuntimeClient,
   type BedrockRuntimeClientConfig,
-  ConverseCommand,
-  type ConverseCommandInput,
-  type ConverseCommandOutput,
-  ConverseStreamCommand,
-  type ConverseStreamCommandInput,
-  type ConverseStreamOutput,
-  CountTokensCommand,
-  type CountTokensCommandInput,
-  type CountTokensCommandOutput,
-  InvokeModelCommand,
-  type InvokeModelCommandInput,
-  type InvokeModelCommandOutput,
-  InvokeModelWithResponseStreamCommand,
-  type InvokeModelWithResponseStreamCommandInput,
-  type ResponseStream
+  type ListAsyncInvokesCommandInput
 } from "@aws-sdk/client-bedrock-runtime"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import type { AwsCredentialIdentity, AwsCredentialIdentityProvider } from "@smithy/types"
@@ -57,12 +44,11 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Test from "./BedrockClientTest.ts"
-import { chunks } from "./internal/chunks.ts"
 import * as operations from "./internal/operations.ts"
 import { limitsOf } from "./internal/patience.ts"
-import { converse } from "./internal/progress.ts"
 import * as scripted from "./internal/scripted.ts"
 import * as Transport from "./internal/transport.ts"
+import * as Operations from "./Operations.ts"
 import * as Timeouts from "./Timeouts.ts"
 
 // -----------------------------------------------------------------------------
@@ -149,16 +135,13 @@ export const config: Config.Config<Options> = Config.all({
  * @category models
  * @since 0.1.0
  */
-export interface Service {
+export interface Service extends Operations.Operations {
   /** The Region that requests go to; `undefined` where neither the options nor the SDK's own sources name one. */
   readonly region: string | undefined
-  readonly converse: (input: ConverseCommandInput) => Effect.Effect<ConverseCommandOutput, BedrockError>
-  readonly converseStream: (input: ConverseStreamCommandInput) => Stream.Stream<ConverseStreamOutput, BedrockError>
-  readonly invokeModel: (input: InvokeModelCommandInput) => Effect.Effect<InvokeModelCommandOutput, BedrockError>
-  readonly invokeModelWithResponseStream: (
-    input: InvokeModelWithResponseStreamCommandInput
-  ) => Stream.Stream<ResponseStream, BedrockError>
-  readonly countTokens: (input: CountTokensCommandInput) => Effect.Effect<CountTokensCommandOutput, BedrockError>
+  /** The jobs of all pages of `listAsyncInvokes`: one request for a page, when the consumer wants it. */
+  readonly listAsyncInvokesAll: (
+    input?: ListAsyncInvokesCommandInput
+  ) => Stream.Stream<AsyncInvokeSummary, BedrockError>
 }
 
 /**
@@ -203,34 +186,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Scope
     const region = yield* Effect.tryPromise(() => client.config.region()).pipe(
       Effect.orElseSucceed((): string | undefined => undefined)
     )
-    const { stream, unary } = operations.make({ limits, region })
-    return {
-      region,
-      converse: (input) =>
-        unary(
-          "Converse",
-          input.modelId,
-          (options) => client.send(new ConverseCommand(input), options),
-          // Required by the service model; a body that is empty or of somebody in between has none.
-          ({ output }) => output !== undefined
-        ),
-      converseStream: (input) =>
-        stream("ConverseStream", input.modelId, converse, (options) =>
-          client.send(new ConverseStreamCommand(input), options).then((output) =>
-            output.stream
-          )),
-      invokeModel: (input) =>
-        unary("InvokeModel", input.modelId, (options) =>
-          client.send(new InvokeModelCommand(input), options)),
-      invokeModelWithResponseStream: (input) =>
-        stream("InvokeModelWithResponseStream", input.modelId, chunks, (options) =>
-          client.send(new InvokeModelWithResponseStreamCommand(input), options).then((output) =>
-            output.body
-          )),
-      countTokens: (input) =>
-        unary("CountTokens", input.modelId, (options) =>
-          client.send(new CountTokensCommand(input), options))
-    }
+    return serviceOf(region, operations.make({ client, limits, region }))
   })
 
 // -----------------------------------------------------------------------------
@@ -266,38 +222,21 @@ export const layerConfig = (
  */
 export const layerTest = (script: Test.Script): Layer.Layer<BedrockClient | Test.BedrockClientTest> =>
   Layer.effectContext(Effect.sync(() => {
-    const requests: Array<Test.Request> = []
-    const service: Service = {
-      region: script.region ?? "us-east-1",
-      converse: scripted.unary("Converse", script.converse, (input) => {
-        requests.push({ operation: "Converse", input })
-      }),
-      converseStream: scripted.stream("ConverseStream", script.converseStream, converse, (input) => {
-        requests.push({ operation: "ConverseStream", input })
-      }),
-      invokeModel: scripted.unary("InvokeModel", script.invokeModel, (input) => {
-        requests.push({ operation: "InvokeModel", input })
-      }),
-      invokeModelWithResponseStream: scripted.stream(
-        "InvokeModelWithResponseStream",
-        script.invokeModelWithResponseStream,
-        chunks,
-        (input) => {
-          requests.push({ operation: "InvokeModelWithResponseStream", input })
-        }
-      ),
-      countTokens: scripted.unary("CountTokens", script.countTokens, (input) => {
-        requests.push({ operation: "CountTokens", input })
-      })
-    }
-    return Context.make(BedrockClient, service).pipe(
-      Context.add(Test.BedrockClientTest, { requests: Effect.sync(() => [...requests]) })
+    const { operations, requests } = scripted.make(script)
+    return Context.make(BedrockClient, serviceOf(script.region ?? "us-east-1", operations)).pipe(
+      Context.add(Test.BedrockClientTest, { requests })
     )
   }))
 
 // -----------------------------------------------------------------------------
 // Mechanics
 // -----------------------------------------------------------------------------
+
+const serviceOf = (region: string | undefined, operations: Operations.Operations): Service => ({
+  ...operations,
+  region,
+  listAsyncInvokesAll: Operations.listAsyncInvokesAll(operations)
+})
 
 const configurationOf = (options: Options, transport: Transport.Transport): BedrockRuntimeClientConfig => {
   const { token } = options

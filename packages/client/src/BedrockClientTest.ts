@@ -28,23 +28,12 @@
  *
  * @since 0.1.0
  */
-import type {
-  ConverseCommandInput,
-  ConverseCommandOutput,
-  ConverseStreamCommandInput,
-  ConverseStreamOutput,
-  CountTokensCommandInput,
-  CountTokensCommandOutput,
-  InvokeModelCommandInput,
-  InvokeModelCommandOutput,
-  InvokeModelWithResponseStreamCommandInput,
-  ResponseStream,
-  StopReason
-} from "@aws-sdk/client-bedrock-runtime"
+import type { ConverseCommandOutput, ConverseStreamOutput, StopReason } from "@aws-sdk/client-bedrock-runtime"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
+import type { Operations } from "./Operations.ts"
 import type * as Usage from "./Usage.ts"
 
 /**
@@ -82,37 +71,38 @@ export type StreamReply<Event> =
   | Stream.Stream<Event, BedrockError>
 
 /**
- * What the test client answers.
+ * What the test client answers: the replies of each operation, under its name.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Script {
-  readonly region?: string | undefined
-  readonly converse?: Replies<ConverseCommandInput, ConverseCommandOutput> | undefined
-  readonly converseStream?: StreamReplies<ConverseStreamCommandInput, ConverseStreamOutput> | undefined
-  readonly invokeModel?: Replies<InvokeModelCommandInput, InvokeModelCommandOutput> | undefined
-  readonly invokeModelWithResponseStream?:
-    | StreamReplies<InvokeModelWithResponseStreamCommandInput, ResponseStream>
-    | undefined
-  readonly countTokens?: Replies<CountTokensCommandInput, CountTokensCommandOutput> | undefined
-}
+export type Script =
+  & { readonly [Name in keyof Operations]?: RepliesOf<Operations[Name]> | undefined }
+  & { readonly region?: string | undefined }
 
 /**
- * One request that the test client got.
+ * The replies of an operation of this type.
  *
  * @category models
  * @since 0.1.0
  */
-export type Request =
-  | { readonly operation: "Converse"; readonly input: ConverseCommandInput }
-  | { readonly operation: "ConverseStream"; readonly input: ConverseStreamCommandInput }
-  | { readonly operation: "InvokeModel"; readonly input: InvokeModelCommandInput }
-  | {
-    readonly operation: "InvokeModelWithResponseStream"
-    readonly input: InvokeModelWithResponseStreamCommandInput
+export type RepliesOf<Operation> = Operation extends (input: infer Input) => Effect.Effect<infer Output, BedrockError> ?
+  Replies<Input, Output>
+  : Operation extends (input: infer Input) => Stream.Stream<infer Event, BedrockError> ? StreamReplies<Input, Event>
+  : never
+
+/**
+ * One request that the test client got: `operation` is the service's name of it, such as `"Converse"`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Request = {
+  readonly [Name in keyof Operations]: {
+    readonly operation: Capitalize<Name>
+    readonly input: Parameters<Operations[Name]>[0]
   }
-  | { readonly operation: "CountTokens"; readonly input: CountTokensCommandInput }
+}[keyof Operations]
 
 /**
  * What the test client was asked, in order.

@@ -199,10 +199,10 @@ describe("layerTest", () => {
       const answer = yield* client.converse(request)
       assert.strictEqual(answer.usage?.outputTokens, 2)
       assert.strictEqual((yield* client.countTokens({ modelId: "abc", input: undefined })).inputTokens, 3)
-      assert.deepStrictEqual((yield* test.requests).map(({ operation, input }) => [operation, input.modelId]), [
-        ["Converse", request.modelId],
-        ["Converse", request.modelId],
-        ["CountTokens", "abc"]
+      assert.deepStrictEqual(yield* test.requests, [
+        { operation: "Converse", input: request },
+        { operation: "Converse", input: request },
+        { operation: "CountTokens", input: { modelId: "abc", input: undefined } }
       ])
     }).pipe(Effect.provide(BedrockClient.layerTest({
       converse: [busy, BedrockClientTest.answer("Two words.")],

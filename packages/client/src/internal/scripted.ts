@@ -2,25 +2,43 @@
 import { type BedrockError, isBedrockError } from "@caprock/errors/BedrockError"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Replies, StreamReplies, StreamReply } from "../BedrockClientTest.ts"
+import type { Replies, Request, Script, StreamReplies, StreamReply } from "../BedrockClientTest.ts"
 import { CallObserver } from "../CallObserver.ts"
+import type { Operations } from "../Operations.ts"
 import { Call } from "./call.ts"
 import { Failures } from "./failures.ts"
 import { Patience, unlimited } from "./patience.ts"
 import type { Progress } from "./progress.ts"
 import { assemble } from "./streaming.ts"
+import * as table from "./table.ts"
 
-interface Input {
-  readonly modelId?: string | undefined
+/**
+ * All operations, each on the replies that the script has for it, and what they were asked.
+ *
+ * @internal
+ */
+export const make = (
+  script: Script
+): { readonly operations: Operations; readonly requests: Effect.Effect<ReadonlyArray<Request>> } => {
+  const requests: Array<Request> = []
+  // Script and requests have each operation's own types under its name, and here the name is any of them.
+  const record = (operation: string) => (input: unknown) => {
+    requests.push({ operation, input } as Request)
+  }
+  const operations = table.make({
+    unary: <I, O>({ operation }: table.Unary<I, O>, name: keyof Operations) =>
+      unary(operation, script[name] as Replies<I, O> | undefined, record(operation)),
+    streaming: <I, E>({ operation, progress }: table.Streaming<I, E>, name: keyof Operations) =>
+      streaming(operation, script[name] as StreamReplies<I, E> | undefined, progress, record(operation))
+  })
+  return { operations, requests: Effect.sync(() => [...requests]) }
 }
 
 /**
  * An operation that answers from its script. It lets the observer know of flush and response as the transport would: of
  * no flush where the scripted error says that nothing was sent.
- *
- * @internal
  */
-export const unary = <I extends Input, O>(
+const unary = <I, O>(
   operation: string,
   replies: Replies<I, O> | undefined,
   record: (input: I) => void
@@ -30,7 +48,7 @@ export const unary = <I extends Input, O>(
     Effect.withFiber((fiber) => {
       const call = new Call(fiber.getRef(CallObserver))
       const patience = new Patience(unlimited, fiber.context, () => {})
-      const failures = new Failures(operation, input.modelId, undefined, call)
+      const failures = new Failures(operation, table.modelIdOf(input), undefined, call)
       const late = Effect.suspend(() => Effect.fail(failures.expired(patience.late)))
       if (patience.left === 0) return late
       record(input)
@@ -52,8 +70,7 @@ export const unary = <I extends Input, O>(
     })
 }
 
-/** @internal */
-export const stream = <I extends Input, E>(
+const streaming = <I, E>(
   operation: string,
   replies: StreamReplies<I, E> | undefined,
   progress: () => Progress<E>,
@@ -64,7 +81,7 @@ export const stream = <I extends Input, E>(
     Stream.unwrap(Effect.withFiber((fiber) => {
       const call = new Call(fiber.getRef(CallObserver))
       const patience = new Patience(unlimited, fiber.context, () => {})
-      const failures = new Failures(operation, input.modelId, undefined, call)
+      const failures = new Failures(operation, table.modelIdOf(input), undefined, call)
       if (patience.left === 0) return Effect.succeed(Stream.fail(failures.expired(patience.late)))
       record(input)
       const next: StreamReply<E> = reply(input)
