@@ -193,7 +193,14 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
     return {
       url: `http://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`,
       port: server.port,
-      stats: Effect.sync(() => recorder.snapshot(runtime.now(), runtime.pools, runtime.bodies.stats())),
+      stats: Effect.sync(() =>
+        recorder.snapshot({
+          now: runtime.now(),
+          pools: runtime.pools,
+          perBody: runtime.bodies.stats(),
+          open: server.open()
+        })
+      ),
       log: Effect.sync(() => recorder.records()),
       inject: (fault, { model, operation, times = 1 } = {}) =>
         Effect.sync(() => {

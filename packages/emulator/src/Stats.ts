@@ -46,7 +46,8 @@ export interface Counts {
   readonly throttled: Throttled
   /**
    * Everything else that was not answered, by name: the error's (`ValidationException`, `InternalServerException`),
-   * `Reset`, `Cut`, `Truncate`, `StreamError`, and `Disconnected` for a client that went first.
+   * the fault's (`Reset`, `Cut`, `Truncate`, `StreamError`, `Corrupt`, `BadHead`, `BadBody`), and `Disconnected` for a client
+   * that went first.
    */
   readonly errors: Readonly<Record<string, number>>
   /** Tokens reserved at admission, and charged in the end. */
@@ -90,6 +91,8 @@ export interface PerCall {
 export interface Stats extends Counts {
   /** Connections opened. */
   readonly connections: number
+  /** Connections that are open now. */
+  readonly open: number
   /** Requests being answered now. */
   readonly inFlight: number
   /** Requests per `amz-sdk-invocation-id`, which the SDK keeps through its own retries. */

@@ -107,23 +107,22 @@ export const format = (answer: Answer, latencyMs: number): string =>
   })
 
 /** What comes before the first piece of content. */
-export const streamHead = (): Buffer => EventStream.event("messageStart", { role: "assistant" })
+export const streamHead = (): ReadonlyArray<Buffer> => [EventStream.event("messageStart", { role: "assistant" })]
 
 /** One piece of content, the `index`th. */
-export const streamPiece = (answer: Answer, piece: string, index: number): Buffer => {
+export const streamPiece = (answer: Answer, piece: string, index: number): ReadonlyArray<Buffer> => {
   if (answer.toolUse === undefined) {
-    return EventStream.event("contentBlockDelta", { contentBlockIndex: 0, delta: { text: piece } })
+    return [EventStream.event("contentBlockDelta", { contentBlockIndex: 0, delta: { text: piece } })]
   }
   const delta = EventStream.event("contentBlockDelta", { contentBlockIndex: 0, delta: { toolUse: { input: piece } } })
-  if (index > 0) return delta
+  if (index > 0) return [delta]
   const start = { toolUse: { toolUseId: answer.toolUseId, name: answer.toolUse.name } }
-  return Buffer.concat([EventStream.event("contentBlockStart", { contentBlockIndex: 0, start }), delta])
+  return [EventStream.event("contentBlockStart", { contentBlockIndex: 0, start }), delta]
 }
 
 /** What comes after the last. */
-export const streamTail = (answer: Answer, latencyMs: number): Buffer =>
-  Buffer.concat([
-    EventStream.event("contentBlockStop", { contentBlockIndex: 0 }),
-    EventStream.event("messageStop", { stopReason: answer.stopReason }),
-    EventStream.event("metadata", { metrics: { latencyMs }, ...tier(answer), usage: usage(answer) })
-  ])
+export const streamTail = (answer: Answer, latencyMs: number): ReadonlyArray<Buffer> => [
+  EventStream.event("contentBlockStop", { contentBlockIndex: 0 }),
+  EventStream.event("messageStop", { stopReason: answer.stopReason }),
+  EventStream.event("metadata", { metrics: { latencyMs }, ...tier(answer), usage: usage(answer) })
+]

@@ -104,7 +104,7 @@ export const shapeOf = (
     }),
     headers: [...eventStream, "x-amzn-bedrock-content-type", "application/json", ...tier],
     head: () => Invoke.streamHead(invoke, answer),
-    piece: (piece, index) => Invoke.streamPiece(invoke, answer, piece, index),
+    piece: (piece, index) => [Invoke.streamPiece(invoke, answer, piece, index)],
     tail: (timings) => Invoke.streamTail(invoke, answer, timings)
   }
 }

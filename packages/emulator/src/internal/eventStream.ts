@@ -3,6 +3,7 @@
  * tests decode it with, is the other witness.
  */
 import * as Zlib from "node:zlib"
+import type { Damage } from "../Fault.ts"
 
 type Headers = ReadonlyArray<readonly [name: string, value: string]>
 
@@ -28,13 +29,59 @@ const encodeHeaders = (headers: Headers): Buffer => {
 const frame = (headers: Buffer, payload: Buffer): Buffer => {
   const total = 16 + headers.length + payload.length
   const message = Buffer.allocUnsafe(total)
-  message.writeUInt32BE(total, 0)
   message.writeUInt32BE(headers.length, 4)
-  message.writeUInt32BE(Zlib.crc32(message.subarray(0, 8)), 8)
   headers.copy(message, 12)
   payload.copy(message, 12 + headers.length)
-  message.writeUInt32BE(Zlib.crc32(message.subarray(0, total - 4)), total - 4)
+  return claim(message, total)
+}
+
+/** Writes a length into a frame, and the checksums that go with it. */
+const claim = (message: Buffer, length: number): Buffer => {
+  message.writeUInt32BE(length, 0)
+  message.writeUInt32BE(Zlib.crc32(message.subarray(0, 8)), 8)
+  message.writeUInt32BE(Zlib.crc32(message.subarray(0, message.length - 4)), message.length - 4)
   return message
+}
+
+const headersOf = (message: Buffer): Buffer => message.subarray(12, 12 + message.readUInt32BE(4))
+
+const payloadOf = (message: Buffer): Buffer => message.subarray(12 + message.readUInt32BE(4), message.length - 4)
+
+const flipped = (message: Buffer, at: number): Buffer => {
+  const copy = Buffer.from(message)
+  copy.writeUInt8(copy.readUInt8(at) ^ 0x01, at)
+  return copy
+}
+
+const noFrame = Buffer.from("\r\n\r\n\0\0 no frame begins like this: <html></html>", "utf8")
+
+/** A frame with something wrong in it. */
+export const damaged = (message: Buffer, damage: Damage): Buffer => {
+  const payload = payloadOf(message)
+  switch (damage) {
+    case "payload":
+      return flipped(message, message.length - 4 - Math.ceil(payload.length / 2))
+    case "message-checksum":
+      return flipped(message, message.length - 1)
+    case "prelude-checksum":
+      return flipped(message, 8)
+    case "longer":
+      return claim(Buffer.from(message), message.length + 1_000_000)
+    case "shorter":
+      return claim(Buffer.from(message), message.length - 1)
+    case "zero":
+      return claim(Buffer.from(message), 0)
+    case "huge":
+      return claim(Buffer.from(message), 0xffff_ffff)
+    case "headers":
+      return frame(Buffer.alloc(headersOf(message).length, 0xff), payload)
+    case "json":
+      return frame(headersOf(message), payload.subarray(0, Math.floor(payload.length / 2)))
+    case "null":
+      return frame(headersOf(message), Buffer.from("null", "utf8"))
+    case "garbage":
+      return Buffer.concat([noFrame, message])
+  }
 }
 
 const eventHeaders = new Map<string, Buffer>()

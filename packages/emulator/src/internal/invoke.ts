@@ -250,10 +250,10 @@ export const usageHeaders = (answer: Answer, latencyMs: number): Array<string> =
 const chunk = (json: unknown): Buffer =>
   EventStream.event("chunk", { bytes: Buffer.from(JSON.stringify(json), "utf8").toString("base64") })
 
-export const streamHead = (request: Request, answer: Answer): Buffer => {
+export const streamHead = (request: Request, answer: Answer): ReadonlyArray<Buffer> => {
   switch (request.family) {
     case "anthropic":
-      return Buffer.concat([
+      return [
         chunk({
           type: "message_start",
           message: {
@@ -270,11 +270,11 @@ export const streamHead = (request: Request, answer: Answer): Buffer => {
             ? { type: "text", text: "" }
             : { type: "tool_use", id: answer.toolUseId, name: answer.toolUse.name, input: {} }
         })
-      ])
+      ]
     case "nova":
-      return chunk({ messageStart: { role: "assistant" } })
+      return [chunk({ messageStart: { role: "assistant" } })]
     default:
-      return Buffer.alloc(0)
+      return []
   }
 }
 
@@ -333,12 +333,12 @@ const metrics = (answer: Answer, timings: Timings): Record<string, unknown> => (
 })
 
 /** What comes after the last piece; its last chunk carries the invocation metrics. */
-export const streamTail = (request: Request, answer: Answer, timings: Timings): Buffer => {
+export const streamTail = (request: Request, answer: Answer, timings: Timings): ReadonlyArray<Buffer> => {
   const { stopReason, usage } = answer
   const carried = metrics(answer, timings)
   switch (request.family) {
     case "anthropic":
-      return Buffer.concat([
+      return [
         chunk({ type: "content_block_stop", index: 0 }),
         chunk({
           type: "message_delta",
@@ -346,9 +346,9 @@ export const streamTail = (request: Request, answer: Answer, timings: Timings): 
           usage: { output_tokens: usage.outputTokens }
         }),
         chunk({ type: "message_stop", ...carried })
-      ])
+      ]
     case "nova":
-      return Buffer.concat([
+      return [
         chunk({ contentBlockStop: { contentBlockIndex: 0 } }),
         chunk({ messageStop: { stopReason } }),
         chunk({
@@ -358,33 +358,33 @@ export const streamTail = (request: Request, answer: Answer, timings: Timings): 
           },
           ...carried
         })
-      ])
+      ]
     case "titan-text":
-      return chunk({
+      return [chunk({
         outputText: "",
         index: 0,
         totalOutputTextTokenCount: usage.outputTokens,
         completionReason: titanStop[stopReason] ?? "FINISH",
         inputTextTokenCount: null,
         ...carried
-      })
+      })]
     case "llama":
-      return chunk({
+      return [chunk({
         generation: "",
         prompt_token_count: null,
         generation_token_count: usage.outputTokens,
         stop_reason: llamaStop[stopReason] ?? "stop",
         ...carried
-      })
+      })]
     case "mistral":
-      return chunk({ outputs: [{ text: "", stop_reason: llamaStop[stopReason] ?? "stop" }], ...carried })
+      return [chunk({ outputs: [{ text: "", stop_reason: llamaStop[stopReason] ?? "stop" }], ...carried })]
     default:
-      return chunk({
+      return [chunk({
         id: `chatcmpl-${answer.id}`,
         object: "chat.completion.chunk",
         model: answer.modelId,
         choices: [{ index: 0, delta: {}, finish_reason: llamaStop[stopReason] ?? "stop" }],
         ...carried
-      })
+      })]
   }
 }

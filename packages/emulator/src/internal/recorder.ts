@@ -70,7 +70,12 @@ export interface Recorder {
   readonly log: (record: Stats.RequestRecord) => void
   readonly logging: boolean
   readonly records: () => ReadonlyArray<Stats.RequestRecord>
-  readonly snapshot: (now: number, pools: ReadonlyMap<string, Pool.Pool>, perBody: Stats.PerCall) => Stats.Stats
+  readonly snapshot: (options: {
+    readonly now: number
+    readonly pools: ReadonlyMap<string, Pool.Pool>
+    readonly perBody: Stats.PerCall
+    readonly open: number
+  }) => Stats.Stats
 }
 
 const counts = (from: Counters, peak: Stats.Peak): Stats.Counts => ({
@@ -167,7 +172,7 @@ export const make = (capacity: number): Recorder => {
       }
     },
     records: () => [...log.slice(oldest), ...log.slice(0, oldest)],
-    snapshot: (now, pools, perBody) => {
+    snapshot: ({ now, open, perBody, pools }) => {
       const peak = { requests: 0, tokens: 0, tokensPerDay: 0 }
       const byKey: Record<string, Stats.PoolStats> = {}
       for (const [key, pool] of pools) {
@@ -180,6 +185,7 @@ export const make = (capacity: number): Recorder => {
       return {
         ...counts(total, peak),
         connections,
+        open,
         inFlight,
         perInvocation: invocations.stats(),
         perBody,

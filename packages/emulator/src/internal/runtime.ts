@@ -11,6 +11,7 @@ import * as Bodies from "./bodies.ts"
 import * as Draw from "./draw.ts"
 import type * as FaultControl from "./faultControl.ts"
 import { names } from "./faultControl.ts"
+import * as Free from "./free.ts"
 import * as Generation from "./generation.ts"
 import * as Invoke from "./invoke.ts"
 import * as Json from "./json.ts"
@@ -228,24 +229,19 @@ export const make = (options: {
     if (operation === "CountTokens") {
       const inputTokens = Reading.countTokens(ref, exchange.body)
       if (typeof inputTokens === "string") return invalid(inputTokens)
-      const attempt = bodies.arrive(key)
-      const fault = faults.choose(arrivedAt, operation, ref, () => forFault(digest, attempt))
-      // It is free of charge and generates nothing: what can happen to it is an error or a reset.
-      if (fault?._tag === "Error") return refuse(fault)
-      if (fault?._tag === "Reset") {
-        recorder.failed(poolKey, fault._tag)
-        log(fault._tag)
-        exchange.reset()
-        return idle
-      }
-      recorder.answered(poolKey)
-      log("Answered", { ...nothing, inputTokens })
-      exchange.respond(
-        200,
-        ["x-amzn-requestid", requestId, "content-type", "application/json"],
-        JSON.stringify({ inputTokens })
-      )
-      return idle
+      return options.run(Free.answer({
+        exchange,
+        requestId,
+        arrivedAt,
+        body: () => JSON.stringify({ inputTokens }),
+        fault: faults.choose(arrivedAt, operation, ref, () => forFault(digest, bodies.arrive(key))),
+        now,
+        clock,
+        recorder,
+        released: faults.released,
+        respondError: (error) => respondError(exchange, requestId, error),
+        ended: (outcome) => log(outcome, { ...nothing, inputTokens })
+      }))
     }
     const reading = Reading.readBody(operation, ref, exchange.body)
     if (typeof reading === "string") return invalid(reading)

@@ -17,11 +17,16 @@ export interface Exchange {
   /** The body was longer than allowed and has not been kept. */
   readonly tooLarge: boolean
   /** Answers in one piece. Header names and values alternate. */
-  readonly respond: (status: number, headers: ReadonlyArray<string>, body: string) => void
+  readonly respond: (status: number, headers: ReadonlyArray<string>, body: string | Buffer) => void
   /** Answers piece by piece. */
   readonly open: (status: number, headers: ReadonlyArray<string>) => void
-  readonly write: (bytes: Buffer) => void
+  /** `flushed` is called when the bytes have been handed on, and not at all when the client has gone. */
+  readonly write: (bytes: Buffer, flushed?: () => void) => void
   readonly end: (bytes?: Buffer) => void
+  /**
+   * Answers with bytes that need not be HTTP, and closes the connection. HTTP/2 has a frame for this, which resets the stream.
+   */
+  readonly raw: (bytes: Buffer) => void
   /** Resets the TCP connection. */
   readonly reset: () => void
   /** Destroys the socket, as a peer that dies. */
@@ -37,6 +42,8 @@ export interface Handlers {
 export interface Server {
   readonly host: string
   readonly port: number
+  /** How many connections are open now. */
+  readonly open: () => number
 }
 
 type AnyRequest = Http.IncomingMessage | Http2.Http2ServerRequest
@@ -103,13 +110,14 @@ const serve = (
       open: (status, headers) => {
         if (!closed) response.writeHead(status, headerObject(headers))
       },
-      write: (bytes) => {
+      write: (bytes, flushed) => {
         if (closed) return
-        if (bytes.length === 0) return
+        if (bytes.length === 0) return flushed?.()
         unflushed++
         response.write(bytes, () => {
           unflushed--
           if (cutting && unflushed === 0) socket?.destroy()
+          flushed?.()
         })
       },
       end: (bytes) => {
@@ -117,6 +125,12 @@ const serve = (
         if (closed) return
         if (bytes === undefined) response.end()
         else response.end(bytes)
+      },
+      raw: (bytes) => {
+        gone = () => {}
+        if (closed) return
+        if (request instanceof Http2.Http2ServerRequest) request.stream.close(Http2.constants.NGHTTP2_PROTOCOL_ERROR)
+        else socket?.end(bytes)
       },
       reset: () => {
         gone = () => {}
@@ -208,6 +222,7 @@ export const listen = (options: {
     const address = server.address()
     return {
       host: options.host,
-      port: typeof address === "object" && address !== null ? address.port : options.port
+      port: typeof address === "object" && address !== null ? address.port : options.port,
+      open: () => sockets.size
     }
   })
