@@ -9,6 +9,7 @@ import * as Catalogue from "@caprock/quota/Catalogue"
 import * as ModelId from "@caprock/quota/ModelId"
 import * as Pool from "@caprock/quota/Pool"
 import type { RateLimiter } from "@caprock/rate-limiter/RateLimiter"
+import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -120,18 +121,54 @@ export const streamed = <A>(
   })
 }
 
-/** A call that passes no limiter, because the server does not meter it. @internal */
-export const unmetered = <A>(
+/**
+ * A call that passes no limiter, because no model's quota meters it: retried, counted and told like the others, under the name of
+ * its operation in place of a pool.
+ *
+ * @internal
+ */
+export const unmetered = <Input, Output>(
   desk: Desk,
-  send: () => Effect.Effect<A, BedrockError>,
-  budgetPool: string
-): Effect.Effect<A, BedrockError> =>
-  Effect.suspend(() => {
-    let sent = 0
-    return send().pipe(
-      Effect.provideService(CallObserver.CallObserver, { onFlushed: () => sent++, onResponse: () => {} }),
-      Backoff.retry({ ...desk.backoff, budget: desk.budget, pool: budgetPool }),
-      Effect.mapError((error) => withAttempts(error, sent))
+  operation: string,
+  send: (input: Input) => Effect.Effect<Output, BedrockError>
+) =>
+(input: Input): Effect.Effect<Output, BedrockError> =>
+  Effect.gen(function*() {
+    const tell = yield* desk.teller
+    const clock = yield* Clock.Clock
+    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    const tally = { attempts: 0, sent: 0, serviceMillis: 0 }
+    const observer = { onFlushed: () => void tally.sent++, onResponse: () => {} }
+    const attempt = Effect.suspend(() => {
+      const startedAt = now()
+      tally.attempts++
+      return send(input).pipe(
+        Effect.provideService(CallObserver.CallObserver, observer),
+        Effect.onExit(() =>
+          Effect.sync(() => {
+            tally.serviceMillis += now() - startedAt
+          })
+        ),
+        Effect.tapError((error) =>
+          Effect.sync(() => tell({ _tag: "AttemptFailed", pool: operation, attempt: tally.attempts, error }))
+        )
+      )
+    })
+    return yield* attempt.pipe(
+      Backoff.retry({ ...desk.backoff, budget: desk.budget, pool: operation }),
+      Effect.mapError((error) => withAttempts(error, tally.sent)),
+      Effect.onExit((exit) =>
+        Effect.sync(() =>
+          tell({
+            _tag: "CallEnded",
+            pool: operation,
+            attempts: tally.sent,
+            waitedMillis: 0,
+            serviceMillis: tally.serviceMillis,
+            succeeded: exit._tag === "Success"
+          })
+        )
+      )
     )
   })
 
