@@ -16,8 +16,8 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { EmulatorError } from "./EmulatorError.ts"
 import * as Fault from "./Fault.ts"
+import * as Config from "./internal/config.ts"
 import * as FaultControl from "./internal/faultControl.ts"
-import * as Random from "./internal/random.ts"
 import * as Recorder from "./internal/recorder.ts"
 import * as Runtime from "./internal/runtime.ts"
 import * as Server from "./internal/server.ts"
@@ -135,7 +135,7 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
     const fibers = new Set<Fiber.Fiber<void>>()
     let stopping = false
     const runtime = Runtime.make({
-      config: configOf(checked),
+      config: Config.of(checked),
       clock,
       recorder,
       faults,
@@ -243,33 +243,5 @@ export const layer = (options: Options.Options = {}): Layer.Layer<Emulator, Emul
 // -----------------------------------------------------------------------------
 // Mechanics
 // -----------------------------------------------------------------------------
-
-const configOf = (options: Options.Options): Runtime.Config => {
-  const { defaults } = Options
-  return {
-    seed: Random.seedOf(String(options.seed ?? defaults.seed)),
-    window: Duration.toMillis(options.window ?? defaults.window),
-    shape: options.shape ?? defaults.shape,
-    during: (options.adjust ?? defaults.adjust) === "during",
-    countRejected: options.countRejected ?? defaults.countRejected,
-    reserveCacheReads: options.reserveCacheReads ?? defaults.reserveCacheReads,
-    quota: options.quota ?? defaults.quota,
-    quotas: options.quotas ?? {},
-    burndown: options.burndown ?? defaults.burndown,
-    maxOutput: options.maxOutput ?? defaults.maxOutput,
-    contextWindow: options.contextWindow ?? defaults.contextWindow,
-    defaultMaxOutput: defaults.maxOutput,
-    defaultContextWindow: defaults.contextWindow,
-    models: options.models === undefined ? undefined : new Set(options.models),
-    account: options.account,
-    region: options.region ?? defaults.region,
-    requireAuth: options.requireAuth ?? defaults.requireAuth,
-    cacheMinimumTokens: options.cacheMinimumTokens ?? defaults.cacheMinimumTokens,
-    cacheTtl: Duration.toMillis(options.cacheTtl ?? defaults.cacheTtl),
-    latency: options.latency ?? defaults.latency,
-    output: options.output ?? defaults.output,
-    steering: options.steering ?? defaults.steering
-  }
-}
 
 const unavailable = Fault.error("ServiceUnavailableException")

@@ -25,7 +25,7 @@ export interface FaultControl {
   readonly choose: (
     now: number,
     operation: Fault.Operation,
-    ref: ModelRef,
+    ref: ModelRef | undefined,
     random: () => Random
   ) => Fault.Fault | undefined
   /** Ends when silences are released. */
@@ -39,8 +39,8 @@ const streaming: ReadonlySet<Fault.Operation> = new Set(["ConverseStream", "Invo
 const applies = (fault: Fault.Fault, operation: Fault.Operation): boolean =>
   streaming.has(operation) || (fault._tag !== "Truncate" && fault._tag !== "StreamError")
 
-export const names = (model: string | undefined, ref: ModelRef): boolean =>
-  model === undefined || model === ref.id || model === ref.model || model === ref.raw
+export const names = (model: string | undefined, ref: ModelRef | undefined): boolean =>
+  model === undefined || (ref !== undefined && (model === ref.id || model === ref.model || model === ref.raw))
 
 export const make = (rates: ReadonlyArray<Fault.FaultRate>): FaultControl => {
   const scripts: Array<Script> = []

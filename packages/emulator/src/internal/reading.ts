@@ -6,34 +6,6 @@ import * as Json from "./json.ts"
 import type * as ModelId from "./modelId.ts"
 import type * as Prompt from "./prompt.ts"
 
-const operations: Record<string, Fault.Operation> = {
-  "converse": "Converse",
-  "converse-stream": "ConverseStream",
-  "invoke": "InvokeModel",
-  "invoke-with-response-stream": "InvokeModelWithResponseStream",
-  "count-tokens": "CountTokens"
-}
-
-const route = /^\/model\/([^/?]+)\/([a-z-]+)(?:\?.*)?$/
-
-/** Which operation a path names, and its model id as it stands there. */
-export const routeOf = (
-  path: string
-): { readonly operation: Fault.Operation; readonly segment: string } | undefined => {
-  const [, segment, verb = ""] = route.exec(path) ?? []
-  const operation = operations[verb]
-  return segment === undefined || operation === undefined ? undefined : { operation, segment }
-}
-
-/** The model id comes percent-encoded, ARNs and colons included. */
-export const decodeSegment = (segment: string): string | undefined => {
-  try {
-    return decodeURIComponent(segment)
-  } catch {
-    return undefined
-  }
-}
-
 const parseJson = (text: string): unknown => {
   try {
     return JSON.parse(text)

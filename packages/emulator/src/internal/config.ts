@@ -1,0 +1,62 @@
+/** The options with their defaults, in the form in which the emulator uses them. */
+import * as Duration from "effect/Duration"
+import type * as LatencyModel from "../LatencyModel.ts"
+import type { Shape as MeterShape } from "../Meter.ts"
+import * as Options from "../Options.ts"
+import type * as OutputModel from "../OutputModel.ts"
+import * as Random from "./random.ts"
+
+/** Durations are milliseconds. */
+export interface Config {
+  readonly seed: Random.Seed
+  readonly window: number
+  readonly shape: MeterShape
+  readonly during: boolean
+  readonly countRejected: boolean
+  readonly reserveCacheReads: boolean
+  readonly quota: Options.Quota
+  readonly quotas: Readonly<Record<string, Options.Quota>>
+  readonly burndown: number | Readonly<Record<string, number>>
+  readonly maxOutput: number | Readonly<Record<string, number>>
+  readonly contextWindow: number | Readonly<Record<string, number>>
+  readonly defaultMaxOutput: number
+  readonly defaultContextWindow: number
+  readonly models: ReadonlySet<string> | undefined
+  readonly account: string | undefined
+  readonly region: string
+  readonly requireAuth: boolean
+  readonly cacheMinimumTokens: number
+  readonly cacheTtl: number
+  readonly latency: LatencyModel.LatencyModel
+  readonly output: OutputModel.OutputModel | OutputModel.OutputFunction
+  readonly steering: boolean
+}
+
+/** Fills in the defaults. */
+export const of = (options: Options.Options): Config => {
+  const { defaults } = Options
+  return {
+    seed: Random.seedOf(String(options.seed ?? defaults.seed)),
+    window: Duration.toMillis(options.window ?? defaults.window),
+    shape: options.shape ?? defaults.shape,
+    during: (options.adjust ?? defaults.adjust) === "during",
+    countRejected: options.countRejected ?? defaults.countRejected,
+    reserveCacheReads: options.reserveCacheReads ?? defaults.reserveCacheReads,
+    quota: options.quota ?? defaults.quota,
+    quotas: options.quotas ?? {},
+    burndown: options.burndown ?? defaults.burndown,
+    maxOutput: options.maxOutput ?? defaults.maxOutput,
+    contextWindow: options.contextWindow ?? defaults.contextWindow,
+    defaultMaxOutput: defaults.maxOutput,
+    defaultContextWindow: defaults.contextWindow,
+    models: options.models === undefined ? undefined : new Set(options.models),
+    account: options.account,
+    region: options.region ?? defaults.region,
+    requireAuth: options.requireAuth ?? defaults.requireAuth,
+    cacheMinimumTokens: options.cacheMinimumTokens ?? defaults.cacheMinimumTokens,
+    cacheTtl: Duration.toMillis(options.cacheTtl ?? defaults.cacheTtl),
+    latency: options.latency ?? defaults.latency,
+    output: options.output ?? defaults.output,
+    steering: options.steering ?? defaults.steering
+  }
+}
