@@ -5,7 +5,7 @@
  * - What is not retryable is not retried.
  * - Never before `retryAfter`, with positive jitter on top: of many callers that were told to come back at the same
  *   moment, not all do.
- * - A wait that would pass the elapsed limit is not begun: the last error comes back at once.
+ * - A wait that would pass the elapsed limit, or the call's deadline, is not begun: the last error comes back at once.
  * - Randomness comes from Effect's `Random`, time from `Clock`: a seed and a test clock pin every delay.
  *
  * The default follows AWS's runbooks: about 1 s, 2 s, 4 s, then stop and log a warning; at most 4 requests for a call.
@@ -36,6 +36,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
@@ -76,6 +77,15 @@ export interface Retryable {
 export type Jitter = delay.Jitter
 
 /**
+ * What ended the tries, where the error itself would have been worth another: their number (`attempts`), the time since the
+ * first failure (`elapsed`), the balance of the `budget`, or the `deadline`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Limit = delay.Limit
+
+/**
  * The default of each option.
  *
  * @category configuration
@@ -102,7 +112,7 @@ export const defaults = {
 } as const
 
 /**
- * Options of {@link exponential} and {@link retry}.
+ * Options of {@link exponential} and {@link retry}: how long to wait, how often, and how long in all.
  *
  * - `base` (1 s): the first wait, before jitter.
  * - `factor` (2; 3 with decorrelated jitter): growth from one wait to the next.
@@ -131,6 +141,21 @@ export interface Options {
   readonly pool?: string | undefined
 }
 
+/**
+ * Options of {@link retry}.
+ *
+ * - `deadline`: from when it is run. A wait that would end at it or later is not begun, whatever else allows it. It does not
+ *   end an attempt that is under way. None unless set.
+ * - `onGiveUp`: told which limit ended the tries, before the last error comes back. Must return at once.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface RetryOptions extends Options {
+  readonly deadline?: Duration.Input | undefined
+  readonly onGiveUp?: ((limit: Limit) => void) | undefined
+}
+
 const millis = (input: Duration.Input): number => Math.max(0, Duration.toMillis(Duration.fromInputUnsafe(input)))
 
 const policyOf = (options: Options): delay.Policy => {
@@ -147,10 +172,49 @@ const policyOf = (options: Options): delay.Policy => {
   }
 }
 
-const giveUp = (limit: "attempts" | "elapsed" | "budget", failures: number, pool: string | undefined) =>
-  Effect.logWarning("Gave up retrying").pipe(
-    Effect.annotateLogs({ limit, failures, ...(pool === undefined ? {} : { pool }) })
-  )
+const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+/** `deadline`: a moment of the clock's monotonic time, in milliseconds. */
+const scheduleOf = (
+  options: Options,
+  deadline: number,
+  onGiveUp: ((limit: Limit) => void) | undefined = undefined
+): Schedule.Schedule<Duration.Duration, Retryable> => {
+  const policy = policyOf(options)
+  const { budget, pool } = options
+  const over = Cause.done(Duration.zero)
+  const giveUp = (limit: Limit, failures: number) => {
+    // Who asked for no retry is not told that there was none.
+    if (policy.attempts < 2) return over
+    onGiveUp?.(limit)
+    return Effect.andThen(
+      Effect.logWarning("Gave up retrying").pipe(
+        Effect.annotateLogs({ limit, failures, ...(pool === undefined ? {} : { pool }) })
+      ),
+      over
+    )
+  }
+  return Schedule.fromStepWithMetadata(Effect.map(Clock.Clock, (clock) => {
+    let previous = policy.base
+    return ({ attempt, elapsed, input }: Schedule.InputMetadata<Retryable>) => {
+      if (!input.retryable) return over
+      return Effect.flatMap(Random.next, (random) => {
+        const retryAfter = input.retryAfter === undefined ? undefined : Duration.toMillis(input.retryAfter)
+        const left = deadline - monotonic(clock)
+        const decision = delay.decide(policy, { failures: attempt, elapsed, retryAfter, left }, previous, random)
+        if ("limit" in decision) return giveUp(decision.limit, attempt)
+        const wait = Duration.millis(decision.millis)
+        previous = decision.previous
+        const next: [Duration.Duration, Duration.Duration] = [wait, wait]
+        if (budget === undefined) return Effect.succeed(next)
+        return Effect.flatMap(
+          budget.withdraw(pool),
+          (granted) => granted ? Effect.succeed(next) : giveUp("budget", attempt)
+        )
+      })
+    }
+  }))
+}
 
 /**
  * A schedule that waits exponentially with jitter, never before `retryAfter`, and ends with the attempts, the elapsed
@@ -177,33 +241,8 @@ const giveUp = (limit: "attempts" | "elapsed" | "budget", failures: number, pool
  * @category schedules
  * @since 0.1.0
  */
-export const exponential = (options: Options = {}): Schedule.Schedule<Duration.Duration, Retryable> => {
-  const policy = policyOf(options)
-  const { budget, pool } = options
-  return Schedule.fromStepWithMetadata(Effect.sync(() => {
-    let previous = policy.base
-    return ({ attempt, elapsed, input }: Schedule.InputMetadata<Retryable>) => {
-      if (!input.retryable) return Cause.done(Duration.zero)
-      return Effect.flatMap(Random.next, (random) => {
-        const retryAfter = input.retryAfter === undefined ? undefined : Duration.toMillis(input.retryAfter)
-        const decision = delay.decide(policy, { failures: attempt, elapsed, retryAfter }, previous, random)
-        if ("limit" in decision) {
-          const done = Cause.done(Duration.zero)
-          // Who asked for no retry is not told that there was none.
-          return policy.attempts < 2 ? done : Effect.andThen(giveUp(decision.limit, attempt, pool), done)
-        }
-        const wait = Duration.millis(decision.millis)
-        previous = decision.previous
-        const next: [Duration.Duration, Duration.Duration] = [wait, wait]
-        if (budget === undefined) return Effect.succeed(next)
-        return Effect.flatMap(budget.withdraw(pool), (granted) =>
-          granted
-            ? Effect.succeed(next)
-            : Effect.andThen(giveUp("budget", attempt, pool), Cause.done(Duration.zero)))
-      })
-    }
-  }))
-}
+export const exponential = (options: Options = {}): Schedule.Schedule<Duration.Duration, Retryable> =>
+  scheduleOf(options, Infinity)
 
 /**
  * {@link exponential} with every default: about 1 s, 2 s, 4 s, then stop; at most 4 requests.
@@ -223,12 +262,18 @@ export const defaultSchedule: Schedule.Schedule<Duration.Duration, Retryable> = 
  * @since 0.1.0
  */
 export const retry: {
-  (options?: Options): <A, E extends Retryable, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  <A, E extends Retryable, R>(self: Effect.Effect<A, E, R>, options?: Options): Effect.Effect<A, E, R>
+  (options?: RetryOptions): <A, E extends Retryable, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E extends Retryable, R>(self: Effect.Effect<A, E, R>, options?: RetryOptions): Effect.Effect<A, E, R>
 } = dual(
   (args) => Effect.isEffect(args[0]),
-  <A, E extends Retryable, R>(self: Effect.Effect<A, E, R>, options?: Options): Effect.Effect<A, E, R> => {
-    const retried = Effect.retry(self, exponential(options))
-    return options?.budget === undefined ? retried : Effect.andThen(options.budget.deposit(options.pool), retried)
+  <A, E extends Retryable, R>(self: Effect.Effect<A, E, R>, options: RetryOptions = {}): Effect.Effect<A, E, R> => {
+    const { budget, deadline, onGiveUp, pool } = options
+    const retried = deadline === undefined
+      ? Effect.retry(self, scheduleOf(options, Infinity, onGiveUp))
+      : Effect.flatMap(
+        Clock.Clock,
+        (clock) => Effect.retry(self, scheduleOf(options, monotonic(clock) + millis(deadline), onGiveUp))
+      )
+    return budget === undefined ? retried : Effect.andThen(budget.deposit(pool), retried)
   }
 )

@@ -360,6 +360,66 @@ describe("the elapsed limit", () => {
   )
 })
 
+describe("the deadline", () => {
+  it.effect("lets no wait begin that would end at it or later, and says so", () =>
+    Effect.gen(function*() {
+      const limits: Array<Backoff.Limit> = []
+      const within = (deadline: number) =>
+        run({ jitter: "none", attempts: 100, deadline, onGiveUp: (limit) => limits.push(limit) }, [failure()])
+      // Waits of 1, 2 and 4 s end 1, 3 and 7 s after the start.
+      for (const [deadline, waits] of [[7_001, 3], [7_000, 2], [1_001, 1], [1_000, 0], [0, 0]] as const) {
+        const { warnings, ...ran } = yield* within(deadline)
+        assert.strictEqual(ran.waits.length, waits)
+        assert.deepStrictEqual([limits.pop(), limits.length], ["deadline", 0])
+        assert.strictEqual(warnings[0]?.["limit"], "deadline")
+      }
+    }))
+
+  it.effect("counts from when it is run, and with the time of the attempts, but ends none of them", () =>
+    Effect.gen(function*() {
+      const starts: Array<number> = []
+      const call = Effect.gen(function*() {
+        starts.push(yield* Clock.currentTimeMillis)
+        yield* Effect.sleep("10 seconds")
+        return yield* Effect.fail(failure())
+      }).pipe(Backoff.retry({ jitter: "none", base: "1 second", factor: 1, attempts: 100, deadline: "22500 millis" }))
+      yield* TestClock.adjust("1 hour")
+      for (let n = 1; n <= 2; n++) {
+        const fiber = yield* Effect.forkChild(Effect.exit(call))
+        yield* TestClock.adjust("1 hour")
+        yield* Fiber.join(fiber)
+        // The one that begins after 22 s has half a second left, and takes ten.
+        assert.deepStrictEqual(starts.splice(0).map((at) => at - n * 3_600_000), [0, 11_000, 22_000])
+      }
+    }))
+
+  it.effect("holds for what the server asks to wait, and costs the budget nothing", () =>
+    Effect.gen(function*() {
+      const budget = yield* RetryBudget.make({ ratio: 0, perSecond: 0, capacity: 5 })
+      const ended = yield* run({ budget, deadline: "20 seconds" }, [failure("1 minute")])
+      assert.strictEqual(ended.requests, 1)
+      assert.deepStrictEqual((yield* budget.snapshot).map(({ available }) => available), [5])
+    }))
+})
+
+describe("who is told what ended the tries", () => {
+  it.effect("hears each limit once, and nothing where none did", () =>
+    Effect.gen(function*() {
+      const limits: Array<Backoff.Limit> = []
+      const ran = (options: Backoff.RetryOptions, error = failure()) =>
+        run({ ...options, onGiveUp: (limit) => limits.push(limit) }, [error])
+      yield* ran({})
+      yield* ran({ elapsed: 0 })
+      yield* ran({ budget: yield* RetryBudget.make({ ratio: 0, perSecond: 0, capacity: 0 }) })
+      yield* ran({ deadline: 1 })
+      assert.deepStrictEqual(limits, ["attempts", "elapsed", "budget", "deadline"])
+      yield* ran({}, failure(undefined, false))
+      yield* ran({ attempts: 1 })
+      yield* Backoff.retry(Effect.void, { onGiveUp: (limit) => limits.push(limit) })
+      assert.lengthOf(limits, 4)
+    }))
+})
+
 describe("options out of range", () => {
   it.effect("mean the nearest that makes sense", () =>
     Effect.gen(function*() {

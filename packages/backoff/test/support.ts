@@ -19,7 +19,7 @@ export interface Run {
 
 /** Runs an effect that fails each time with the next of the errors (the last for ever), through years of virtual time. */
 export const run = (
-  options: Backoff.Options | undefined,
+  options: Backoff.RetryOptions | undefined,
   errors: readonly [Backoff.Retryable, ...ReadonlyArray<Backoff.Retryable>],
   seed = "caprock"
 ): Effect.Effect<Run> =>

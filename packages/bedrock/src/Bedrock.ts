@@ -48,7 +48,6 @@ import type * as Backoff from "@caprock/backoff/Backoff"
 import * as RetryBudget from "@caprock/backoff/RetryBudget"
 import * as BedrockClient from "@caprock/client/BedrockClient"
 import type * as BedrockClientTest from "@caprock/client/BedrockClientTest"
-import * as Operations from "@caprock/client/Operations"
 import * as Usage from "@caprock/client/Usage"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Catalogue from "@caprock/quota/Catalogue"
@@ -71,6 +70,8 @@ import { fromLimiter } from "./internal/failures.ts"
 import * as listening from "./internal/listening.ts"
 import * as questions from "./internal/questions.ts"
 import * as readings from "./internal/readings.ts"
+
+type Operations = BedrockClient.BedrockClient["Service"]
 
 // -----------------------------------------------------------------------------
 // Models
@@ -126,8 +127,16 @@ export interface CallOptions {
   readonly resolve?: ReadonlyMap<string, string> | undefined
   /** Attempts, and the waits between them. */
   readonly backoff?: Omit<Backoff.Options, "budget" | "pool"> | undefined
-  /** Longest wait for quota, of each attempt. No limit unless set. */
+  /**
+   * Longest wait for quota, of each attempt. No limit unless set: what is sent first has to go first, and how long that takes
+   * is the callers' own doing. A caller sets its own by `CallLimits`.
+   */
   readonly maxWait?: Duration.Input | undefined
+  /**
+   * For each call as a whole, its waits and retries included. No limit unless set: a batch that waits for its quota the
+   * whole night is as right as a page that can't wait ten seconds. A caller sets its own by `CallLimits`.
+   */
+  readonly deadline?: Duration.Input | undefined
   /** Whether a throttled request stays counted against requests per minute. @default true */
   readonly countThrottled?: boolean | undefined
 }
@@ -145,11 +154,7 @@ export interface Options extends QuotaOptions, CallOptions, BedrockClient.Option
 // -----------------------------------------------------------------------------
 
 /**
- * The operations of `BedrockClient`, with the SDK's own input and output types. Those that ask a model pass the limiter; the others
- * (`countTokens`, guardrails, jobs), which no model's quota meters, are sent at once, and retried like the rest.
- *
- * `startAsyncInvoke` makes one job, however often it is tried: without a `clientRequestToken` in the input, the call makes one
- * of Effect's `Random`, the same for all its attempts.
+ * The operations of `BedrockClient`, with the SDK's own input and output types.
  *
  * All fail with `BedrockError`. Its `attempts` are the requests that were sent for the call. Beyond the client's own reasons
  * there is `ValidationError` of kind `exceeds-quota`, at once, for a request that is larger than its whole quota, and
@@ -158,23 +163,19 @@ export interface Options extends QuotaOptions, CallOptions, BedrockClient.Option
  * Interrupting a call at any point leaves no waiter, reservation, fiber or socket behind; what the server may have charged
  * stays booked until it leaves the window.
  *
- * @category models
- * @since 0.1.0
- */
-export interface Service extends Operations.Operations {
-  /** The jobs of all pages of `listAsyncInvokes`: a call for each page, when the consumer wants it. */
-  readonly listAsyncInvokesAll: BedrockClient.Service["listAsyncInvokesAll"]
-  /** How the pool of a model id, profile or ARN stands. */
-  readonly snapshot: (modelId: string) => Effect.Effect<Snapshot, BedrockError>
-}
-
-/**
- * Bedrock with its quota kept.
- *
  * @category services
  * @since 0.1.0
  */
-export class Bedrock extends Context.Service<Bedrock, Service>()("@caprock/bedrock/Bedrock") {}
+export class Bedrock extends Context.Service<Bedrock, {
+  readonly converse: Operations["converse"]
+  readonly converseStream: Operations["converseStream"]
+  readonly invokeModel: Operations["invokeModel"]
+  readonly invokeModelWithResponseStream: Operations["invokeModelWithResponseStream"]
+  /** Free of charge (AWS: CountTokens, read 2026-11), so it passes no limiter; retried like the others. */
+  readonly countTokens: Operations["countTokens"]
+  /** How the pool of a model id, profile or ARN stands. */
+  readonly snapshot: (modelId: string) => Effect.Effect<Snapshot, BedrockError>
+}>()("@caprock/bedrock/Bedrock") {}
 
 // -----------------------------------------------------------------------------
 // Constructors
@@ -204,17 +205,10 @@ export const make = Effect.fnUntraced(function*(
     accountant: new Accountant(() => Number(clock.monotonicTimeNanosUnsafe()) / 1e6),
     budget: yield* RetryBudget.RetryBudget,
     backoff: options.backoff,
-    maxWait: options.maxWait === undefined ? undefined : Duration.fromInputUnsafe(options.maxWait),
+    limits: { deadline: millisOf(options.deadline), maxWait: millisOf(options.maxWait) },
     countThrottled: options.countThrottled ?? true,
     teller: listening.teller(new WeakSet())
   }
-
-  const unmetered = <Input, Output>(
-    operation: string,
-    send: (input: Input) => Effect.Effect<Output, BedrockError>
-  ) => calls.unmetered(desk, operation, send)
-  const startAsyncInvoke = unmetered("StartAsyncInvoke", client.startAsyncInvoke)
-  const listAsyncInvokes = unmetered("ListAsyncInvokes", client.listAsyncInvokes)
 
   return Bedrock.of({
     converse: (input) =>
@@ -251,13 +245,13 @@ export const make = Effect.fnUntraced(function*(
           readings.chunks
         )
       )),
-    countTokens: unmetered("CountTokens", client.countTokens),
-    applyGuardrail: unmetered("ApplyGuardrail", client.applyGuardrail),
-    invokeGuardrailChecks: unmetered("InvokeGuardrailChecks", client.invokeGuardrailChecks),
-    startAsyncInvoke: (input) => Effect.flatMap(questions.tokened(input), startAsyncInvoke),
-    getAsyncInvoke: unmetered("GetAsyncInvoke", client.getAsyncInvoke),
-    listAsyncInvokes,
-    listAsyncInvokesAll: Operations.listAsyncInvokesAll({ listAsyncInvokes }),
+    countTokens: (input) =>
+      calls.unmetered(
+        desk,
+        { operation: "CountTokens", modelId: input.modelId ?? "", region: client.region },
+        () => client.countTokens(input),
+        "count-tokens"
+      ),
     snapshot: (modelId) =>
       Effect.suspend(() => {
         const question = questions.snapshot(modelId)
@@ -373,6 +367,9 @@ export const layerTest = (
 // -----------------------------------------------------------------------------
 // Mechanics
 // -----------------------------------------------------------------------------
+
+const millisOf = (limit: Duration.Input | undefined): number =>
+  limit === undefined ? Infinity : Duration.toMillis(Duration.fromInputUnsafe(limit))
 
 /** Plain entries are read as a quota file is, so that a wrong one is named and not taken for no limit. */
 const quotasOf = ({ quotas = {} }: QuotaOptions): Effect.Effect<Quotas.Quotas> =>

@@ -5,4 +5,5 @@
  */
 export * as Bedrock from "./Bedrock.ts"
 export * as CallEvents from "./CallEvents.ts"
+export * as CallLimits from "./CallLimits.ts"
 export * as Refund from "./Refund.ts"

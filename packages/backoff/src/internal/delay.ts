@@ -13,17 +13,22 @@ export interface Policy {
   readonly elapsed: number
 }
 
+/** What ends the tries, where the error itself would be worth another. */
+export type Limit = "attempts" | "elapsed" | "budget" | "deadline"
+
 export interface Failure {
   /** How many have failed so far, this one included. */
   readonly failures: number
   /** Since the first failure. */
   readonly elapsed: number
   readonly retryAfter: number | undefined
+  /** Until the deadline; `Infinity` where there is none. */
+  readonly left: number
 }
 
 export type Decision =
   | { readonly millis: number; readonly previous: number }
-  | { readonly limit: "attempts" | "elapsed" }
+  | { readonly limit: Limit }
 
 // How far the tries are spread that a server told to come back at the same moment: over the backoff's own wait, and over
 // a tenth of what was asked, so that a long hint does not end in a stampede ("19 of 20 waits were exactly 600.0 s",
@@ -61,6 +66,8 @@ export const decide = (policy: Policy, failure: Failure, previous: number, rando
     : failure.retryAfter + (policy.jitter === "none" ? 0 : random * Math.max(high, failure.retryAfter * hintSpread))
   // Upwards, because a timer drops the fraction and would fire before the time that the server named.
   const millis = Math.ceil(Math.max(jittered, hinted))
+  // A try that begins at the deadline has no time left.
+  if (millis >= failure.left) return { limit: "deadline" }
   return Number.isFinite(millis) && failure.elapsed + millis <= policy.elapsed
     ? { millis, previous: jittered }
     : { limit: "elapsed" }

@@ -1,7 +1,7 @@
 // One attempt of a call: its reservation, what it told the listener, and its one end.
+import type { Limit } from "@caprock/backoff/Backoff"
 import type { CallObserver, ResponseHead } from "@caprock/client/CallObserver"
 import type { BedrockError } from "@caprock/errors/BedrockError"
-import type { ThrottlingError } from "@caprock/errors/Reason"
 import type * as Accounting from "@caprock/quota/Accounting"
 import type { RateLimiter, Reservation } from "@caprock/rate-limiter/RateLimiter"
 import * as Clock from "effect/Clock"
@@ -13,6 +13,7 @@ import type { CallEvent } from "../CallEvents.ts"
 import * as Refund from "../Refund.ts"
 import type { Accountant, Entry, Request } from "./accountant.ts"
 import { fromLimiter, type Subject } from "./failures.ts"
+import { type Limits, monotonic } from "./limits.ts"
 
 /** What the attempts of a call share. */
 export interface Call {
@@ -20,7 +21,7 @@ export interface Call {
   readonly request: Request
   readonly limiter: RateLimiter["Service"]
   readonly accountant: Accountant
-  readonly maxWait: Duration.Duration | undefined
+  readonly limits: Limits
   readonly countThrottled: boolean
   readonly tell: (event: CallEvent) => void
   readonly tally: Tally
@@ -32,6 +33,8 @@ interface Tally {
   sent: number
   waitedMillis: number
   serviceMillis: number
+  /** What ended the retries, if anything but the error did. */
+  gaveUp: Limit | undefined
 }
 
 /** What an answer tells of its cost. */
@@ -61,15 +64,20 @@ export interface Attempt {
  */
 export const admit = Effect.fnUntraced(
   function*(call: Call): Effect.fn.Return<Attempt, BedrockError, Scope.Scope> {
-    const { accountant, limiter, request, subject, tally, tell } = call
+    const { accountant, limiter, limits, request, subject, tally, tell } = call
     const { pool } = request
     const clock = yield* Clock.Clock
     const scope = yield* Scope.Scope
-    const entry = accountant.open(request, call.maxWait)
+    // Where nothing is left the client sends nothing.
+    const left = Math.max(0, limits.deadline - monotonic(clock))
+    const longest = Math.min(limits.maxWait, left)
+    const entry = accountant.open(request, longest === Infinity ? undefined : Duration.millis(longest))
     tell({ _tag: "Waiting", pool, tokens: entry.cost.tokens })
     return yield* Effect.uninterruptibleMask((restore) =>
       restore(limiter.reserve(entry.cost)).pipe(
-        Effect.mapError((error) => fromLimiter(subject, error)),
+        Effect.mapError((error) =>
+          fromLimiter(subject, error, left <= limits.maxWait ? "its deadline leaves it" : "maxWait is")
+        ),
         Effect.flatMap((reservation) => {
           tally.attempts++
           const waitedMillis = Duration.toMillis(reservation.waited)
@@ -89,12 +97,6 @@ export const admit = Effect.fnUntraced(
   }
 )
 
-/** Whether a throttle is a matter of the model's minute, whose guard it widens: tokens per day and guardrails are not. */
-const ofTheMinute = (
-  limit: ThrottlingError["limit"]
-): limit is Exclude<typeof limit, "tokens-per-day" | "guardrails"> =>
-  limit !== "tokens-per-day" && limit !== "guardrails"
-
 class Admitted implements Attempt {
   private readonly call: Call
   private readonly entry: Entry
@@ -112,7 +114,7 @@ class Admitted implements Attempt {
     this.call = call
     this.entry = entry
     this.reservation = reservation
-    this.now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    this.now = () => monotonic(clock)
     this.admittedAt = this.now()
     this.observer = {
       onFlushed: () => {
@@ -175,7 +177,8 @@ class Admitted implements Attempt {
       const { countThrottled, limiter, request, tally, tell } = this.call
       const { reason } = error
       tell({ _tag: "AttemptFailed", pool: request.pool, attempt: tally.attempts, error })
-      const learned = reason._tag === "ThrottlingError" && ofTheMinute(reason.limit)
+      // Tokens per day are no matter of the minute, whose guard a throttle widens.
+      const learned = reason._tag === "ThrottlingError" && reason.limit !== "tokens-per-day"
         ? limiter.throttled(request.pool, reason.limit === "unknown" ? undefined : reason.limit)
         : Effect.void
       // Before it is given back: what it had booked is part of the debt that may explain the throttle.

@@ -2,6 +2,7 @@
 // sent.
 import * as Backoff from "@caprock/backoff/Backoff"
 import type * as RetryBudget from "@caprock/backoff/RetryBudget"
+import { CallDeadline } from "@caprock/client/CallDeadline"
 import * as CallObserver from "@caprock/client/CallObserver"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
@@ -10,7 +11,7 @@ import * as ModelId from "@caprock/quota/ModelId"
 import * as Pool from "@caprock/quota/Pool"
 import type { RateLimiter } from "@caprock/rate-limiter/RateLimiter"
 import * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -19,6 +20,7 @@ import type { CallEvent } from "../CallEvents.ts"
 import type { Accountant } from "./accountant.ts"
 import { admit, type Attempt, type Call, exitOf, type Served } from "./attempt.ts"
 import { failure, type Subject, withAttempts } from "./failures.ts"
+import { type Defaults, type Limits, limitsOf, monotonic } from "./limits.ts"
 import type { Question } from "./questions.ts"
 import { open, type Reading } from "./streaming.ts"
 
@@ -32,7 +34,7 @@ export interface Desk {
   readonly accountant: Accountant
   readonly budget: RetryBudget.RetryBudget["Service"]
   readonly backoff: Omit<Backoff.Options, "budget" | "pool"> | undefined
-  readonly maxWait: Duration.Duration | undefined
+  readonly limits: Defaults
   readonly countThrottled: boolean
   /** What tells the listener of the fiber that asks. */
   readonly teller: Effect.Effect<(event: CallEvent) => void>
@@ -83,12 +85,12 @@ export const unary = <A>(
   return Effect.flatMap(begin(desk, question, pool.success), (call) => {
     const sent = send()
     const attempt = Effect.scoped(Effect.flatMap(admit(call), (attempt) =>
-      sent.pipe(
+      timely(sent, call.limits).pipe(
         Effect.provideService(CallObserver.CallObserver, attempt.observer),
         Effect.onExit(exitOf(attempt, (answer) => servedBy(answer, attempt)))
       )))
-    return retried(desk, call, attempt).pipe(
-      Effect.mapError((error) => withAttempts(error, call.tally.sent)),
+    return retried(desk, call.request.pool, call.limits, call.tally, attempt).pipe(
+      Effect.mapError((error) => withAttempts(error, call.tally.sent, call.tally.gaveUp)),
       Effect.onExit((exit) => ended(call, exit._tag === "Success"))
     )
   })
@@ -104,7 +106,8 @@ export const streamed = <A>(
   const pool = poolOf(desk, question)
   if (Result.isFailure(pool)) return Effect.fail(pool.failure)
   return Effect.map(begin(desk, question, pool.success), (call) => {
-    const sent = send()
+    const { deadline } = call.limits
+    const sent = deadline === Infinity ? send() : Stream.provideService(send(), CallDeadline, deadline)
     // An interruption ends the stream before the scope of its attempt.
     let left: Effect.Effect<void> = Effect.void
     const attempt: Effect.Effect<Stream.Stream<A, BedrockError>, BedrockError, Scope.Scope> = Effect.map(
@@ -114,83 +117,87 @@ export const streamed = <A>(
         return Stream.concat(Stream.fromIterable(opened.held), opened.rest)
       }
     )
-    return Stream.unwrap(retried(desk, call, attempt)).pipe(
-      Stream.mapError((error) => withAttempts(error, call.tally.sent)),
+    return Stream.unwrap(retried(desk, call.request.pool, call.limits, call.tally, attempt)).pipe(
+      Stream.mapError((error) => withAttempts(error, call.tally.sent, call.tally.gaveUp)),
       Stream.onExit((exit) => Effect.andThen(Effect.suspend(() => left), ended(call, exit._tag === "Success")))
     )
   })
 }
 
-/**
- * A call that passes no limiter, because no model's quota meters it: retried, counted and told like the others, under the name of
- * its operation in place of a pool.
- *
- * @internal
- */
-export const unmetered = <Input, Output>(
+/** A call that passes no limiter, because the server does not meter it. @internal */
+export const unmetered = <A>(
   desk: Desk,
-  operation: string,
-  send: (input: Input) => Effect.Effect<Output, BedrockError>
-) =>
-(input: Input): Effect.Effect<Output, BedrockError> =>
-  Effect.gen(function*() {
-    const tell = yield* desk.teller
-    const clock = yield* Clock.Clock
-    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-    const tally = { attempts: 0, sent: 0, serviceMillis: 0 }
-    const observer = { onFlushed: () => void tally.sent++, onResponse: () => {} }
-    const attempt = Effect.suspend(() => {
-      const startedAt = now()
-      tally.attempts++
-      return send(input).pipe(
-        Effect.provideService(CallObserver.CallObserver, observer),
-        Effect.onExit(() =>
-          Effect.sync(() => {
-            tally.serviceMillis += now() - startedAt
-          })
-        ),
-        Effect.tapError((error) =>
-          Effect.sync(() => tell({ _tag: "AttemptFailed", pool: operation, attempt: tally.attempts, error }))
-        )
+  subject: Subject,
+  send: () => Effect.Effect<A, BedrockError>,
+  budgetPool: string
+): Effect.Effect<A, BedrockError> =>
+  Effect.withFiber((fiber) => {
+    const limits = limitsOf(desk.limits, fiber)
+    if (Result.isFailure(limits)) return Effect.fail(wrongLimits(subject, limits.failure))
+    const tally: { sent: number; gaveUp?: Backoff.Limit } = { sent: 0 }
+    return retried(
+      desk,
+      budgetPool,
+      limits.success,
+      tally,
+      timely(send(), limits.success).pipe(
+        Effect.provideService(CallObserver.CallObserver, { onFlushed: () => tally.sent++, onResponse: () => {} })
       )
-    })
-    return yield* attempt.pipe(
-      Backoff.retry({ ...desk.backoff, budget: desk.budget, pool: operation }),
-      Effect.mapError((error) => withAttempts(error, tally.sent)),
-      Effect.onExit((exit) =>
-        Effect.sync(() =>
-          tell({
-            _tag: "CallEnded",
-            pool: operation,
-            attempts: tally.sent,
-            waitedMillis: 0,
-            serviceMillis: tally.serviceMillis,
-            succeeded: exit._tag === "Success"
-          })
-        )
-      )
-    )
+    ).pipe(Effect.mapError((error) => withAttempts(error, tally.sent, tally.gaveUp)))
   })
 
-const begin = (desk: Desk, question: Question, pool: Pool.Pool): Effect.Effect<Call> =>
-  Effect.map(desk.teller, (tell) => ({
-    subject: subjectOf(desk, question),
-    request: {
-      pool: Pool.key(pool),
-      entry: Catalogue.lookup(desk.catalogue, pool.model),
-      base: question.base,
-      maxTokens: question.maxTokens
-    },
-    limiter: desk.limiter,
-    accountant: desk.accountant,
-    maxWait: desk.maxWait,
-    countThrottled: desk.countThrottled,
-    tell,
-    tally: { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0 }
-  }))
+const begin = (desk: Desk, question: Question, pool: Pool.Pool): Effect.Effect<Call, BedrockError> =>
+  Effect.flatMap(desk.teller, (tell) =>
+    Effect.withFiber((fiber) => {
+      const subject = subjectOf(desk, question)
+      const limits = limitsOf(desk.limits, fiber)
+      if (Result.isFailure(limits)) return Effect.fail(wrongLimits(subject, limits.failure))
+      return Effect.succeed<Call>({
+        subject,
+        request: {
+          pool: Pool.key(pool),
+          entry: Catalogue.lookup(desk.catalogue, pool.model),
+          base: question.base,
+          maxTokens: question.maxTokens
+        },
+        limiter: desk.limiter,
+        accountant: desk.accountant,
+        limits: limits.success,
+        countThrottled: desk.countThrottled,
+        tell,
+        tally: { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0, gaveUp: undefined }
+      })
+    }))
 
-const retried = <A, R>(desk: Desk, call: Call, attempt: Effect.Effect<A, BedrockError, R>) =>
-  Backoff.retry(attempt, { ...desk.backoff, budget: desk.budget, pool: call.request.pool })
+const wrongLimits = (subject: Subject, message: string): BedrockError =>
+  failure(subject, new Reason.ValidationError({ kind: "malformed", message }))
+
+/** A request that ends at the call's deadline. */
+const timely = <A, E, R>(request: Effect.Effect<A, E, R>, { deadline }: Limits): Effect.Effect<A, E, R> =>
+  deadline === Infinity ? request : Effect.provideService(request, CallDeadline, deadline)
+
+const retried = <A, R>(
+  desk: Desk,
+  pool: string,
+  { deadline }: Limits,
+  tally: { gaveUp?: Backoff.Limit | undefined },
+  attempt: Effect.Effect<A, BedrockError, R>
+): Effect.Effect<A, BedrockError, R> => {
+  const options: Backoff.RetryOptions = {
+    ...desk.backoff,
+    budget: desk.budget,
+    pool,
+    onGiveUp: (limit) => {
+      tally.gaveUp = limit
+    }
+  }
+  return deadline === Infinity
+    ? Backoff.retry(attempt, options)
+    : Effect.flatMap(
+      Clock.Clock,
+      (clock) => Backoff.retry(attempt, { ...options, deadline: Duration.millis(deadline - monotonic(clock)) })
+    )
+}
 
 const ended = (call: Call, succeeded: boolean): Effect.Effect<void> =>
   Effect.sync(() => {

@@ -1,4 +1,5 @@
 // What fails between the caller and the client, as a `BedrockError`.
+import type { Limit } from "@caprock/backoff/Backoff"
 import { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
 import type { RateLimiterError } from "@caprock/rate-limiter/RateLimiterError"
@@ -23,14 +24,14 @@ export const failure = (subject: Subject, reason: Reason.Reason): BedrockError =
 
 /**
  * The limiter's refusal in the words of Bedrock's callers. The envelope names the model and Region, and gives the advice; the
- * pool's key is no word of theirs.
+ * pool's key is no word of theirs. `bound` says what it is that allows no longer wait.
  *
  * @internal
  */
-export const fromLimiter = (subject: Subject, error: RateLimiterError): BedrockError =>
-  failure(subject, reasonOf(error))
+export const fromLimiter = (subject: Subject, error: RateLimiterError, bound = "maxWait is"): BedrockError =>
+  failure(subject, reasonOf(error, bound))
 
-const reasonOf = ({ reason }: RateLimiterError): Reason.Reason => {
+const reasonOf = ({ reason }: RateLimiterError, bound: string): Reason.Reason => {
   switch (reason._tag) {
     case "CostExceedsLimit":
       return new Reason.ValidationError({
@@ -45,7 +46,7 @@ const reasonOf = ({ reason }: RateLimiterError): Reason.Reason => {
       return new Reason.AdmissionError({
         kind: "wait-too-long",
         predictedWait: reason.predicted,
-        message: `It would wait ${rounded(reason.predicted)} for quota, and maxWait is ${rounded(reason.maxWait)}.`
+        message: `It would wait ${rounded(reason.predicted)} for quota, and ${bound} ${rounded(reason.maxWait)}.`
       })
     case "LimiterClosed":
       return new Reason.AdmissionError({
@@ -66,11 +67,12 @@ const count = (n: number): string => Math.ceil(n).toLocaleString("en-US")
 const rounded = (wait: Duration.Duration): string =>
   Duration.format(Duration.millis(Math.round(Duration.toMillis(wait))))
 
-/** The same error, with the number of requests that were sent for the whole call. */
-export const withAttempts = (error: BedrockError, attempts: number): BedrockError =>
-  error.attempts === attempts ? error : new BedrockError({
+/** The same error, with the number of requests that were sent for the whole call, and what ended its retries. */
+export const withAttempts = (error: BedrockError, attempts: number, gaveUp?: Limit): BedrockError =>
+  error.attempts === attempts && gaveUp === undefined ? error : new BedrockError({
     ...error,
     // The one field of an error that is not enumerable.
     ...(error.cause === undefined ? {} : { cause: error.cause }),
+    ...(gaveUp === undefined ? {} : { gaveUp }),
     attempts
   })
