@@ -48,6 +48,7 @@ import type * as Backoff from "@caprock/backoff/Backoff"
 import * as RetryBudget from "@caprock/backoff/RetryBudget"
 import * as BedrockClient from "@caprock/client/BedrockClient"
 import type * as BedrockClientTest from "@caprock/client/BedrockClientTest"
+import * as Operations from "@caprock/client/Operations"
 import * as Usage from "@caprock/client/Usage"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Catalogue from "@caprock/quota/Catalogue"
@@ -70,8 +71,6 @@ import { fromLimiter } from "./internal/failures.ts"
 import * as listening from "./internal/listening.ts"
 import * as questions from "./internal/questions.ts"
 import * as readings from "./internal/readings.ts"
-
-type Operations = BedrockClient.BedrockClient["Service"]
 
 // -----------------------------------------------------------------------------
 // Models
@@ -154,7 +153,11 @@ export interface Options extends QuotaOptions, CallOptions, BedrockClient.Option
 // -----------------------------------------------------------------------------
 
 /**
- * The operations of `BedrockClient`, with the SDK's own input and output types.
+ * The operations of `BedrockClient`, with the SDK's own input and output types. Those that ask a model pass the limiter; the others
+ * (`countTokens`, guardrails, jobs), which no model's quota meters, are sent at once, and retried like the rest.
+ *
+ * `startAsyncInvoke` makes one job, however often it is tried: without a `clientRequestToken` in the input, the call makes one
+ * of Effect's `Random`, the same for all its attempts.
  *
  * All fail with `BedrockError`. Its `attempts` are the requests that were sent for the call. Beyond the client's own reasons
  * there is `ValidationError` of kind `exceeds-quota`, at once, for a request that is larger than its whole quota, and
@@ -163,19 +166,23 @@ export interface Options extends QuotaOptions, CallOptions, BedrockClient.Option
  * Interrupting a call at any point leaves no waiter, reservation, fiber or socket behind; what the server may have charged
  * stays booked until it leaves the window.
  *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Service extends Operations.Operations {
+  /** The jobs of all pages of `listAsyncInvokes`: a call for each page, when the consumer wants it. */
+  readonly listAsyncInvokesAll: BedrockClient.Service["listAsyncInvokesAll"]
+  /** How the pool of a model id, profile or ARN stands. */
+  readonly snapshot: (modelId: string) => Effect.Effect<Snapshot, BedrockError>
+}
+
+/**
+ * Bedrock with its quota kept.
+ *
  * @category services
  * @since 0.1.0
  */
-export class Bedrock extends Context.Service<Bedrock, {
-  readonly converse: Operations["converse"]
-  readonly converseStream: Operations["converseStream"]
-  readonly invokeModel: Operations["invokeModel"]
-  readonly invokeModelWithResponseStream: Operations["invokeModelWithResponseStream"]
-  /** Free of charge (AWS: CountTokens, read 2026-11), so it passes no limiter; retried like the others. */
-  readonly countTokens: Operations["countTokens"]
-  /** How the pool of a model id, profile or ARN stands. */
-  readonly snapshot: (modelId: string) => Effect.Effect<Snapshot, BedrockError>
-}>()("@caprock/bedrock/Bedrock") {}
+export class Bedrock extends Context.Service<Bedrock, Service>()("@caprock/bedrock/Bedrock") {}
 
 // -----------------------------------------------------------------------------
 // Constructors
@@ -209,6 +216,13 @@ export const make = Effect.fnUntraced(function*(
     countThrottled: options.countThrottled ?? true,
     teller: listening.teller(new WeakSet())
   }
+
+  const unmetered = <Input, Output>(
+    operation: string,
+    send: (input: Input) => Effect.Effect<Output, BedrockError>
+  ) => calls.unmetered(desk, operation, send)
+  const startAsyncInvoke = unmetered("StartAsyncInvoke", client.startAsyncInvoke)
+  const listAsyncInvokes = unmetered("ListAsyncInvokes", client.listAsyncInvokes)
 
   return Bedrock.of({
     converse: (input) =>
@@ -245,13 +259,13 @@ export const make = Effect.fnUntraced(function*(
           readings.chunks
         )
       )),
-    countTokens: (input) =>
-      calls.unmetered(
-        desk,
-        { operation: "CountTokens", modelId: input.modelId ?? "", region: client.region },
-        () => client.countTokens(input),
-        "count-tokens"
-      ),
+    countTokens: unmetered("CountTokens", client.countTokens),
+    applyGuardrail: unmetered("ApplyGuardrail", client.applyGuardrail),
+    invokeGuardrailChecks: unmetered("InvokeGuardrailChecks", client.invokeGuardrailChecks),
+    startAsyncInvoke: (input) => Effect.flatMap(questions.tokened(input), startAsyncInvoke),
+    getAsyncInvoke: unmetered("GetAsyncInvoke", client.getAsyncInvoke),
+    listAsyncInvokes,
+    listAsyncInvokesAll: Operations.listAsyncInvokesAll({ listAsyncInvokes }),
     snapshot: (modelId) =>
       Effect.suspend(() => {
         const question = questions.snapshot(modelId)

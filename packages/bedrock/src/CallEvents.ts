@@ -7,7 +7,8 @@ import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Context from "effect/Context"
 
 /**
- * One event of a call. Times are milliseconds.
+ * One event of a call. Times are milliseconds. `pool` is the key of the model's pool; of a call that passes no limiter, such as
+ * `ApplyGuardrail`, the name of the operation, and there is neither `Waiting` nor `Admitted` nor `Settled`.
  *
  * - `Waiting`: an attempt asks for admission; `tokens` are what the server is thought to reserve for it.
  * - `Admitted`: it may send now, `waitedMillis` after it asked.

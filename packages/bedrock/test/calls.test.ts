@@ -169,16 +169,18 @@ describe("a throttle", () => {
           : BedrockClientTest.answer("hi", { usage: { inputTokens: 100, outputTokens: 50 } })
     }, { tokens: 200, backoff: { attempts: 1 } }))))
 
-  it.effect("of the day's tokens says nothing about the minute's guard", () =>
+  it.effect("of the day's tokens, or of a guardrail, says nothing about the minute's guard", () =>
     Effect.gen(function*() {
       const bedrock = yield* Bedrock.Bedrock
+      yield* Effect.flip(bedrock.converse(ask))
       yield* Effect.flip(bedrock.converse(ask))
       assert.strictEqual(yield* guard, 250)
       yield* Effect.flip(bedrock.converse(ask))
       assert.strictEqual(yield* guard, 500)
     }).pipe(
-      Effect.provide(house({ converse: [throttled("tokens-per-day"), throttled("unknown")] }, {
-        backoff: { attempts: 1 }
+      Effect.provide(house({ converse: [throttled("tokens-per-day"), throttled("guardrails"), throttled("unknown")] }, {
+        backoff: { attempts: 1 },
+        tokens: 1000
       }))
     ))
 })

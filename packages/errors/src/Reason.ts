@@ -21,7 +21,8 @@ const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 /**
  * Bedrock refused because a quota is used up (HTTP 429, or the same inside a stream).
  *
- * `limit` says which one, by the message; `"unknown"` when the message does not tell. `retryAfter` is what the response
+ * `limit` says which one, by the message; `"unknown"` when the message does not tell. `"guardrails"` are the account's quotas of
+ * guardrails per second, in requests and in text units: also of a model's call that has a guardrail. `retryAfter` is what the response
  * asked for; Bedrock rarely does.
  *
  * @category reasons
@@ -30,7 +31,7 @@ const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 export class ThrottlingError extends Schema.TaggedError<ThrottlingError>()(
   "ThrottlingError",
   {
-    limit: Schema.Literals(["requests", "tokens", "tokens-per-day", "unknown"]),
+    limit: Schema.Literals(["requests", "tokens", "tokens-per-day", "guardrails", "unknown"]),
     message: Schema.String,
     retryAfter: optionalDuration
   }

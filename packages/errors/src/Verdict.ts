@@ -92,6 +92,12 @@ export const table = {
     advice:
       "The account's tokens per day in this Region are used up, across all models. Wait for the day to end, use another account or Region, or ask AWS Support to raise \"Cross-Model Max Tokens Per Day\" (L-E3F10727)."
   },
+  "ThrottlingError/guardrails": {
+    retryable: true,
+    elsewhere: "region",
+    advice:
+      "What guardrails may check per second in this account and Region is used up: requests, or text units of 1,000 characters for one of the policies. The model's quota is not the reason. Put several contents into one request, check less, or raise the quota."
+  },
   "ThrottlingError/unknown": again(
     "Bedrock did not say which quota it was. Compare requests and tokens per minute with the quotas of this account and Region."
   ),

@@ -124,6 +124,16 @@ describe("which quota, which capacity: the message decides", () => {
     [throttle, "The daily token quota is used up", "ThrottlingError/tokens-per-day"],
     [
       throttle,
+      "ApplyGuardrail requestId: 1a2b got throttled for the accountId: 111122223333",
+      "ThrottlingError/guardrails"
+    ],
+    [
+      throttle,
+      "Too many requests sent to ApplyGuardrail: On-demand ApplyGuardrail content filter policy text units per second limit exceeded",
+      "ThrottlingError/guardrails"
+    ],
+    [
+      throttle,
       "Model anthropic.claude-sonnet-4-6 is currently overloaded. Please try again later.",
       "ServerError/overloaded"
     ],

@@ -8,6 +8,7 @@ const answers: Readonly<Record<Verdict.Row, readonly [here: boolean, elsewhere: 
     "ThrottlingError/requests": [true, "target"],
     "ThrottlingError/tokens": [true, "target"],
     "ThrottlingError/tokens-per-day": [false, "region"],
+    "ThrottlingError/guardrails": [true, "region"],
     "ThrottlingError/unknown": [true, "target"],
     "ServerError/internal": [true, "target"],
     "ServerError/unavailable": [true, "target"],
@@ -96,7 +97,7 @@ describe("the table", () => {
 
 const message = ""
 const examples: ReadonlyArray<readonly [Reason.Reason, Verdict.Row]> = [
-  ...(["requests", "tokens", "tokens-per-day", "unknown"] as const).map((limit) =>
+  ...(["requests", "tokens", "tokens-per-day", "guardrails", "unknown"] as const).map((limit) =>
     [new Reason.ThrottlingError({ limit, message }), `ThrottlingError/${limit}`] as const
   ),
   ...(["internal", "unavailable", "overloaded", "model", "model-timeout", "not-ready", "connections"] as const).map((

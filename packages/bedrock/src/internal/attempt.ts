@@ -2,6 +2,7 @@
 import type { Limit } from "@caprock/backoff/Backoff"
 import type { CallObserver, ResponseHead } from "@caprock/client/CallObserver"
 import type { BedrockError } from "@caprock/errors/BedrockError"
+import type { ThrottlingError } from "@caprock/errors/Reason"
 import type * as Accounting from "@caprock/quota/Accounting"
 import type { RateLimiter, Reservation } from "@caprock/rate-limiter/RateLimiter"
 import * as Clock from "effect/Clock"
@@ -28,7 +29,7 @@ export interface Call {
 }
 
 /** What a call has cost so far. */
-interface Tally {
+export interface Tally {
   attempts: number
   sent: number
   waitedMillis: number
@@ -96,6 +97,12 @@ export const admit = Effect.fnUntraced(
     )
   }
 )
+
+/** Whether a throttle is a matter of the model's minute, whose guard it widens: tokens per day and guardrails are not. */
+const ofTheMinute = (
+  limit: ThrottlingError["limit"]
+): limit is Exclude<typeof limit, "tokens-per-day" | "guardrails"> =>
+  limit !== "tokens-per-day" && limit !== "guardrails"
 
 class Admitted implements Attempt {
   private readonly call: Call
@@ -177,8 +184,7 @@ class Admitted implements Attempt {
       const { countThrottled, limiter, request, tally, tell } = this.call
       const { reason } = error
       tell({ _tag: "AttemptFailed", pool: request.pool, attempt: tally.attempts, error })
-      // Tokens per day are no matter of the minute, whose guard a throttle widens.
-      const learned = reason._tag === "ThrottlingError" && reason.limit !== "tokens-per-day"
+      const learned = reason._tag === "ThrottlingError" && ofTheMinute(reason.limit)
         ? limiter.throttled(request.pool, reason.limit === "unknown" ? undefined : reason.limit)
         : Effect.void
       // Before it is given back: what it had booked is part of the debt that may explain the throttle.

@@ -18,7 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CallEvent } from "../CallEvents.ts"
 import type { Accountant } from "./accountant.ts"
-import { admit, type Attempt, type Call, exitOf, type Served } from "./attempt.ts"
+import { admit, type Attempt, type Call, exitOf, type Served, type Tally } from "./attempt.ts"
 import { failure, type Subject, withAttempts } from "./failures.ts"
 import { type Defaults, type Limits, limitsOf, monotonic } from "./limits.ts"
 import type { Question } from "./questions.ts"
@@ -124,26 +124,57 @@ export const streamed = <A>(
   })
 }
 
-/** A call that passes no limiter, because the server does not meter it. @internal */
-export const unmetered = <A>(
+/**
+ * A call that passes no limiter, because no model's quota meters it: retried, counted and told like the others, under the name of
+ * its operation in place of a pool.
+ *
+ * @internal
+ */
+export const unmetered = <Input, Output>(
   desk: Desk,
-  subject: Subject,
-  send: () => Effect.Effect<A, BedrockError>,
-  budgetPool: string
-): Effect.Effect<A, BedrockError> =>
-  Effect.withFiber((fiber) => {
-    const limits = limitsOf(desk.limits, fiber)
-    if (Result.isFailure(limits)) return Effect.fail(wrongLimits(subject, limits.failure))
-    const tally: { sent: number; gaveUp?: Backoff.Limit } = { sent: 0 }
-    return retried(
-      desk,
-      budgetPool,
-      limits.success,
-      tally,
-      timely(send(), limits.success).pipe(
-        Effect.provideService(CallObserver.CallObserver, { onFlushed: () => tally.sent++, onResponse: () => {} })
+  operation: string,
+  send: (input: Input) => Effect.Effect<Output, BedrockError>
+) =>
+(input: Input): Effect.Effect<Output, BedrockError> =>
+  Effect.gen(function*() {
+    const tell = yield* desk.teller
+    const clock = yield* Clock.Clock
+    const limits = yield* Effect.withFiber((fiber) => Effect.succeed(limitsOf(desk.limits, fiber)))
+    if (Result.isFailure(limits)) {
+      return yield* Effect.fail(wrongLimits({ operation, modelId: "", region: desk.region }, limits.failure))
+    }
+    const tally: Tally = { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0, gaveUp: undefined }
+    const observer = { onFlushed: () => void tally.sent++, onResponse: () => {} }
+    const attempt = Effect.suspend(() => {
+      const startedAt = monotonic(clock)
+      tally.attempts++
+      return timely(send(input), limits.success).pipe(
+        Effect.provideService(CallObserver.CallObserver, observer),
+        Effect.onExit(() =>
+          Effect.sync(() => {
+            tally.serviceMillis += monotonic(clock) - startedAt
+          })
+        ),
+        Effect.tapError((error) =>
+          Effect.sync(() => tell({ _tag: "AttemptFailed", pool: operation, attempt: tally.attempts, error }))
+        )
       )
-    ).pipe(Effect.mapError((error) => withAttempts(error, tally.sent, tally.gaveUp)))
+    })
+    return yield* retried(desk, operation, limits.success, tally, attempt).pipe(
+      Effect.mapError((error) => withAttempts(error, tally.sent, tally.gaveUp)),
+      Effect.onExit((exit) =>
+        Effect.sync(() =>
+          tell({
+            _tag: "CallEnded",
+            pool: operation,
+            attempts: tally.sent,
+            waitedMillis: 0,
+            serviceMillis: tally.serviceMillis,
+            succeeded: exit._tag === "Success"
+          })
+        )
+      )
+    )
   })
 
 const begin = (desk: Desk, question: Question, pool: Pool.Pool): Effect.Effect<Call, BedrockError> =>
@@ -180,7 +211,7 @@ const retried = <A, R>(
   desk: Desk,
   pool: string,
   { deadline }: Limits,
-  tally: { gaveUp?: Backoff.Limit | undefined },
+  tally: Tally,
   attempt: Effect.Effect<A, BedrockError, R>
 ): Effect.Effect<A, BedrockError, R> => {
   const options: Backoff.RetryOptions = {

@@ -16,7 +16,7 @@ export interface Subject {
 export const failure = (subject: Subject, reason: Reason.Reason): BedrockError =>
   new BedrockError({
     operation: subject.operation,
-    modelId: subject.modelId,
+    ...(subject.modelId === "" ? {} : { modelId: subject.modelId }),
     ...(subject.region === undefined ? {} : { region: subject.region }),
     attempts: 0,
     reason

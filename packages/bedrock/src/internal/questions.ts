@@ -2,6 +2,8 @@
 import type { BedrockClient } from "@caprock/client/BedrockClient"
 import type * as Pool from "@caprock/quota/Pool"
 import * as TokenEstimator from "@caprock/quota/TokenEstimator"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 
 type Operations = BedrockClient["Service"]
 
@@ -55,6 +57,25 @@ export const snapshot = (modelId: string): Question => ({
   base: 0,
   maxTokens: undefined
 })
+
+/**
+ * The input with a token: what has one is one job, however often it is sent. The SDK makes a new one for each request, so that a
+ * second one after a lost answer would start, and pay for, a second job.
+ *
+ * @internal
+ */
+export const tokened = <Input extends { readonly clientRequestToken?: string | undefined }>(
+  input: Input
+): Effect.Effect<Input> =>
+  input.clientRequestToken === undefined
+    ? Effect.map(token, (clientRequestToken) => ({ ...input, clientRequestToken }))
+    : Effect.succeed(input)
+
+/** 128 bits. */
+const token = Effect.map(
+  Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32 - 1), 4),
+  (words) => words.map((word) => word.toString(16).padStart(8, "0")).join("")
+)
 
 /** Any of the forms in which the SDK takes a body. */
 const bytesOf = (body: unknown): Uint8Array | string =>

@@ -66,6 +66,10 @@ const byMessage = (texts: Texts<Build>, otherwise: Build): Build => (facts, hint
 // Throttling and capacity. Sources: AWS ML blog "Mastering Amazon Bedrock throttling" (2026-02), Bedrock user guide
 // (scaling-throughput-best-practices), and threads that quote live messages; collected 2026-11-21.
 const capacityTexts: Texts<Build> = [
+  // "ApplyGuardrail requestId: ... got throttled for the accountId: ..." and "Too many requests sent to ApplyGuardrail: On-demand
+  // ApplyGuardrail content filter policy text units per second limit exceeded" (a post of AWS Enterprise Support on guardrails for
+  // high throughput, read 2026-11).
+  [/guardrail/i, limited("guardrails")],
   [/tokens per day|daily token/i, limited("tokens-per-day")],
   [/overloaded/i, server("overloaded")],
   [/currently processing too many requests/i, server("overloaded")],
