@@ -31,6 +31,7 @@ import {
   type AsyncInvokeSummary,
   BedrockRuntimeClient,
   type BedrockRuntimeClientConfig,
+  InvokeModelWithBidirectionalStreamCommand,
   type ListAsyncInvokesCommandInput
 } from "@aws-sdk/client-bedrock-runtime"
 import type { BedrockError } from "@caprock/errors/BedrockError"
@@ -44,9 +45,11 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Test from "./BedrockClientTest.ts"
+import type * as BidirectionalStream from "./BidirectionalStream.ts"
 import * as operations from "./internal/operations.ts"
 import { limitsOf } from "./internal/patience.ts"
 import * as scripted from "./internal/scripted.ts"
+import * as session from "./internal/session.ts"
 import * as Transport from "./internal/transport.ts"
 import * as Operations from "./Operations.ts"
 import * as Timeouts from "./Timeouts.ts"
@@ -142,6 +145,8 @@ export interface Service extends Operations.Operations {
   readonly listAsyncInvokesAll: (
     input?: ListAsyncInvokesCommandInput
   ) => Stream.Stream<AsyncInvokeSummary, BedrockError>
+  /** A conversation in which both sides speak at once: see `BidirectionalStream`. */
+  readonly invokeModelWithBidirectionalStream: BidirectionalStream.Operation
 }
 
 /**
@@ -183,10 +188,21 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Scope
       Effect.sync(() => new BedrockRuntimeClient(configurationOf(options, transport))),
       (client) => Effect.sync(() => client.destroy())
     )
+    // Most programs never hold a conversation, and a client of the SDK is not free.
+    const duplex = yield* lazily(() => new BedrockRuntimeClient(duplexConfigurationOf(options, transport)))
     const region = yield* Effect.tryPromise(() => client.config.region()).pipe(
       Effect.orElseSucceed((): string | undefined => undefined)
     )
-    return serviceOf(region, operations.make({ client, limits, region }))
+    return serviceOf(
+      region,
+      operations.make({ client, limits, region }),
+      session.make({
+        limits,
+        region,
+        send: (input, options) =>
+          duplex().send(new InvokeModelWithBidirectionalStreamCommand(input), options).then(({ body }) => body)
+      })
+    )
   })
 
 // -----------------------------------------------------------------------------
@@ -222,8 +238,8 @@ export const layerConfig = (
  */
 export const layerTest = (script: Test.Script): Layer.Layer<BedrockClient | Test.BedrockClientTest> =>
   Layer.effectContext(Effect.sync(() => {
-    const { operations, requests } = scripted.make(script)
-    return Context.make(BedrockClient, serviceOf(script.region ?? "us-east-1", operations)).pipe(
+    const { operations, requests, session } = scripted.make(script)
+    return Context.make(BedrockClient, serviceOf(script.region ?? "us-east-1", operations, session)).pipe(
       Context.add(Test.BedrockClientTest, { requests })
     )
   }))
@@ -232,10 +248,15 @@ export const layerTest = (script: Test.Script): Layer.Layer<BedrockClient | Test
 // Mechanics
 // -----------------------------------------------------------------------------
 
-const serviceOf = (region: string | undefined, operations: Operations.Operations): Service => ({
+const serviceOf = (
+  region: string | undefined,
+  operations: Operations.Operations,
+  session: BidirectionalStream.Operation
+): Service => ({
   ...operations,
   region,
-  listAsyncInvokesAll: Operations.listAsyncInvokesAll(operations)
+  listAsyncInvokesAll: Operations.listAsyncInvokesAll(operations),
+  invokeModelWithBidirectionalStream: session
 })
 
 const configurationOf = (options: Options, transport: Transport.Transport): BedrockRuntimeClientConfig => {
@@ -260,4 +281,23 @@ const configurationOf = (options: Options, transport: Transport.Transport): Bedr
         authSchemePreference: ["httpBearerAuth"]
       })
   }
+}
+
+/**
+ * For the operation that needs HTTP/2, whose signature names the host as HTTP/2 does, and for which no API key is accepted (AWS,
+ * "API keys reference", read 2026-11).
+ */
+const duplexConfigurationOf = (options: Options, transport: Transport.Transport): BedrockRuntimeClientConfig => ({
+  ...configurationOf({ ...options, token: undefined }, transport),
+  requestHandler: transport.duplexHandler,
+  authSchemePreference: ["sigv4"],
+  // Else it says on the console that a stream is not asked for again, each time that one fails.
+  logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+})
+
+const lazily = <A extends { readonly destroy: () => void }>(
+  make: () => A
+): Effect.Effect<() => A, never, Scope.Scope> => {
+  let made: A | undefined
+  return Effect.acquireRelease(Effect.succeed(() => made ??= make()), () => Effect.sync(() => made?.destroy()))
 }

@@ -28,11 +28,18 @@
  *
  * @since 0.1.0
  */
-import type { ConverseCommandOutput, ConverseStreamOutput, StopReason } from "@aws-sdk/client-bedrock-runtime"
+import type {
+  ConverseCommandOutput,
+  ConverseStreamOutput,
+  InvokeModelWithBidirectionalStreamInput,
+  InvokeModelWithBidirectionalStreamOutput,
+  StopReason
+} from "@aws-sdk/client-bedrock-runtime"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
+import type * as BidirectionalStream from "./BidirectionalStream.ts"
 import type { Operations } from "./Operations.ts"
 import type * as Usage from "./Usage.ts"
 
@@ -73,12 +80,20 @@ export type StreamReply<Event> =
 /**
  * What the test client answers: the replies of each operation, under its name.
  *
+ * In a session (`invokeModelWithBidirectionalStream`) a list of events is said when the input has ended. A `Stream` made by a
+ * function may read the input as it comes, in the `body`.
+ *
  * @category models
  * @since 0.1.0
  */
 export type Script =
   & { readonly [Name in keyof Operations]?: RepliesOf<Operations[Name]> | undefined }
-  & { readonly region?: string | undefined }
+  & {
+    readonly region?: string | undefined
+    readonly invokeModelWithBidirectionalStream?:
+      | StreamReplies<BidirectionalStream.Input, InvokeModelWithBidirectionalStreamOutput>
+      | undefined
+  }
 
 /**
  * The replies of an operation of this type.
@@ -97,12 +112,26 @@ export type RepliesOf<Operation> = Operation extends (input: infer Input) => Eff
  * @category models
  * @since 0.1.0
  */
-export type Request = {
-  readonly [Name in keyof Operations]: {
-    readonly operation: Capitalize<Name>
-    readonly input: Parameters<Operations[Name]>[0]
-  }
-}[keyof Operations]
+export type Request =
+  | {
+    readonly [Name in keyof Operations]: {
+      readonly operation: Capitalize<Name>
+      readonly input: Parameters<Operations[Name]>[0]
+    }
+  }[keyof Operations]
+  | SessionRequest
+
+/**
+ * A session that the test client was asked for, and the events of its input that were read so far.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SessionRequest {
+  readonly operation: "InvokeModelWithBidirectionalStream"
+  readonly input: Omit<BidirectionalStream.Input, "body">
+  readonly sent: ReadonlyArray<InvokeModelWithBidirectionalStreamInput>
+}
 
 /**
  * What the test client was asked, in order.

@@ -82,6 +82,44 @@ export const fromInvocationMetrics = (metrics: unknown): Usage | undefined => {
   })
 }
 
+/**
+ * The usage in a `usageEvent` of Nova Sonic: the value under that name. Its totals are those of the session so far, speech and
+ * text together, and each event has them all; the last one counts (Nova User Guide, "Handling output events with the bidirectional
+ * API", read 2026-11). Where the sums are missing, they are made of the parts in `details.total`.
+ *
+ * **Example** (What a session has cost so far)
+ *
+ * ```ts
+ * import { Usage } from "@caprock/client"
+ *
+ * const usage = Usage.fromUsageEvent({
+ *   details: { total: { input: { speechTokens: 288, textTokens: 12 }, output: { speechTokens: 94, textTokens: 20 } } }
+ * })
+ * console.log(usage) // => { inputTokens: 300, outputTokens: 114 }
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromUsageEvent = (event: unknown): Usage | undefined => {
+  if (!Predicate.isObject(event)) return undefined
+  const details = property(event, "details")
+  const total = Predicate.isObject(details) ? property(details, "total") : undefined
+  const sum = (side: string): unknown => {
+    const parts = Predicate.isObject(total) ? property(total, side) : undefined
+    if (!Predicate.isObject(parts)) return undefined
+    const speechTokens = property(parts, "speechTokens")
+    const textTokens = property(parts, "textTokens")
+    return isCount(speechTokens) && isCount(textTokens) ? speechTokens + textTokens : undefined
+  }
+  return make({
+    input: property(event, "totalInputTokens") ?? sum("input"),
+    output: property(event, "totalOutputTokens") ?? sum("output"),
+    cacheRead: undefined,
+    cacheWrite: undefined
+  })
+}
+
 const property = (u: object, key: string): unknown => Predicate.hasProperty(u, key) ? u[key] : undefined
 
 const isCount = (u: unknown): u is number => Number.isSafeInteger(u) && Number(u) >= 0

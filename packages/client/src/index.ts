@@ -5,6 +5,7 @@
  */
 export * as BedrockClient from "./BedrockClient.ts"
 export * as BedrockClientTest from "./BedrockClientTest.ts"
+export * as BidirectionalStream from "./BidirectionalStream.ts"
 export * as CallDeadline from "./CallDeadline.ts"
 export * as CallObserver from "./CallObserver.ts"
 export * as ConverseJson from "./ConverseJson.ts"

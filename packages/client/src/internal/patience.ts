@@ -56,7 +56,10 @@ export interface Wait<P, A, E> {
 }
 
 interface Current {
+  readonly started: number
+  readonly content: boolean
   readonly until: number
+  readonly onExpired: (expired: Expired) => void
   readonly expire: () => void
 }
 
@@ -70,13 +73,15 @@ interface Current {
  * @internal
  */
 export class Patience {
-  readonly #limits: Limits
+  #limits: Limits
   readonly #context: Context.Context<never>
   readonly #clock: Clock.Clock
   readonly #deadline: number
   readonly #onDeadline: () => void
   readonly #begun: number
   #waited = 0
+  /** When the limits became what they are, and what had been waited by then. */
+  #relimited = { at: -Infinity, waited: 0 }
   #current: Current | undefined
   #watchman: Fiber.Fiber<void> | undefined
   #wakesAt = Infinity
@@ -129,22 +134,34 @@ export class Patience {
     })
   }
 
+  /** From now on these limits hold, for the wait that there is as well. What was waited before counts for `call` alone. */
+  relimit(limits: Limits): void {
+    const current = this.#current
+    const now = this.#now()
+    this.#limits = limits
+    this.#relimited = { at: now, waited: this.#waited + (current === undefined ? 0 : now - current.started) }
+    if (current !== undefined) this.#await(current.content, current.started, current.onExpired)
+  }
+
   /** The call is over. */
   end(): void {
     this.#current = undefined
     this.#dismiss()
   }
 
-  #await(content: boolean, started: number, expire: (expired: Expired) => void): void {
+  #await(content: boolean, started: number, onExpired: (expired: Expired) => void): void {
     const { betweenTokens, call, firstToken } = this.#limits
-    const near = content ? betweenTokens : firstToken - this.#waited
-    const far = call - this.#waited
-    const left = Math.max(0, Math.min(near, far))
-    const until = started + left
+    const { at, waited } = this.#relimited
+    const near = Math.max(started, at) + (content ? betweenTokens : firstToken - Math.max(0, this.#waited - waited))
+    const far = started + call - this.#waited
+    const until = Math.max(started, Math.min(near, far))
     this.#current = {
+      started,
+      content,
       until,
+      onExpired,
       expire: () =>
-        expire(
+        onExpired(
           this.#deadline <= until
             ? this.late
             : far < near
@@ -158,7 +175,7 @@ export class Patience {
     if (wakesAt < this.#wakesAt) {
       this.#dismiss()
       this.#wakesAt = wakesAt
-      this.#watchman = Effect.runForkWith(this.#context)(this.#watch(Math.min(left, this.#deadline - started)))
+      this.#watchman = Effect.runForkWith(this.#context)(this.#watch(wakesAt - this.#now()))
     }
   }
 

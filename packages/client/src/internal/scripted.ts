@@ -1,14 +1,20 @@
 // What stands behind `BedrockClient.layerTest`: operations that answer from a script, by the rules of the real ones.
+import type {
+  InvokeModelWithBidirectionalStreamInput,
+  InvokeModelWithBidirectionalStreamOutput
+} from "@aws-sdk/client-bedrock-runtime"
 import { type BedrockError, isBedrockError } from "@caprock/errors/BedrockError"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Replies, Request, Script, StreamReplies, StreamReply } from "../BedrockClientTest.ts"
+import type { Replies, Request, Script, SessionRequest, StreamReplies, StreamReply } from "../BedrockClientTest.ts"
+import type * as BidirectionalStream from "../BidirectionalStream.ts"
 import { CallObserver } from "../CallObserver.ts"
 import type { Operations } from "../Operations.ts"
 import { Call } from "./call.ts"
 import { Failures } from "./failures.ts"
 import { Patience, unlimited } from "./patience.ts"
 import type { Progress } from "./progress.ts"
+import * as session from "./session.ts"
 import { assemble } from "./streaming.ts"
 import * as table from "./table.ts"
 
@@ -19,7 +25,11 @@ import * as table from "./table.ts"
  */
 export const make = (
   script: Script
-): { readonly operations: Operations; readonly requests: Effect.Effect<ReadonlyArray<Request>> } => {
+): {
+  readonly operations: Operations
+  readonly session: BidirectionalStream.Operation
+  readonly requests: Effect.Effect<ReadonlyArray<Request>>
+} => {
   const requests: Array<Request> = []
   // Script and requests have each operation's own types under its name, and here the name is any of them.
   const record = (operation: string) => (input: unknown) => {
@@ -31,7 +41,13 @@ export const make = (
     streaming: <I, E>({ operation, progress }: table.Streaming<I, E>, name: keyof Operations) =>
       streaming(operation, script[name] as StreamReplies<I, E> | undefined, progress, record(operation))
   })
-  return { operations, requests: Effect.sync(() => [...requests]) }
+  return {
+    operations,
+    session: sessions(script.invokeModelWithBidirectionalStream, (request) => {
+      requests.push(request)
+    }),
+    requests: Effect.sync(() => [...requests])
+  }
 }
 
 /**
@@ -90,9 +106,7 @@ const streaming = <I, E>(
         return Effect.succeed(Stream.fail(next))
       }
       answered(call)
-      const events = Stream.isStream(next) ? next : Stream.fromIterable(next).pipe(
-        Stream.mapEffect((event) => isBedrockError(event) ? Effect.fail(event) : Effect.succeed(event))
-      )
+      const events = Stream.isStream(next) ? next : eventsOf(next)
       const iterator = Stream.toAsyncIterableWith(events, fiber.context)[Symbol.asyncIterator]()
       return Effect.as(
         Effect.addFinalizer(() => {
@@ -108,6 +122,49 @@ const streaming = <I, E>(
       )
     }))
 }
+
+/** Sessions of the real kind, over a script in place of the SDK. */
+const sessions = (
+  replies: StreamReplies<BidirectionalStream.Input, InvokeModelWithBidirectionalStreamOutput> | undefined,
+  record: (request: SessionRequest) => void
+): BidirectionalStream.Operation => {
+  const reply = player(session.operation, replies)
+  return (input) =>
+    Stream.unwrap(Effect.withFiber((fiber) => {
+      const asked = Promise.withResolvers<AsyncIterable<InvokeModelWithBidirectionalStreamInput>>()
+      const sent: Array<InvokeModelWithBidirectionalStreamInput> = []
+      const body = Stream.unwrap(
+        Effect.map(Effect.promise(() => asked.promise), (events) => Stream.fromAsyncIterable(events, (cause) => cause))
+      ).pipe(Stream.tap((event) => Effect.sync(() => sent.push(event))), Stream.orDie)
+      let next: StreamReply<InvokeModelWithBidirectionalStreamOutput> = []
+      if (new Patience(unlimited, fiber.context, () => {}).left > 0) {
+        record({ operation: session.operation, input: { modelId: input.modelId }, sent })
+        next = reply({ ...input, body })
+      }
+      const operation = session.make({
+        limits: unlimited,
+        region: undefined,
+        send: ({ body: events }, { call }, context) => {
+          if (isBedrockError(next)) {
+            failed(call, next)
+            return Promise.reject(next)
+          }
+          answered(call)
+          if (events !== undefined) asked.resolve(events)
+          const said = Stream.isStream(next) ? next : Stream.concat(Stream.drain(body), eventsOf(next))
+          const iterator = Stream.toAsyncIterableWith(said, context)[Symbol.asyncIterator]()
+          call.started(() => void iterator.return?.())
+          return Promise.resolve({ [Symbol.asyncIterator]: () => iterator })
+        }
+      })
+      return Effect.succeed(operation(input))
+    }))
+}
+
+const eventsOf = <E>(events: ReadonlyArray<E | BedrockError>): Stream.Stream<E, BedrockError> =>
+  Stream.fromIterable(events).pipe(
+    Stream.mapEffect((event) => isBedrockError(event) ? Effect.fail(event) : Effect.succeed(event))
+  )
 
 const player = <I, R>(operation: string, replies: ReadonlyArray<R> | ((input: I, index: number) => R) | undefined) => {
   let index = 0

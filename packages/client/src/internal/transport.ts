@@ -1,11 +1,14 @@
 // HTTP for the SDK: Node's own client over connections that are kept, counted and closed.
 import type { HttpHandler, HttpRequest } from "@smithy/core/protocols"
-import { buildQueryString, HttpResponse } from "@smithy/core/protocols"
+import { HttpResponse } from "@smithy/core/protocols"
 import * as Effect from "effect/Effect"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type { Socket } from "node:net"
+import { Readable } from "node:stream"
 import { Call, type CallOptions } from "./call.ts"
+import { Duplex } from "./duplex.ts"
+import { abortError, headersOf, type Outcome, pathOf, unbracketed } from "./message.ts"
 
 // Idle connections are dropped before anyone in between does it for us: NAT gateways, VPC endpoints and load balancers
 // cut what is silent for 350 s (AWS, "Troubleshooting API error codes", read 2026-11). 60 s is the idle limit of the AWS
@@ -16,7 +19,8 @@ const idleMillis = 60_000
 const probeMillis = 60_000
 
 /**
- * The transport: Node's own HTTP/1.1 client behind the SDK's `requestHandler`.
+ * The transport: Node's own HTTP/1.1 client behind the SDK's `requestHandler`, and for a request whose body is a stream a
+ * connection of HTTP/2 (`Duplex`). Both count in `maxConnections`.
  *
  * It is not `NodeHttpHandler`, because that hides the `ClientRequest` and with it the only documented sign that a request
  * was handed to the kernel (its `finish` event), starts two timers per request, and counts the wait for a free socket as
@@ -26,6 +30,8 @@ const probeMillis = 60_000
  */
 export interface Transport {
   readonly handler: HttpHandler
+  /** The same, for a client that signs as HTTP/2 has it: the host is `:authority` there. */
+  readonly duplexHandler: HttpHandler
   /** Ends every call, closes every connection, and is done when the last one is closed. */
   readonly close: Effect.Effect<void>
 }
@@ -53,24 +59,37 @@ export const make = (options: Options): Transport => {
   }
   // The agents have no limit of their own: theirs would keep a request that is not wanted any more in its queue, and
   // open a connection for it.
-  const running = new Set<Exchange>()
+  const running = new Set<Exchange | Duplex>()
+  // Those of the agents are theirs.
+  const own = new Set<Socket>()
   const waiting = new Set<Waiting>()
   let connections = 0
   let closed = false
 
   const start = ({ call, reject, request, resolve }: Waiting): void => {
     try {
-      const exchange: Exchange = new Exchange(shared, request, call, {
+      const outcome: Outcome = {
         resolve: (response) => resolve({ response }),
         reject,
         ended: () => running.delete(exchange),
         released
-      })
+      }
+      const exchange: Exchange | Duplex = request.body instanceof Readable
+        ? duplex(request, request.body, call, outcome)
+        : new Exchange(shared, request, call, outcome)
       connections++
       running.add(exchange)
     } catch (cause) {
       reject(cause)
     }
+  }
+
+  const duplex = (request: HttpRequest, body: Readable, call: Call, outcome: Outcome): Duplex => {
+    const exchange = new Duplex(shared, request, body, call, outcome)
+    const { socket } = exchange
+    own.add(socket)
+    socket.once("close", () => own.delete(socket))
+    return exchange
   }
 
   const released = (): void => {
@@ -103,19 +122,24 @@ export const make = (options: Options): Transport => {
     return promise
   }
 
-  const sockets = (): ReadonlyArray<Socket> =>
-    [shared.plain, shared.secure].flatMap(({ freeSockets, sockets }) =>
+  const sockets = (): ReadonlyArray<Socket> => [
+    ...own,
+    ...[shared.plain, shared.secure].flatMap(({ freeSockets, sockets }) =>
       [sockets, freeSockets].flatMap((byOrigin) => Object.values(byOrigin).flatMap((sockets) => sockets ?? []))
     )
+  ]
+
+  const handlerOf = (handlerProtocol: string): HttpHandler => ({
+    metadata: { handlerProtocol },
+    handle,
+    destroy: () => {},
+    updateHttpClientConfig: () => {},
+    httpHandlerConfigs: () => ({})
+  })
 
   return {
-    handler: {
-      metadata: { handlerProtocol: "http/1.1" },
-      handle,
-      destroy: () => {},
-      updateHttpClientConfig: () => {},
-      httpHandlerConfigs: () => ({})
-    },
+    handler: handlerOf("http/1.1"),
+    duplexHandler: handlerOf("h2"),
     close: Effect.suspend(() => {
       closed = true
       for (const { call } of waiting) {
@@ -152,15 +176,6 @@ const closeSocket = (socket: Socket): Effect.Effect<void> =>
     socket.once("close", () => resume(Effect.void))
     socket.destroy()
   })
-
-interface Outcome {
-  readonly resolve: (response: HttpResponse) => void
-  readonly reject: (error: unknown) => void
-  /** There is nothing left to cancel. */
-  readonly ended: () => void
-  /** The connection is back in the pool, or closed. */
-  readonly released: () => void
-}
 
 // One request and its response.
 class Exchange {
@@ -278,28 +293,10 @@ class Exchange {
   }
 }
 
-const abortError = (message: string): Error => Object.assign(new Error(message), { name: "AbortError" })
-
-const unbracketed = (hostname: string): string =>
-  hostname.startsWith("[") && hostname.endsWith("]") ? hostname.slice(1, -1) : hostname
-
-const pathOf = (request: HttpRequest): string => {
-  const query = buildQueryString(request.query ?? {})
-  return query === "" ? request.path : `${request.path}?${query}`
-}
-
-// Every operation that HTTP/1.1 can carry sends its body whole.
+// What is no stream is sent whole.
 const bytesOf = (body: unknown): string | Uint8Array | undefined => {
   if (body === undefined || body === null) return undefined
   if (typeof body === "string" || body instanceof Uint8Array) return body
   if (body instanceof ArrayBuffer) return new Uint8Array(body)
-  throw new TypeError("This transport sends strings and bytes only; streaming requests need HTTP/2.")
-}
-
-const headersOf = (headers: Http.IncomingHttpHeaders): Record<string, string> => {
-  const out: Record<string, string> = {}
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined) out[name] = typeof value === "string" ? value : value.join(", ")
-  }
-  return out
+  throw new TypeError("This transport sends strings, bytes and streams of Node.")
 }

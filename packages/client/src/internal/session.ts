@@ -1,0 +1,96 @@
+// From the SDK's InvokeModelWithBidirectionalStream to a Stream of a Stream.
+import type {
+  InvokeModelWithBidirectionalStreamCommandInput,
+  InvokeModelWithBidirectionalStreamOutput
+} from "@aws-sdk/client-bedrock-runtime"
+import { BedrockError } from "@caprock/errors/BedrockError"
+import * as Reason from "@caprock/errors/Reason"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { Input, Operation } from "../BidirectionalStream.ts"
+import { CallObserver } from "../CallObserver.ts"
+import { Call, type CallOptions } from "./call.ts"
+import { conversation } from "./conversation.ts"
+import { Failures } from "./failures.ts"
+import { Feed } from "./feed.ts"
+import { type Limits, Patience } from "./patience.ts"
+import { assemble } from "./streaming.ts"
+
+/** @internal */
+export const operation = "InvokeModelWithBidirectionalStream"
+
+/**
+ * The operation on whatever sends it.
+ *
+ * @internal
+ */
+export const make = (options: {
+  readonly send: (
+    input: InvokeModelWithBidirectionalStreamCommandInput,
+    options: CallOptions,
+    context: Context.Context<never>
+  ) => Promise<AsyncIterable<InvokeModelWithBidirectionalStreamOutput> | undefined>
+  readonly limits: Limits
+  readonly region: string | undefined
+}): Operation =>
+<E, R>(input: Input<E, R>) =>
+  Stream.unwrap(Effect.gen(function*() {
+    const context = yield* Effect.context<R>()
+    const observer = Context.get(context, CallObserver)
+    let ended = false
+    const call = new Call({
+      onFlushed: () => {
+        observer.onFlushed()
+        feed.open()
+      },
+      onResponse: observer.onResponse
+    })
+    const patience = new Patience(whileOpen(options.limits), context, () => call.abort())
+    const failures = new Failures(operation, input.modelId, options.region, call)
+    const feed = new Feed(Stream.provideContext(input.body, context), context, {
+      onEnd: () => {
+        ended = true
+        patience.relimit(options.limits)
+      },
+      onFailure: () => call.abort()
+    })
+    const start = () =>
+      options.send({ ...input, body: feed }, { call }, context).then((events = nothing) =>
+        events[Symbol.asyncIterator]()
+      )
+    yield* Effect.addFinalizer(() => {
+      patience.end()
+      call.abort()
+      return feed.close
+    })
+    // Whatever the output says of it: it was the input that ended the call.
+    const failed = Stream.suspend(() => feed.failure === undefined ? Stream.empty : Stream.failCause(feed.failure))
+    return assemble(start, conversation(() => ended), patience, failures).pipe(
+      Stream.mapError(aboutKeys),
+      Stream.catchCause((cause) => Stream.concat(failed, Stream.failCause(cause))),
+      Stream.concat(failed)
+    )
+  }))
+
+// Who has an API key has credentials, as far as they know.
+const aboutKeys = (error: BedrockError): BedrockError => {
+  const { cause, reason } = error
+  if (reason._tag !== "AccessError" || reason.kind !== "no-credentials") return error
+  return new BedrockError({
+    ...error,
+    // The one field of an error that is not enumerable.
+    ...(cause === undefined ? {} : { cause }),
+    reason: new Reason.AccessError({
+      ...reason,
+      message: `${reason.message} (A Bedrock API key does not do here: ${operation} has to be signed.)`
+    })
+  })
+}
+
+// A user may be silent for as long as it pleases them.
+const whileOpen = (limits: Limits): Limits => ({ ...limits, firstToken: Infinity, betweenTokens: Infinity })
+
+const nothing: AsyncIterable<never> = {
+  [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) })
+}
