@@ -238,7 +238,7 @@ export const make = Effect.fnUntraced(function*(
           desk,
           questions.converse("ConverseStream", input),
           () => client.converseStream(input),
-          readings.converse
+          () => readings.converse
         )
       )),
     invokeModel: (input) =>
@@ -247,7 +247,7 @@ export const make = Effect.fnUntraced(function*(
           desk,
           questions.invokeModel("InvokeModel", input),
           () => client.invokeModel(input),
-          (_, attempt) => readings.headers(attempt.head())
+          (answer, attempt, { family }) => readings.invoked(attempt.head(), answer.body, family)
         )
       ),
     invokeModelWithResponseStream: (input) =>
@@ -256,7 +256,7 @@ export const make = Effect.fnUntraced(function*(
           desk,
           questions.invokeModel("InvokeModelWithResponseStream", input),
           () => client.invokeModelWithResponseStream(input),
-          readings.chunks
+          ({ family }) => readings.chunks(family)
         )
       )),
     countTokens: unmetered("CountTokens", client.countTokens),

@@ -24,6 +24,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Family from "./Family.ts"
 import * as Lru from "./internal/lru.ts"
 import * as Request from "./internal/request.ts"
 import * as Statistics from "./internal/statistics.ts"
@@ -50,12 +51,15 @@ export interface ConverseRequest {
  * @since 0.1.0
  */
 export interface Body {
+  /** The family that it was read as. */
+  readonly family: Family.Family
   /** The base estimate of its input. */
   readonly tokens: number
-  /** The limit on output that it sets, under whatever name its family has for it. */
+  /**
+   * The limit on output that it sets, under whatever name its family has for it; 0 where its family generates nothing, and
+   * `undefined` where it leaves it to the model.
+   */
   readonly maxTokens: number | undefined
-  /** The parsed body, for what else is to be read from it; `undefined` when it is not JSON. */
-  readonly json: unknown
 }
 
 /**
@@ -67,39 +71,72 @@ export interface Body {
 export const text = (value: string): number => Math.ceil(Text.tokensOf(value))
 
 /**
- * The base estimate of a Converse request: a whole number, at least 1. Costs one walk over the request.
+ * The base estimate of a Converse request: a whole number, at least 1. Costs one walk over the request. `model`, a bare
+ * model id, says what its images cost.
  *
  * @category estimating
  * @since 0.1.0
  */
-export const converse = (request: ConverseRequest): number =>
-  Math.ceil(Request.tokensOf({
-    messages: request.messages,
-    system: request.system,
-    toolConfig: request.toolConfig,
-    promptVariables: request.promptVariables
-  }))
-
-/**
- * The base estimate of an InvokeModel body, of any model family. Costs one parse and one walk; what is not JSON counts as text.
- *
- * @category estimating
- * @since 0.1.0
- */
-export const body = (value: Uint8Array | string): Body => {
-  const raw = typeof value === "string" ? value : new TextDecoder().decode(value)
-  const json = parse(raw)
-  return json === undefined
-    ? { tokens: Math.ceil(Text.tokensOf(raw)), maxTokens: undefined, json }
-    : { tokens: Math.ceil(Request.tokensOf(json)), maxTokens: Request.maxTokensOf(json), json }
+export const converse = (request: ConverseRequest, model?: string): number => {
+  const { messages, promptVariables, system, toolConfig } = request
+  const { image } = Family.of(model ?? "", undefined)
+  return Math.ceil(Request.tokensOf({ messages, system, toolConfig, promptVariables }, { image, known: true }))
 }
 
-const parse = (raw: string): unknown => {
+/**
+ * Reads the body of an InvokeModel request, once: whether it is JSON, and which. What it costs depends on the model:
+ * {@link body}.
+ *
+ * @category estimating
+ * @since 0.1.0
+ */
+export const read = (value: Uint8Array | string): Read => {
+  if (value.length > largestBody) return { json: undefined, text: undefined, length: value.length }
+  const text = typeof value === "string" ? value : new TextDecoder().decode(value)
   try {
-    return JSON.parse(raw)
+    return { json: JSON.parse(text), text: undefined, length: value.length }
   } catch {
-    return undefined
+    return { json: undefined, text, length: value.length }
   }
+}
+
+/**
+ * An InvokeModel body that was read.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Read {
+  /** The parsed body, for what else is to be read from it; `undefined` when it is not JSON, or larger than any that Bedrock takes. */
+  readonly json: unknown
+  /** What is not JSON. @internal */
+  readonly text: string | undefined
+  /** Bytes, or characters of a string. @internal */
+  readonly length: number
+}
+
+/** Bedrock takes 25 MB (service model of August 2026). What is larger it refuses, so that nothing is to be known of it. */
+const largestBody = 25_000_000
+
+/**
+ * What an InvokeModel body asks for, in the form of its model's family (`Family.of`). `model` is a bare model id, or the id of what is
+ * invoked. Costs one walk, linear in its size, and never fails:
+ * - a body of an unknown family counts with all that is in it, keys and numbers too;
+ * - what is not JSON counts as text, and what is too large to be taken as a token for each byte, which is more than any tokenizer makes.
+ *
+ * @category estimating
+ * @since 0.1.0
+ */
+export const body = (value: Uint8Array | string | Read, model = ""): Body => {
+  const { json, length, text } = typeof value === "string" || value instanceof Uint8Array ? read(value) : value
+  const family = Family.of(model, json)
+  const maxTokens = Family.maxTokens(family, json)
+  const tokens = json !== undefined
+    ? Request.tokensOf(json, { image: family.image, known: family !== Family.unknown })
+    : text === undefined
+    ? length
+    : Text.tokensOf(text)
+  return { family, tokens: Math.ceil(tokens), maxTokens }
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 export * as Accounting from "./Accounting.ts"
 export * as Catalogue from "./Catalogue.ts"
+export * as Family from "./Family.ts"
 export * as ModelId from "./ModelId.ts"
 export * as OutputPredictor from "./OutputPredictor.ts"
 export * as Pool from "./Pool.ts"

@@ -1,4 +1,4 @@
-import { TokenEstimator } from "@caprock/quota"
+import { Family, TokenEstimator } from "@caprock/quota"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { type Random, seeded } from "./random.ts"
@@ -160,16 +160,25 @@ describe("TokenEstimator", () => {
       ["Mistral", { prompt, max_tokens: 500 }],
       ["Cohere", { message: prompt, max_tokens: 500 }],
       ["OpenAI", { messages, max_completion_tokens: 500, model: "openai.gpt-oss-20b-1:0" }],
-      ["OpenAI Responses", {
-        input: [{ role: "user", content: [{ type: "input_text", text: prompt }] }],
-        max_output_tokens: 500
-      }],
-      ["Claude 2", { prompt, max_tokens_to_sample: 500 }],
-      ["one of tomorrow", { question: { parts: [prompt] }, parameters: { max_tokens: 500 } }]
+      ["Claude 2", { prompt, max_tokens_to_sample: 500 }]
     ])("%s", (_, json) => {
       const { maxTokens, tokens } = body(json)
       assert.strictEqual(maxTokens, 500)
       assert.closeTo(tokens, promptTokens, 25)
+    })
+
+    it.each([
+      ["OpenAI Responses", {
+        input: [{ role: "user", content: [{ type: "input_text", text: prompt }] }],
+        max_output_tokens: 500
+      }],
+      ["one of tomorrow", { question: { parts: [prompt] }, parameters: { max_tokens: 500 } }]
+    ])("%s is unknown: all of it counts", (_, json) => {
+      const { family, maxTokens, tokens } = body(json)
+      assert.strictEqual(family, Family.unknown)
+      assert.strictEqual(maxTokens, 500)
+      assert.isAtLeast(tokens, promptTokens + 20)
+      assert.isAtMost(tokens, promptTokens + 60)
     })
 
     it("knows no limit where there is none", () => {
@@ -184,14 +193,14 @@ describe("TokenEstimator", () => {
     it("is the same as bytes", () => {
       const text = JSON.stringify({ prompt: "Grüße aus 東京" })
       assert.deepStrictEqual(TokenEstimator.body(new TextEncoder().encode(text)), TokenEstimator.body(text))
-      assert.deepStrictEqual(TokenEstimator.body(text).json, { prompt: "Grüße aus 東京" })
+      assert.deepStrictEqual(TokenEstimator.read(text).json, { prompt: "Grüße aus 東京" })
     })
 
     it("counts as text what is not JSON", () => {
       assert.deepStrictEqual(TokenEstimator.body(prompt), {
+        family: Family.unknown,
         tokens: promptTokens,
-        maxTokens: undefined,
-        json: undefined
+        maxTokens: undefined
       })
       assert.closeTo(TokenEstimator.body(JSON.stringify(prompt)).tokens, promptTokens, 10)
     })

@@ -1,4 +1,4 @@
-import { TokenEstimator } from "@caprock/quota"
+import { Family, TokenEstimator } from "@caprock/quota"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import * as Lru from "../src/internal/lru.ts"
@@ -180,6 +180,8 @@ describe("text", () => {
 })
 
 describe("media", () => {
+  const tokensOf = (...args: Parameters<typeof Media.tokensOf> extends [unknown, ...infer Rest] ? Rest : never) =>
+    Media.tokensOf(Family.of("anthropic.claude-sonnet-4-5", undefined).image, ...args)
   const bytes = (...values: ReadonlyArray<number>) => Media.fromArray(Uint8Array.from(values))
   const padded = (values: ReadonlyArray<number>, length = 64) =>
     Media.fromArray(Uint8Array.from({ length }, (_, index) => values[index] ?? 0))
@@ -309,47 +311,47 @@ describe("media", () => {
   })
 
   it("an image costs its pixels, scaled and capped", () => {
-    const tokens = (width: number, height: number) => Media.tokensOf("image", undefined, png(width, height))
+    const tokens = (width: number, height: number) => tokensOf("image", undefined, png(width, height))
     assert.closeTo(tokens(750, 500), 500, 1e-9)
     assert.closeTo(tokens(3136, 300), 1568 * 150 / 750, 1e-9)
     assert.closeTo(tokens(300, 3136), 1568 * 150 / 750, 1e-9)
     assert.strictEqual(tokens(1568, 1568), 1600)
     assert.strictEqual(tokens(1, 1), 1)
-    assert.strictEqual(Media.tokensOf("image", undefined, padded([1])), 1600)
-    assert.strictEqual(Media.tokensOf("image", undefined, undefined), 1600)
+    assert.strictEqual(tokensOf("image", undefined, padded([1])), 1600)
+    assert.strictEqual(tokensOf("image", undefined, undefined), 1600)
   })
 
   it("documents cost their text, their pages or their bytes", () => {
     const of = (text: string) => Media.fromArray(new TextEncoder().encode(text))
     const text = "Grüße aus 東京, und so weiter. ".repeat(1000)
     for (const format of ["txt", "md", "html", "csv", "text/plain", "text/markdown"]) {
-      assert.closeTo(Media.tokensOf("document", format, of(text)), Text.tokensOf(text), 1e-6)
+      assert.closeTo(tokensOf("document", format, of(text)), Text.tokensOf(text), 1e-6)
       const inBase64 = Media.fromBase64(Buffer.from(text).toString("base64"))
-      assert.closeTo(Media.tokensOf("document", format, inBase64), Text.tokensOf(text), 2)
+      assert.closeTo(tokensOf("document", format, inBase64), Text.tokensOf(text), 2)
     }
     const pdf = `%PDF-1.4\n${"<< /Type /Page >> /Pages /PageLabels\n".repeat(3)}`
-    assert.strictEqual(Media.tokensOf("document", "pdf", of(pdf)), 3 * 2500)
-    assert.strictEqual(Media.tokensOf("document", "application/pdf", of(pdf)), 3 * 2500)
-    assert.strictEqual(Media.tokensOf("document", undefined, of(pdf)), 3 * 2500)
-    assert.strictEqual(Media.tokensOf("document", "pdf", of("%PDF")), 2500)
+    assert.strictEqual(tokensOf("document", "pdf", of(pdf)), 3 * 2500)
+    assert.strictEqual(tokensOf("document", "application/pdf", of(pdf)), 3 * 2500)
+    assert.strictEqual(tokensOf("document", undefined, of(pdf)), 3 * 2500)
+    assert.strictEqual(tokensOf("document", "pdf", of("%PDF")), 2500)
     const scan = Media.fromArray(new Uint8Array(600_000))
-    assert.strictEqual(Media.tokensOf("document", "pdf", scan), 10 * 2500)
-    assert.strictEqual(Media.tokensOf("document", "docx", Media.fromArray(new Uint8Array(4000))), 1000)
-    assert.strictEqual(Media.tokensOf("document", undefined, Media.fromArray(new Uint8Array(4000))), 1000)
-    assert.strictEqual(Media.tokensOf("document", "pdf", undefined), 30_000)
+    assert.strictEqual(tokensOf("document", "pdf", scan), 10 * 2500)
+    assert.strictEqual(tokensOf("document", "docx", Media.fromArray(new Uint8Array(4000))), 1000)
+    assert.strictEqual(tokensOf("document", undefined, Media.fromArray(new Uint8Array(4000))), 1000)
+    assert.strictEqual(tokensOf("document", "pdf", undefined), 30_000)
   })
 
   it("counts the pages of a large PDF from its first megabyte", () => {
     const page = "<< /Type /Page >>".padEnd(1000, " ")
     const large = new TextEncoder().encode(page.repeat(2000))
-    assert.closeTo(Media.tokensOf("document", "pdf", Media.fromArray(large)), 2000 * 2500, 2500 * 20)
+    assert.closeTo(tokensOf("document", "pdf", Media.fromArray(large)), 2000 * 2500, 2500 * 20)
   })
 
   it("video and audio cost their bytes", () => {
     const data = Media.fromArray(new Uint8Array(40_000))
-    assert.strictEqual(Media.tokensOf("video", "mp4", data), 100)
-    assert.strictEqual(Media.tokensOf("audio", "mp3", data), 80)
-    assert.strictEqual(Media.tokensOf("video", "mp4", undefined), 30_000)
+    assert.strictEqual(tokensOf("video", "mp4", data), 100)
+    assert.strictEqual(tokensOf("audio", "mp3", data), 80)
+    assert.strictEqual(tokensOf("video", "mp4", undefined), 30_000)
   })
 
   it.effect.prop("base64 reads as the bytes that it stands for", [

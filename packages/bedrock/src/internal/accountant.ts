@@ -1,19 +1,17 @@
 // From requests to what they cost, and from answers to what the next ones are thought to cost.
 import * as Accounting from "@caprock/quota/Accounting"
 import type * as Catalogue from "@caprock/quota/Catalogue"
+import * as Family from "@caprock/quota/Family"
 import * as OutputPredictor from "@caprock/quota/OutputPredictor"
 import * as TokenEstimator from "@caprock/quota/TokenEstimator"
 import type { Cost } from "@caprock/rate-limiter/Cost"
 import type * as Duration from "effect/Duration"
+import type { Measure } from "./questions.ts"
 
 /** What one request asks of its pool, before anything is known of its answer. */
-export interface Request {
+export interface Request extends Measure {
   readonly pool: string
   readonly entry: Catalogue.Entry
-  /** The base estimate of its input. */
-  readonly base: number
-  /** The limit on output that it sets; `undefined` where it leaves that to the model. */
-  readonly maxTokens: number | undefined
 }
 
 /** One attempt in the books, from when it asks for admission to its end, which has to be told however it ends. */
@@ -58,13 +56,18 @@ export class Accountant {
     const certain = request.maxTokens !== undefined || entry.maxOutputKnown
     const flight = OutputPredictor.begin({ maxTokens, burndown })
     const estimate = () => TokenEstimator.estimate(experience.ratios, base, { inFlight: experience.inFlight + 1 })
+    // Nor must an input of which nothing is known.
+    const likely = () => {
+      const { likely, samples } = estimate()
+      return request.family !== Family.unknown || samples >= TokenEstimator.minimumSamples ? likely : 0
+    }
     let state: "waiting" | "flying" | "over" = "waiting"
     let outputTokens: number | undefined
     return {
       cost: {
         pool,
         requests: 1,
-        tokens: Accounting.reservation({ inputTokens: estimate().likely, maxTokens: certain ? maxTokens : 0 }),
+        tokens: Accounting.reservation({ inputTokens: likely(), maxTokens: certain ? maxTokens : 0 }),
         book: () => {
           const inputTokens = estimate().upper
           const tokens = Accounting.reservation({ inputTokens, maxTokens })

@@ -17,7 +17,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CallEvent } from "../CallEvents.ts"
-import type { Accountant } from "./accountant.ts"
+import type { Accountant, Request } from "./accountant.ts"
 import { admit, type Attempt, type Call, exitOf, type Served, type Tally } from "./attempt.ts"
 import { failure, type Subject, withAttempts } from "./failures.ts"
 import { type Defaults, type Limits, limitsOf, monotonic } from "./limits.ts"
@@ -78,7 +78,7 @@ export const unary = <A>(
   desk: Desk,
   question: Question,
   send: () => Effect.Effect<A, BedrockError>,
-  servedBy: (answer: A, attempt: Attempt) => Served
+  servedBy: (answer: A, attempt: Attempt, request: Request) => Served
 ): Effect.Effect<A, BedrockError> => {
   const pool = poolOf(desk, question)
   if (Result.isFailure(pool)) return Effect.fail(pool.failure)
@@ -87,7 +87,7 @@ export const unary = <A>(
     const attempt = Effect.scoped(Effect.flatMap(admit(call), (attempt) =>
       timely(sent, call.limits).pipe(
         Effect.provideService(CallObserver.CallObserver, attempt.observer),
-        Effect.onExit(exitOf(attempt, (answer) => servedBy(answer, attempt)))
+        Effect.onExit(exitOf(attempt, (answer) => servedBy(answer, attempt, call.request)))
       )))
     return retried(desk, call.request.pool, call.limits, call.tally, attempt).pipe(
       Effect.mapError((error) => withAttempts(error, call.tally.sent, call.tally.gaveUp)),
@@ -101,7 +101,7 @@ export const streamed = <A>(
   desk: Desk,
   question: Question,
   send: () => Stream.Stream<A, BedrockError>,
-  reading: Reading<A>
+  reading: (request: Request) => Reading<A>
 ): Effect.Effect<Stream.Stream<A, BedrockError>, BedrockError> => {
   const pool = poolOf(desk, question)
   if (Result.isFailure(pool)) return Effect.fail(pool.failure)
@@ -188,8 +188,7 @@ const begin = (desk: Desk, question: Question, pool: Pool.Pool): Effect.Effect<C
         request: {
           pool: Pool.key(pool),
           entry: Catalogue.lookup(desk.catalogue, pool.model),
-          base: question.base,
-          maxTokens: question.maxTokens
+          ...question.measure(pool.model)
         },
         limiter: desk.limiter,
         accountant: desk.accountant,

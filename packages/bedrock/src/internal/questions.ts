@@ -1,5 +1,6 @@
 // What each operation asks for, in one form: nothing else of an input decides its pool and its cost.
 import type { BedrockClient } from "@caprock/client/BedrockClient"
+import type * as Family from "@caprock/quota/Family"
 import type * as Pool from "@caprock/quota/Pool"
 import * as TokenEstimator from "@caprock/quota/TokenEstimator"
 import * as Effect from "effect/Effect"
@@ -14,9 +15,17 @@ export interface Question {
   readonly tier: Pool.Options["tier"]
   /** Fields of the model's own, some of which choose a quota variant. */
   readonly fields: unknown
+  /** What it asks for, by the bare id of the model behind its id. */
+  readonly measure: (model: string) => Measure
+}
+
+/** What a request asks for, as far as it says. */
+export interface Measure {
   /** The base estimate of its input. */
   readonly base: number
   readonly maxTokens: number | undefined
+  /** What its body was read as, where there is one. */
+  readonly family?: Family.Family
 }
 
 /** @internal */
@@ -28,8 +37,10 @@ export const converse = (
   modelId: input.modelId,
   tier: input.serviceTier?.type,
   fields: input.additionalModelRequestFields,
-  base: TokenEstimator.converse(input),
-  maxTokens: input.inferenceConfig?.maxTokens
+  measure: (model) => ({
+    base: TokenEstimator.converse(input, model),
+    maxTokens: input.inferenceConfig?.maxTokens
+  })
 })
 
 /** @internal */
@@ -37,14 +48,16 @@ export const invokeModel = (
   operation: "InvokeModel" | "InvokeModelWithResponseStream",
   input: Parameters<Operations["invokeModel"]>[0]
 ): Question => {
-  const body = TokenEstimator.body(bytesOf(input.body))
+  const read = TokenEstimator.read(bytesOf(input.body))
   return {
     operation,
     modelId: input.modelId,
     tier: input.serviceTier,
-    fields: body.json,
-    base: body.tokens,
-    maxTokens: body.maxTokens
+    fields: read.json,
+    measure: (model) => {
+      const { family, maxTokens, tokens } = TokenEstimator.body(read, model)
+      return { base: tokens, maxTokens, family }
+    }
   }
 }
 
@@ -54,8 +67,7 @@ export const snapshot = (modelId: string): Question => ({
   modelId,
   tier: undefined,
   fields: undefined,
-  base: 0,
-  maxTokens: undefined
+  measure: () => ({ base: 0, maxTokens: undefined })
 })
 
 /**

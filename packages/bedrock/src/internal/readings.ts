@@ -2,6 +2,7 @@
 import type { BedrockClient } from "@caprock/client/BedrockClient"
 import type { ResponseHead } from "@caprock/client/CallObserver"
 import * as Usage from "@caprock/client/Usage"
+import * as Family from "@caprock/quota/Family"
 import * as Predicate from "effect/Predicate"
 import type * as Stream from "effect/Stream"
 import type { Served } from "./attempt.ts"
@@ -20,35 +21,65 @@ export const converse: Reading<ConverseEvent> = {
     metadata === undefined ? undefined : {
       usage: Usage.fromTokenUsage(metadata.usage),
       latencyMillis: metadata.metrics?.latencyMs
-    }
+    },
+  usageAtEnd: () => undefined
 }
 
-/** @internal */
-export const chunks: Reading<ChunkEvent> = {
-  isContent: (event) => event.chunk !== undefined,
-  servedBy: ({ chunk }) => {
-    // Only the last chunk carries the metrics; the others are not parsed for their sake.
-    const text = chunk?.bytes === undefined ? "" : new TextDecoder().decode(chunk.bytes)
-    if (!text.includes(metricsKey)) return undefined
-    const json = parse(text)
-    if (!Predicate.hasProperty(json, metricsKey)) return undefined
-    const metrics = json[metricsKey]
-    const latency = Predicate.hasProperty(metrics, "invocationLatency") ? metrics.invocationLatency : undefined
-    return {
-      usage: Usage.fromInvocationMetrics(metrics),
-      latencyMillis: typeof latency === "number" ? latency : undefined
-    }
+/**
+ * The chunks of InvokeModelWithResponseStream. Bedrock's own metrics are in the last; where they are missing, the family's own
+ * counts are followed from chunk to chunk.
+ *
+ * @internal
+ */
+export const chunks = (family: Family.Family = Family.unknown): Reading<ChunkEvent> => {
+  const follow = Family.follow(family)
+  let followed: Served["usage"]
+  return {
+    isContent: (event) => event.chunk !== undefined,
+    servedBy: ({ chunk }) => {
+      const text = chunk?.bytes === undefined ? "" : new TextDecoder().decode(chunk.bytes)
+      // Few chunks tell anything of tokens: the others are not parsed.
+      if (!text.includes("oken") && !text.includes(metricsKey)) return undefined
+      const json = parse(text)
+      followed = follow(json)
+      if (!Predicate.hasProperty(json, metricsKey)) return undefined
+      const metrics = json[metricsKey]
+      const latency = Predicate.hasProperty(metrics, "invocationLatency") ? metrics.invocationLatency : undefined
+      return {
+        usage: Usage.fromInvocationMetrics(metrics),
+        latencyMillis: typeof latency === "number" ? latency : undefined
+      }
+    },
+    usageAtEnd: () => followed
   }
 }
 
-/** InvokeModel tells its usage and latency in headers that its output leaves out. @internal */
-export const headers = (head: ResponseHead | undefined): Served => {
-  const latency = Number(head?.headers["x-amzn-bedrock-invocation-latency"])
+/** An answer of 128,000 tokens is below 1 MB: what is larger holds vectors or pictures, and has its usage in the headers. */
+const largestRead = 4_000_000
+
+/**
+ * InvokeModel tells its usage and latency in headers that its output leaves out. Where they are missing, or garbage, most families
+ * tell the usage in the body as well: only then is it parsed.
+ *
+ * @internal
+ */
+export const invoked = (
+  head: ResponseHead | undefined,
+  body: Uint8Array | undefined,
+  family: Family.Family = Family.unknown
+): Served => {
+  const headers = head?.headers ?? {}
+  const latency = Number(headers["x-amzn-bedrock-invocation-latency"])
   return {
-    usage: head === undefined ? undefined : Usage.fromHeaders(head.headers),
+    usage: Usage.fromHeaders(headers, family) ?? usageInBody(body, family),
     latencyMillis: latency >= 0 ? latency : undefined
   }
 }
+
+const usageInBody = (body: Uint8Array | undefined, family: Family.Family): Served["usage"] =>
+  body === undefined || body.length > largestRead || family.usage.length === 0
+    ? undefined
+    : Family.usage(family, parse(new TextDecoder().decode(body)))
 
 const parse = (text: string): unknown => {
   try {

@@ -7,14 +7,17 @@ import * as Exit from "effect/Exit"
 import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Request } from "./accountant.ts"
 import { admit, type Attempt, type Call, type Served } from "./attempt.ts"
 
-/** How one kind of stream is read. */
+/** How one stream is read. */
 export interface Reading<A> {
   /** Whether the event is part of the answer: once one was handed on, the stream is never asked for again. */
   readonly isContent: (event: A) => boolean
   /** What the event tells of the cost, if it does. */
   readonly servedBy: (event: A) => Served | undefined
+  /** What all events together told of the usage, where none did alone: to be believed once the stream has come to its end. */
+  readonly usageAtEnd: () => Served["usage"]
 }
 
 /** A stream whose first content has arrived, or which has ended without. */
@@ -35,12 +38,12 @@ const nothingKnown: Served = { usage: undefined, latencyMillis: undefined }
  */
 export const open = <A>(
   call: Call,
-  reading: Reading<A>,
+  reading: (request: Request) => Reading<A>,
   send: (attempt: Attempt) => Stream.Stream<A, BedrockError>
 ): Effect.Effect<Opened<A>, BedrockError, Scope.Scope> =>
   Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
     const own = yield* Scope.fork(yield* Scope.Scope)
-    const exit = yield* Effect.exit(Scope.provide(restore(begin(call, reading, send)), own))
+    const exit = yield* Effect.exit(Scope.provide(restore(begin(call, reading(call.request), send)), own))
     if (Exit.isFailure(exit)) yield* Scope.close(own, exit)
     return yield* exit
   }))
@@ -67,7 +70,8 @@ const begin = Effect.fnUntraced(function*<A>(
       const error = cause.reasons.find(Cause.isFailReason)?.error
       if (error instanceof BedrockError) return attempt.failed(error)
       // The end of a stream is the failure that is none.
-      return error !== undefined && Cause.isDone(error) ? attempt.succeeded(served) : Effect.void
+      if (error === undefined || !Cause.isDone(error)) return Effect.void
+      return attempt.succeeded({ ...served, usage: served.usage ?? reading.usageAtEnd() })
     })
   )
   const held: Array<A> = []

@@ -1,13 +1,14 @@
 /**
  * Tokens of what is not text. Stated rules, not measurements: the learned ratio corrects their level.
  *
- * - Images: width × height / 750 after scaling to a long edge of 1,568, at most 1,600 (Anthropic's vision documentation, 2026).
- *   The size is read from the header of PNG, JPEG, GIF and WebP; 1,600 where it can't be. The number of bytes plays no role.
+ * - Images: by their pixels, as their family counts them (`families.ts`). The size is read from the header of PNG, JPEG, GIF and WebP.
+ *   The number of bytes plays no role.
  * - Documents: text formats by their characters; PDF by its pages, 2,500 tokens each (text and picture of a page), pages
  *   counted by their markers, else one per 60 kB; office formats, which are compressed text, one token per 4 bytes.
  * - Video: about 300 tokens a second at 1 Mbit/s, so one per 400 bytes. Audio: about 32 a second at 128 kbit/s, one per 500.
- * - What lies in S3 has no size here: an image is 1,600, any other 30,000.
+ * - What lies in S3 has no size here: an image is what its family says, any other 30,000.
  */
+import type { Image } from "../Family.ts"
 import * as Text from "./text.ts"
 
 export type Kind = "image" | "document" | "video" | "audio"
@@ -41,23 +42,28 @@ export const fromBase64 = (text: string): Bytes => ({
   }
 })
 
-const maximumImage = 1600
 const unknownSize = 30_000
 
 /** Estimated tokens of a piece of media, of an unknown kind as of a document; `undefined` bytes are those that are not here. */
-export const tokensOf = (kind: Kind | undefined, format: string | undefined, bytes: Bytes | undefined): number => {
-  if (kind === "image") return bytes === undefined ? maximumImage : imageTokens(bytes)
+export const tokensOf = (
+  image: Image,
+  kind: Kind | undefined,
+  format: string | undefined,
+  bytes: Bytes | undefined
+): number => {
+  if (kind === "image") return bytes === undefined ? image.unknown : imageTokens(image, bytes)
   if (bytes === undefined) return unknownSize
   if (kind === "video") return bytes.length / 400
   if (kind === "audio") return bytes.length / 500
   return documentTokens(format, bytes)
 }
 
-const imageTokens = (bytes: Bytes): number => {
+const imageTokens = (image: Image, bytes: Bytes): number => {
   const size = sizeOf(bytes)
-  if (size === undefined) return maximumImage
-  const scale = Math.min(1, 1568 / Math.max(size.width, size.height))
-  return Math.min(maximumImage, Math.max(1, size.width * scale * size.height * scale / 750))
+  if (size === undefined) return image.unknown
+  const scale = Math.min(1, image.longEdge / Math.max(size.width, size.height))
+  const tokens = size.width * scale * size.height * scale / image.pixelsPerToken
+  return Math.min(image.most, Math.max(image.least, tokens))
 }
 
 /** The first bytes of files. */
@@ -90,9 +96,9 @@ export const sizeOf = (bytes: Bytes): { readonly width: number; readonly height:
 const isPdf = (bytes: Bytes): boolean => big32(bytes, 0) === pdfMagic
 
 /** Estimated tokens of what is an image or a PDF by its first bytes; `undefined` for all else. */
-export const recognisedTokens = (bytes: Bytes): number | undefined => {
+export const recognisedTokens = (image: Image, bytes: Bytes): number | undefined => {
   if (isPdf(bytes)) return documentTokens(undefined, bytes)
-  return sizeOf(bytes) === undefined ? undefined : imageTokens(bytes)
+  return sizeOf(bytes) === undefined ? undefined : imageTokens(image, bytes)
 }
 
 const jpegSize = (bytes: Bytes) => {

@@ -1,8 +1,9 @@
 /**
  * Walks a request and adds up its tokens. One walk serves Converse and the bodies of all model families: texts count as text,
  * media by the rules of `media.ts`, JSON that the model gets to see (tool definitions, inputs and results) with its keys and marks,
- * and everything that only steers the service not at all.
+ * and everything that only steers the service not at all. Of a body of an unknown family all counts, keys and numbers too.
  */
+import type { Image } from "../Family.ts"
 import * as Media from "./media.ts"
 import * as Text from "./text.ts"
 
@@ -11,7 +12,7 @@ const perMessage = 4
 const perRequest = 8
 /** What a model is told about using tools at all. Anthropic states 264 to 530, depending on model and tool choice (2026). */
 const forTools = 300
-/** Deeper than any request that a server accepts; ends cycles. */
+/** Deeper than any request that makes sense. What is below is counted without a look at what it is. */
 const maximumDepth = 64
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
@@ -23,14 +24,23 @@ const silent: ReadonlySet<string> = new Set([
   "anthropic_version",
   "cachePoint",
   "cache_control",
+  "detailLevel",
+  "embeddingConfig",
+  "embeddingPurpose",
+  "embeddingTypes",
+  "embedding_types",
   "format",
   "id",
   "inferenceConfig",
   "inference_config",
+  "inputType",
+  "input_type",
   "media_type",
   "metadata",
   "model",
   "parameters",
+  "prompt_truncation",
+  "reasoning_effort",
   "role",
   "schemaVersion",
   "signature",
@@ -46,6 +56,8 @@ const silent: ReadonlySet<string> = new Set([
   "tool_choice",
   "tool_use_id",
   "tool_call_id",
+  "truncate",
+  "truncationMode",
   "type"
 ])
 
@@ -53,7 +65,14 @@ const silent: ReadonlySet<string> = new Set([
 const json: ReadonlySet<string> = new Set(["arguments", "input", "json"])
 
 /** The same at the top of a request, where `input` is content. */
-const topJson: ReadonlySet<string> = new Set(["promptVariables", "toolConfig", "tools"])
+const topJson: ReadonlySet<string> = new Set([
+  "promptVariables",
+  "responseFormat",
+  "response_format",
+  "toolConfig",
+  "tool_results",
+  "tools"
+])
 
 /** Marks in a tool list that are for the service, and how deep they stand at most: anywhere deeper they are a tool's own words. */
 const marks: ReadonlySet<string> = new Set(["cachePoint", "cache_control", "toolChoice"])
@@ -63,13 +82,18 @@ const deepestMark = 3
 const texts: ReadonlySet<string> = new Set([
   "content",
   "context",
+  "documents",
   "input",
+  "inputPrompt",
   "inputText",
   "message",
   "name",
+  "preamble",
   "prompt",
+  "query",
   "system",
   "text",
+  "texts",
   "title"
 ])
 
@@ -86,33 +110,43 @@ const kinds: ReadonlyMap<unknown, Media.Kind> = new Map<unknown, Media.Kind>([
   ["input_audio", "audio"]
 ])
 
+/** What a walk goes by. */
+interface Rules {
+  readonly image: Image
+  /** Whether its family is known, and with it what its keys mean. */
+  readonly known: boolean
+}
+
 /** Tokens of a Converse request or of the parsed body of an InvokeModel request. */
-export const tokensOf = (request: unknown): number => {
-  if (!isObject(request)) return perRequest + contentTokens(request, undefined, undefined, 0)
+export const tokensOf = (request: unknown, rules: Rules): number => {
+  if (!isObject(request)) return perRequest + contentTokens(rules, request, undefined, undefined, 0)
   return perRequest + ((request["toolConfig"] ?? request["tools"]) === undefined ? 0 : forTools)
-    + entriesTokens(request, undefined, undefined, 0)
+    + entriesTokens(rules, request, undefined, undefined, 0)
 }
 
 /** A value that the model sees as content. `kind` is the medium that it stands in, if any. */
 const contentTokens = (
+  rules: Rules,
   value: unknown,
   kind: Media.Kind | undefined,
   format: string | undefined,
   depth: number
 ): number => {
-  if (typeof value === "string") return stringTokens(value, kind, format)
-  if (value instanceof Uint8Array) return Media.tokensOf(kind, format, Media.fromArray(value))
+  if (typeof value === "string") return stringTokens(rules, value, kind, format)
+  if (value instanceof Uint8Array) return Media.tokensOf(rules.image, kind, format, Media.fromArray(value))
   // Stryker disable next-line EqualityOperator: one level more or less, far beyond any request
-  if (depth > maximumDepth) return 0
+  if (depth > maximumDepth) return anyTokens(value)
   if (Array.isArray(value)) {
     let tokens = 0
-    for (const item of value) tokens += contentTokens(item, kind, format, depth + 1)
+    for (const item of value) tokens += contentTokens(rules, item, kind, format, depth + 1)
     return tokens
   }
-  return isObject(value) ? entriesTokens(value, kind, format, depth) : 0
+  if (isObject(value)) return entriesTokens(rules, value, kind, format, depth)
+  return rules.known ? 0 : anyTokens(value)
 }
 
 const entriesTokens = (
+  rules: Rules,
   value: Readonly<Record<string, unknown>>,
   kind: Media.Kind | undefined,
   format: string | undefined,
@@ -123,31 +157,55 @@ const entriesTokens = (
   const ownKind = kinds.get(type) ?? kind
   const ownFormat = text(value["format"]) ?? text(value["media_type"]) ?? format
   for (const key in value) {
-    if (silent.has(key)) continue
+    if (!rules.known) tokens += perKey + Text.tokensOf(key)
+    else if (silent.has(key)) continue
     const child = value[key]
-    if (key === "s3Location") tokens += Media.tokensOf(ownKind, undefined, undefined)
+    if (key === "s3Location") tokens += Media.tokensOf(rules.image, ownKind, undefined, undefined)
     else if ((depth === 0 ? topJson : json).has(key)) tokens += jsonTokens(child, depth + 1)
-    else if (typeof child === "string" && (type === "text" || texts.has(key))) tokens += Text.tokensOf(child)
-    else tokens += contentTokens(child, kinds.get(key) ?? ownKind, ownFormat, depth + 1)
+    else if (type === "text" || texts.has(key)) {
+      tokens += textTokens(rules, child, kinds.get(key) ?? ownKind, ownFormat, depth)
+    } else tokens += contentTokens(rules, child, kinds.get(key) ?? ownKind, ownFormat, depth + 1)
+  }
+  return tokens
+}
+
+/** What stands where texts stand: strings are read as they are, alone or in a list. */
+const textTokens = (
+  rules: Rules,
+  value: unknown,
+  kind: Media.Kind | undefined,
+  format: string | undefined,
+  depth: number
+): number => {
+  if (typeof value === "string") return Text.tokensOf(value)
+  if (!Array.isArray(value)) return contentTokens(rules, value, kind, format, depth + 1)
+  let tokens = 0
+  for (const item of value) {
+    tokens += typeof item === "string" ? Text.tokensOf(item) : contentTokens(rules, item, kind, format, depth + 2)
   }
   return tokens
 }
 
 const text = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
 
-const stringTokens = (value: string, kind: Media.Kind | undefined, format: string | undefined): number => {
+const stringTokens = (
+  rules: Rules,
+  value: string,
+  kind: Media.Kind | undefined,
+  format: string | undefined
+): number => {
   const url = /^data:[^,]{0,300};base64,/.exec(value)
   if (url !== null) {
     const mime = value.slice(5, value.indexOf(";"))
     const bytes = Media.fromBase64(value.slice(url[0].length))
-    return Media.tokensOf(kind ?? kinds.get(mime.split("/")[0]), mime, bytes)
+    return Media.tokensOf(rules.image, kind ?? kinds.get(mime.split("/")[0]), mime, bytes)
   }
-  if (kind === "image" && /^https?:/.test(value)) return Media.tokensOf("image", undefined, undefined)
+  if (kind === "image" && /^https?:/.test(value)) return Media.tokensOf(rules.image, "image", undefined, undefined)
   if (!isBase64(value)) return Text.tokensOf(value)
   const bytes = Media.fromBase64(value)
-  if (kind !== undefined) return Media.tokensOf(kind, format, bytes)
+  if (kind !== undefined) return Media.tokensOf(rules.image, kind, format, bytes)
   // Nothing says that it is a medium: it may as well be a long hexadecimal number or a sequence of genes.
-  return Media.recognisedTokens(bytes) ?? Text.tokensOf(value)
+  return Media.recognisedTokens(rules.image, bytes) ?? Text.tokensOf(value)
 }
 
 /**
@@ -156,45 +214,50 @@ const stringTokens = (value: string, kind: Media.Kind | undefined, format: strin
 // Stryker disable next-line EqualityOperator: no medium has 12 bytes
 const isBase64 = (value: string): boolean => value.length >= 16 && !/[^A-Za-z0-9+/=_-]/.test(value)
 
-/** JSON as text: a key with its marks costs about three tokens and its letters, a value one more. */
+/** JSON as text: a key with its marks costs about three tokens and its letters, a value one more, with its comma half of one more in a list. */
+const perValue = 1
+const perItem = 0.5
+const perKey = 1.5
+
 const jsonTokens = (value: unknown, depth: number): number => {
   if (value instanceof Uint8Array) return value.length / 4
+  if (value === undefined) return 0
   // Stryker disable next-line EqualityOperator: one level more or less, far beyond any request
-  if (depth > maximumDepth || value === undefined) return 0
-  let tokens = 1
+  if (depth > maximumDepth) return anyTokens(value)
+  let tokens = perValue
   if (Array.isArray(value)) {
-    for (const item of value) tokens += 0.5 + jsonTokens(item, depth + 1)
+    for (const item of value) tokens += perItem + jsonTokens(item, depth + 1)
   } else if (isObject(value)) {
     for (const key in value) {
       if (depth <= deepestMark && marks.has(key)) continue
-      tokens += 1.5 + Text.tokensOf(key) + jsonTokens(value[key], depth + 1)
+      tokens += perKey + Text.tokensOf(key) + jsonTokens(value[key], depth + 1)
     }
   } else tokens += Text.tokensOf(String(value))
   return tokens
 }
 
-/** The names that model families give to the limit on output. */
-const limits: ReadonlyArray<string> = [
-  "max_tokens",
-  "maxTokens",
-  "max_completion_tokens",
-  "max_output_tokens",
-  "max_new_tokens",
-  "max_tokens_to_sample",
-  "max_gen_len",
-  "maxTokenCount"
-]
-/** Where families keep their parameters. */
-const parameters: ReadonlyArray<string> = ["inferenceConfig", "textGenerationConfig", "inference_config", "parameters"]
-
-/** The limit on output that a request sets, or `undefined`. */
-export const maxTokensOf = (request: unknown): number | undefined => {
-  if (!isObject(request)) return undefined
-  for (const settings of [request, ...parameters.map((key) => request[key])]) {
-    for (const key of limits) {
-      const value = isObject(settings) ? settings[key] : undefined
-      if (typeof value === "number" && value > 0) return value
+/** Any value as JSON, however deep: with a list of what is still to be counted in the place of calls. What lies in itself counts once. */
+const anyTokens = (value: unknown): number => {
+  const seen = new Set<unknown>()
+  const left = [value]
+  let tokens = 0
+  while (left.length > 0) {
+    const next = left.pop()
+    tokens += perValue
+    if (next instanceof Uint8Array) tokens += next.length / 4
+    else if (typeof next !== "object" || next === null) tokens += Text.tokensOf(String(next))
+    else if (!seen.has(next)) {
+      seen.add(next)
+      if (Array.isArray(next)) {
+        tokens += perItem * next.length
+        for (const item of next) left.push(item)
+      } else {
+        for (const [key, child] of Object.entries(next)) {
+          tokens += perKey + Text.tokensOf(key)
+          left.push(child)
+        }
+      }
     }
   }
-  return undefined
+  return tokens
 }
