@@ -16,6 +16,20 @@ describe("Usage", () => {
     )
   })
 
+  it("of a model that generates nothing is whole without the output", () => {
+    const nothing = { generates: false }
+    assert.deepStrictEqual(Usage.fromHeaders(headers({ input: "5" }), nothing), { inputTokens: 5, outputTokens: 0 })
+    assert.deepStrictEqual(Usage.fromHeaders(headers({ input: "5", output: "2" }), nothing), {
+      inputTokens: 5,
+      outputTokens: 2
+    })
+    assert.isUndefined(Usage.fromHeaders(headers({ input: "5", output: "-2" }), nothing))
+    assert.isUndefined(Usage.fromHeaders(headers({ output: "2" }), nothing))
+    assert.isUndefined(Usage.fromHeaders({}, nothing))
+    assert.isUndefined(Usage.fromHeaders(headers({ input: "5" }), { generates: true }))
+    assert.isUndefined(Usage.fromHeaders(headers({ input: "5" }), {}))
+  })
+
   it("is none where a count is missing or no count", () => {
     assert.isUndefined(Usage.fromHeaders({}))
     assert.isUndefined(Usage.fromHeaders(headers({ input: "1" })))

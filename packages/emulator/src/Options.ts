@@ -114,6 +114,7 @@ export const Options = Schema.Struct({
   latency: Schema.optional(LatencyModel.LatencyModel),
   output: Schema.optional(Schema.Union([OutputModel.OutputModel, OutputFunction])),
   steering: Schema.optional(Schema.Boolean),
+  usageHeaders: Schema.optional(Schema.Boolean),
   faults: Schema.optional(
     Schema.Array(Fault.FaultRate).check(
       Schema.makeFilter((faults) =>
@@ -183,6 +184,11 @@ export interface Options {
    * in the last user message. @default true
    */
   readonly steering?: boolean | undefined
+  /**
+   * Whether InvokeModel tells its usage outside the body too: in headers, and in the metrics of a stream's last chunk. Bedrock does, as far
+   * as each model family has it; a proxy may drop it. @default true
+   */
+  readonly usageHeaders?: boolean | undefined
   /** Faults by rate. @default none */
   readonly faults?: ReadonlyArray<Fault.FaultRate> | undefined
   /** @default none */
@@ -221,6 +227,7 @@ export const defaults = {
   latency: LatencyModel.fixed(10),
   output: OutputModel.logNormal(150, 0.6),
   steering: true,
+  usageHeaders: true,
   log: 0
 } as const satisfies Options
 

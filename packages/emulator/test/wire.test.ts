@@ -346,6 +346,30 @@ describe("InvokeModel", () => {
       "openai.gpt-oss-120b-1:0",
       { messages: [{ role: "user", content: "Hi" }], max_tokens: 100 },
       (json) => [json.choices[0].message.content, json.usage.prompt_tokens, json.usage.completion_tokens]
+    ],
+    [
+      "ai21.jamba-1-5-mini-v1:0",
+      { messages: [{ role: "user", content: "Hi" }], max_tokens: 100 },
+      (json) => [json.choices[0].message.content, json.usage.prompt_tokens, json.usage.completion_tokens]
+    ],
+    [
+      "us.deepseek.r1-v1:0",
+      { prompt: "Hi", max_tokens: 100 },
+      (json) => [json.choices[0].text, json.usage.prompt_tokens, json.usage.completion_tokens]
+    ],
+    ["cohere.command-r-v1:0", { message: "Hi", max_tokens: 100 }, (json) => [json.text, 1, 10]],
+    ["cohere.command-text-v14", { prompt: "Hi", max_tokens: 100 }, (json) => [json.generations[0].text, 1, 10]],
+    ["us.twelvelabs.pegasus-1-2-v1:0", { inputPrompt: "Hi", maxOutputTokens: 100 }, (json) => [json.message, 1, 10]],
+    // Told by the body: the id of an imported model says nothing.
+    [
+      "arn:aws:bedrock:us-east-1:111122223333:imported-model/a1b2c3",
+      { prompt: "Hi", max_gen_len: 100 },
+      (json) => [json.generation, json.prompt_token_count, json.generation_token_count]
+    ],
+    [
+      "arn:aws:bedrock:us-east-1:111122223333:imported-model/a1b2c3",
+      { prompt: "Hi", max_tokens: 100 },
+      (json) => [json.choices[0].text, json.usage.prompt_tokens, json.usage.completion_tokens]
     ]
   ]
 
@@ -387,7 +411,8 @@ describe("InvokeModel", () => {
       const chunks = events.map((event) => JSON.parse(Buffer.from(event.chunk?.bytes ?? []).toString("utf8")))
       const text = chunks.map((chunk) =>
         chunk.delta?.text ?? chunk.contentBlockDelta?.delta.text ?? chunk.outputText ?? chunk.generation ??
-          chunk.outputs?.[0].text ?? chunk.choices?.[0].delta.content ?? ""
+          chunk.outputs?.[0].text ?? chunk.choices?.[0].delta?.content ?? chunk.choices?.[0].text ?? chunk.text ??
+          (typeof chunk.message === "string" ? chunk.message : "")
       ).join("")
       assert.strictEqual(text.split(" ").length, 10)
       const metrics = chunks.map((chunk) => chunk["amazon-bedrock-invocationMetrics"])
@@ -408,6 +433,92 @@ describe("InvokeModel", () => {
       const cohere = yield* invoke(sdk, "cohere.embed-english-v3", { texts: ["a", "b"], input_type: "search_query" })
       assert.deepStrictEqual(cohere.json.embeddings.map((vector: Array<number>) => vector.length), [1024, 1024])
       assert.notDeepEqual(cohere.json.embeddings[0], cohere.json.embeddings[1])
+    }))
+
+  const embeddings: ReadonlyArray<
+    readonly [model: string, body: object, tokens: number, read: (json: Parsed) => unknown]
+  > = [
+    ["amazon.titan-embed-text-v1", { inputText: "one two" }, 2, (json) => [json.inputTextTokenCount, json.embedding]],
+    [
+      "amazon.titan-embed-image-v1",
+      { inputImage: "aGVsbG8=", embeddingConfig: { outputEmbeddingLength: 256 } },
+      0,
+      (json) => [json.inputTextTokenCount, json.embedding]
+    ],
+    [
+      "amazon.nova-2-multimodal-embeddings-v1:0",
+      {
+        taskType: "SINGLE_EMBEDDING",
+        singleEmbeddingParams: { embeddingDimension: 256, text: { truncationMode: "END", value: "one two" } }
+      },
+      2,
+      (json) => [json.inputTokenCount, json.embeddings[0].embedding]
+    ],
+    [
+      "us.cohere.embed-v4:0",
+      { input_type: "search_query", inputs: [{ content: [{ type: "text", text: "one two" }] }], max_tokens: 128_000 },
+      2,
+      (json) => [json.usage, json.embeddings[0]]
+    ],
+    ["us.twelvelabs.marengo-embed-2-7-v1:0", { inputType: "text", inputText: "one two" }, 2, (json) => [
+      json.usage,
+      json.data.embedding
+    ]]
+  ]
+
+  it.effect.each(embeddings)(
+    "%s tells its input alone, and reserves nothing for output",
+    ([model, body, tokens, read]) =>
+      Effect.gen(function*() {
+        const { emulator, sdk } = yield* start()
+        const { headers, json } = yield* invoke(sdk, model, body)
+        const [told, vector] = read(json) as [number | undefined, Array<number>]
+        assert.isTrue(told === undefined || told === tokens)
+        assert.include([256, 1024], vector.length)
+        assert.strictEqual(headers["x-amzn-bedrock-input-token-count"], String(tokens))
+        assert.isUndefined(headers["x-amzn-bedrock-output-token-count"])
+        assert.deepStrictEqual((yield* emulator.stats).tokens, { reserved: tokens, settled: tokens })
+        const error = yield* Effect.tryPromise({
+          try: () => sdk.send(new InvokeModelWithResponseStreamCommand({ modelId: model, body: JSON.stringify(body) })),
+          catch: (error) => error as BedrockRuntimeServiceException
+        }).pipe(Effect.flip)
+        assert.strictEqual(error.message, "The model is unsupported for streaming.")
+      })
+  )
+
+  it.effect("ranks without telling any tokens, and takes none", () =>
+    Effect.gen(function*() {
+      const { emulator, sdk } = yield* start()
+      const body = { query: "one", documents: ["one", "two"], api_version: 2 }
+      const { headers, json } = yield* invoke(sdk, "cohere.rerank-v3-5:0", body)
+      assert.strictEqual(json.results.length, 2)
+      assert.isDefined(headers["x-amzn-bedrock-invocation-latency"])
+      assert.isUndefined(headers["x-amzn-bedrock-input-token-count"])
+      assert.deepStrictEqual((yield* emulator.stats).tokens, { reserved: 0, settled: 0 })
+    }))
+
+  it.effect("tells its usage in the body alone where it is told to", () =>
+    Effect.gen(function*() {
+      const { sdk } = yield* start({ usageHeaders: false })
+      const model = "meta.llama3-3-70b-instruct-v1:0"
+      const { headers, json } = yield* invoke(sdk, model, { prompt: "Hi", max_gen_len: 100 })
+      assert.strictEqual(json.generation_token_count, 10)
+      assert.isDefined(headers["x-amzn-bedrock-invocation-latency"])
+      assert.isUndefined(headers["x-amzn-bedrock-input-token-count"])
+      assert.isUndefined(headers["x-amzn-bedrock-output-token-count"])
+      const output = yield* Effect.promise(() =>
+        sdk.send(
+          new InvokeModelWithResponseStreamCommand({
+            modelId: model,
+            body: JSON.stringify({ prompt: "Hi", max_gen_len: 100 })
+          })
+        )
+      )
+      const { events } = yield* collect(output.body)
+      const chunks = events.map((event) => JSON.parse(Buffer.from(event.chunk?.bytes ?? []).toString("utf8")))
+      assert.isTrue(chunks.every((chunk) => chunk["amazon-bedrock-invocationMetrics"] === undefined))
+      assert.strictEqual(chunks.at(-1)?.generation_token_count, 10)
+      assert.strictEqual(chunks[0]?.prompt_token_count, 1)
     }))
 
   it.effect("a tool call in the Anthropic format, and prompts that are cached", () =>
@@ -436,7 +547,15 @@ describe("InvokeModel", () => {
           [modelId, { max_tokens: 10, messages: [] }],
           ["meta.llama3-3-70b-instruct-v1:0", { inputText: "Hi" }],
           ["amazon.titan-text-express-v1", { prompt: "Hi" }],
-          ["cohere.embed-english-v3", { input_type: "search_query" }]
+          ["cohere.embed-english-v3", { input_type: "search_query" }],
+          ["amazon.nova-2-multimodal-embeddings-v1:0", { inputText: "Hi" }],
+          ["twelvelabs.marengo-embed-2-7-v1:0", { inputText: "Hi" }],
+          ["twelvelabs.pegasus-1-2-v1:0", { prompt: "Hi" }],
+          ["cohere.command-r-v1:0", { prompt: "Hi" }],
+          ["cohere.command-text-v14", { message: "Hi" }],
+          ["cohere.rerank-v3-5:0", { query: "Hi" }],
+          ["deepseek.r1-v1:0", { messages: [] }],
+          ["openai.gpt-oss-20b-1:0", { messages: [] }]
         ] as const
       ) {
         const error = yield* Effect.tryPromise({

@@ -28,8 +28,6 @@ export const converse: Reading<ConverseEvent> = {
 /**
  * The chunks of InvokeModelWithResponseStream. Bedrock's own metrics are in the last; where they are missing, the family's own
  * counts are followed from chunk to chunk.
- *
- * @internal
  */
 export const chunks = (family: Family.Family = Family.unknown): Reading<ChunkEvent> => {
   const follow = Family.follow(family)
@@ -60,8 +58,6 @@ const largestRead = 4_000_000
 /**
  * InvokeModel tells its usage and latency in headers that its output leaves out. Where they are missing, or garbage, most families
  * tell the usage in the body as well: only then is it parsed.
- *
- * @internal
  */
 export const invoked = (
   head: ResponseHead | undefined,

@@ -30,6 +30,7 @@ export interface Config {
   readonly latency: LatencyModel.LatencyModel
   readonly output: OutputModel.OutputModel | OutputModel.OutputFunction
   readonly steering: boolean
+  readonly usageHeaders: boolean
 }
 
 /** Fills in the defaults. */
@@ -57,6 +58,7 @@ export const of = (options: Options.Options): Config => {
     cacheTtl: Duration.toMillis(options.cacheTtl ?? defaults.cacheTtl),
     latency: options.latency ?? defaults.latency,
     output: options.output ?? defaults.output,
-    steering: options.steering ?? defaults.steering
+    steering: options.steering ?? defaults.steering,
+    usageHeaders: options.usageHeaders ?? defaults.usageHeaders
   }
 }

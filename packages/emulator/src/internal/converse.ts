@@ -62,8 +62,7 @@ const texts = (content: unknown): string =>
   Json.list(content).map((part) => Json.text(Json.record(part)["text"])).filter((part) => part !== "").join("\n")
 
 /** Counts a body that has been validated. The order is the one that prompts are cached in: tools, system, messages. */
-export const read = (body: Json.Json, cached: boolean): Request => {
-  const builder = Prompt.make(cached)
+export const count = (builder: Prompt.Builder, body: Json.Json): number | undefined => {
   const { inferenceConfig, messages, system, toolConfig } = body
   for (const tool of Json.list(Json.record(toolConfig)["tools"])) block(builder, tool)
   for (const part of Json.list(system)) block(builder, part)
@@ -73,7 +72,14 @@ export const read = (body: Json.Json, cached: boolean): Request => {
     for (const part of Json.list(content)) block(builder, part)
     if (role === "user") builder.setLast(texts(content))
   }
-  return { prompt: builder.build(), maxTokens: Json.count(Json.record(inferenceConfig)["maxTokens"]) }
+  const { max_new_tokens, maxTokens } = Json.record(inferenceConfig)
+  return Json.count(maxTokens) ?? Json.count(max_new_tokens)
+}
+
+export const read = (body: Json.Json, cached: boolean): Request => {
+  const builder = Prompt.make(cached)
+  const maxTokens = count(builder, body)
+  return { prompt: builder.build(), maxTokens }
 }
 
 const usage = (answer: Answer): Record<string, unknown> => ({
@@ -97,14 +103,13 @@ const content = (answer: Answer): ReadonlyArray<unknown> =>
 const tier = (answer: Answer): Record<string, unknown> =>
   answer.serviceTier === undefined ? {} : { serviceTier: { type: answer.serviceTier } }
 
-export const format = (answer: Answer, latencyMs: number): string =>
-  JSON.stringify({
-    metrics: { latencyMs },
-    output: { message: { content: content(answer), role: "assistant" } },
-    ...tier(answer),
-    stopReason: answer.stopReason,
-    usage: usage(answer)
-  })
+export const format = (answer: Answer, latencyMs: number): Json.Json => ({
+  metrics: { latencyMs },
+  output: { message: { content: content(answer), role: "assistant" } },
+  ...tier(answer),
+  stopReason: answer.stopReason,
+  usage: usage(answer)
+})
 
 /** What comes before the first piece of content. */
 export const streamHead = (): ReadonlyArray<Buffer> => [EventStream.event("messageStart", { role: "assistant" })]

@@ -54,7 +54,7 @@ export const draw = (
   steered: number | undefined,
   random: Random.Random
 ): Drawn | Fault => {
-  if (reading.invoke !== undefined && Invoke.isEmbedding(reading.invoke.family)) {
+  if (reading.invoke?.format.generates === false) {
     return { outputTokens: 0, text: "", toolUse: undefined, stopReason: "end_turn" }
   }
   const given: OutputModel.Output | Fault = typeof model === "function"
@@ -80,7 +80,8 @@ export const draw = (
 export const shapeOf = (
   reading: Reading,
   answer: Answer.Answer,
-  vector: () => ReadonlyArray<number>
+  vector: () => ReadonlyArray<number>,
+  usageHeaders: boolean
 ): Generation.Shape => {
   const { invoke, operation } = reading
   const stream = operation === "ConverseStream" || operation === "InvokeModelWithResponseStream"
@@ -88,7 +89,7 @@ export const shapeOf = (
   if (invoke === undefined) {
     return {
       stream,
-      whole: (latencyMs) => ({ headers: [], body: Converse.format(answer, latencyMs) }),
+      whole: (latencyMs) => ({ headers: [], body: JSON.stringify(Converse.format(answer, latencyMs)) }),
       headers: eventStream,
       head: Converse.streamHead,
       piece: (piece, index) => Converse.streamPiece(answer, piece, index),
@@ -99,12 +100,12 @@ export const shapeOf = (
   return {
     stream,
     whole: (latencyMs) => ({
-      headers: [...Invoke.usageHeaders(answer, latencyMs), ...tier],
+      headers: [...Invoke.headers(invoke, answer, latencyMs, usageHeaders), ...tier],
       body: Invoke.format(invoke, answer, latencyMs, vector)
     }),
     headers: [...eventStream, "x-amzn-bedrock-content-type", "application/json", ...tier],
     head: () => Invoke.streamHead(invoke, answer),
     piece: (piece, index) => [Invoke.streamPiece(invoke, answer, piece, index)],
-    tail: (timings) => Invoke.streamTail(invoke, answer, timings)
+    tail: (timings) => Invoke.streamTail(invoke, answer, timings, usageHeaders)
   }
 }

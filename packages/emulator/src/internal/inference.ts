@@ -4,7 +4,6 @@ import type * as Answer from "./answer.ts"
 import * as Draw from "./draw.ts"
 import { names } from "./faultControl.ts"
 import * as Generation from "./generation.ts"
-import * as Invoke from "./invoke.ts"
 import * as Json from "./json.ts"
 import * as ModelId from "./modelId.ts"
 import * as Pool from "./pool.ts"
@@ -125,8 +124,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
       return visit.invalid("Input is too long for requested model.")
     }
 
-    const embedding = reading.invoke !== undefined && Invoke.isEmbedding(reading.invoke.family)
-    const maxTokens = embedding ? 0 : reading.maxTokens ?? modelMaximum
+    const maxTokens = reading.invoke?.format.generates === false ? 0 : reading.maxTokens ?? modelMaximum
     const pool = poolOf(visit.caller, ref)
     visit.pool = pool.key
     recorder.pooled(pool.key)
@@ -195,7 +193,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
       arrivedAt,
       reservation: admitted,
       answer,
-      shape: Draw.shapeOf(reading, answer, vector),
+      shape: Draw.shapeOf(reading, answer, vector, config.usageHeaders),
       timing,
       fault,
       inputCost,

@@ -34,10 +34,13 @@ export const readBody = (operation: Fault.Operation, ref: ModelId.ModelRef, byte
     const wrong = Converse.validate(body)
     return wrong ?? { operation, ref, body, ...Converse.read(body, cached), invoke: undefined }
   }
-  const family = Invoke.familyOf(ref.model, body)
-  const wrong = Invoke.validate(family, body)
+  const format = Invoke.formatOf(ref.model, body)
+  if (operation === "InvokeModelWithResponseStream" && !format.generates) {
+    return "The model is unsupported for streaming."
+  }
+  const wrong = format.validate(body)
   if (wrong !== undefined) return wrong
-  const invoke = Invoke.read(family, body, cached)
+  const invoke = Invoke.read(format, body, cached)
   return { operation, ref, body, prompt: invoke.prompt, maxTokens: invoke.maxTokens, invoke }
 }
 
