@@ -1,9 +1,10 @@
 // Operations that no model's quota meters: sent at once, retried and counted like the others.
 import { Bedrock, CallEvents } from "@caprock/bedrock"
 import { BedrockClientTest } from "@caprock/client"
+import { Emulator, Fault } from "@caprock/emulator"
 import { BedrockError, Reason } from "@caprock/errors"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Random, Stream } from "effect"
+import { Context, Effect, Fiber, Layer, Random, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 const failed = (reason: Reason.Reason, httpStatus?: number) =>
@@ -162,4 +163,81 @@ describe("listAsyncInvokesAll", () => {
     }).pipe(Effect.provide(Bedrock.layerTest({
       listAsyncInvokes: [{ $metadata, nextToken: "2" }, unavailable, { $metadata }]
     }))))
+})
+
+describe("against the emulator", () => {
+  const setUp = (options: Bedrock.Options = {}) =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.make({
+        jobDuration: "50 millis",
+        guardrails: { abc123: { blockedWords: ["anvil"] } }
+      })
+      const context = yield* Layer.build(Bedrock.layer({
+        endpoint: emulator.url,
+        region: "us-east-1",
+        credentials: { accessKeyId: "any", secretAccessKey: "any" },
+        backoff: { base: "1 millis" },
+        ...options
+      }))
+      return { emulator, bedrock: Context.get(context, Bedrock.Bedrock) }
+    })
+
+  // Real time: sockets.
+  it.live("a job is one, whatever becomes of the answers", () =>
+    Effect.gen(function*() {
+      const { bedrock, emulator } = yield* setUp({ timeouts: { firstToken: "200 millis" } })
+      const lost = [Fault.cut(), Fault.silence(), Fault.badBody("half"), Fault.badHead("too-large")]
+      for (const [i, fault] of lost.entries()) {
+        yield* emulator.inject(fault, { operation: "StartAsyncInvoke" })
+        const { invocationArn } = yield* bedrock.startAsyncInvoke(job)
+        const jobs = yield* Stream.runCollect(bedrock.listAsyncInvokesAll({ maxResults: 1 }))
+        assert.strictEqual(jobs[0]?.invocationArn, invocationArn, fault._tag)
+        assert.lengthOf(jobs, i + 1, fault._tag)
+      }
+      const [newest] = yield* Stream.runCollect(Stream.take(bedrock.listAsyncInvokesAll(), 1))
+      const done = yield* bedrock.getAsyncInvoke({ invocationArn: newest?.invocationArn }).pipe(
+        Effect.repeat({ until: ({ status }) => status === "Completed" })
+      )
+      assert.isDefined(done.endTime)
+    }))
+
+  it.live("what a guardrail said is given, after what is worth another try", () =>
+    Effect.gen(function*() {
+      const { bedrock, emulator } = yield* setUp()
+      const apply = (text: string) =>
+        bedrock.applyGuardrail({
+          guardrailIdentifier: "abc123",
+          guardrailVersion: "1",
+          source: "INPUT",
+          content: [{ text: { text } }]
+        })
+      yield* emulator.inject(Fault.reset, { times: 2 })
+      assert.strictEqual((yield* apply("Send me an anvil.")).action, "GUARDRAIL_INTERVENED")
+      assert.strictEqual((yield* emulator.stats).requests, 3)
+      yield* emulator.inject(
+        Fault.error("ThrottlingException", {
+          message:
+            "Too many requests sent to ApplyGuardrail: On-demand ApplyGuardrail content filter policy text units per " +
+            "second limit exceeded"
+        }),
+        { times: 4 }
+      )
+      const { attempts, reason } = yield* Effect.flip(apply("Hello"))
+      assert.deepStrictEqual(
+        [attempts, reason._tag === "ThrottlingError" && reason.limit],
+        [4, "guardrails"]
+      )
+      const unknown = yield* Effect.flip(bedrock.applyGuardrail({
+        guardrailIdentifier: "other",
+        guardrailVersion: "1",
+        source: "OUTPUT",
+        content: []
+      }))
+      assert.deepStrictEqual([unknown.attempts, unknown.reason._tag], [1, "NotFoundError"])
+      const { results } = yield* bedrock.invokeGuardrailChecks({
+        messages: [{ role: "user", content: [{ text: "[[emulate severity=0.5]]" }] }],
+        checks: { promptAttack: { categories: [{ category: "JAILBREAK" }] } }
+      })
+      assert.strictEqual(results?.promptAttack?.results?.[0]?.severityScore, 0.5)
+    }))
 })

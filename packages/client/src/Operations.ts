@@ -84,6 +84,19 @@ export interface Operations {
 /**
  * The jobs of all pages as a stream, from the first page of the input on: one request for a page, when the consumer wants it.
  *
+ * **Example** (What has failed)
+ *
+ * ```ts
+ * import { BedrockClient, Operations } from "@caprock/client"
+ * import { Console, Effect, Stream } from "effect"
+ *
+ * export const main = Effect.gen(function*() {
+ *   const client = yield* BedrockClient.BedrockClient
+ *   const failed = yield* Operations.listAsyncInvokesAll(client)({ statusEquals: "Failed" }).pipe(Stream.runCollect)
+ *   yield* Console.log(failed.length) // => 0
+ * }).pipe(Effect.provide(BedrockClient.layer({ region: "us-east-1" })))
+ * ```
+ *
  * @category accessors
  * @since 0.1.0
  */

@@ -249,7 +249,12 @@ export const Operation = Schema.Literals([
   "ConverseStream",
   "InvokeModel",
   "InvokeModelWithResponseStream",
-  "CountTokens"
+  "CountTokens",
+  "ApplyGuardrail",
+  "InvokeGuardrailChecks",
+  "StartAsyncInvoke",
+  "GetAsyncInvoke",
+  "ListAsyncInvokes"
 ])
 
 /**

@@ -57,6 +57,29 @@ export const Quota = Schema.Struct({
 export type Quota = typeof Quota.Type
 
 /**
+ * A guardrail of the account.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Guardrail = Schema.Struct({
+  /** Words and phrases that it blocks, in whatever case. @default none */
+  blockedWords: Schema.optional(Schema.Array(Schema.NonEmptyString)),
+  /** The versions that there are of it, such as `"1"` or `"DRAFT"`. @default every one */
+  versions: Schema.optional(Schema.Array(Schema.NonEmptyString)),
+  /** What it says in place of what it blocks. @default "Sorry, the model cannot answer this question." */
+  message: Schema.optional(Schema.String)
+})
+
+/**
+ * A guardrail of the account.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Guardrail = typeof Guardrail.Type
+
+/**
  * A time during which every request fails with one fault (503 ServiceUnavailableException unless set).
  *
  * @category models
@@ -115,6 +138,8 @@ export const Options = Schema.Struct({
   output: Schema.optional(Schema.Union([OutputModel.OutputModel, OutputFunction])),
   steering: Schema.optional(Schema.Boolean),
   usageHeaders: Schema.optional(Schema.Boolean),
+  guardrails: Schema.optional(Schema.Record(Schema.String.check(Schema.isPattern(/^[a-z0-9]+$/)), Guardrail)),
+  jobDuration: Schema.optional(DurationInput),
   faults: Schema.optional(
     Schema.Array(Fault.FaultRate).check(
       Schema.makeFilter((faults) =>
@@ -189,6 +214,10 @@ export interface Options {
    * as each model family has it; a proxy may drop it. @default true
    */
   readonly usageHeaders?: boolean | undefined
+  /** The guardrails of the account, by id. @default all whose id looks like one, and they block nothing */
+  readonly guardrails?: Readonly<Record<string, Guardrail>> | undefined
+  /** How long an asynchronous invocation takes. @default 1 second */
+  readonly jobDuration?: Duration.Input | undefined
   /** Faults by rate. @default none */
   readonly faults?: ReadonlyArray<Fault.FaultRate> | undefined
   /** @default none */
@@ -228,6 +257,8 @@ export const defaults = {
   output: OutputModel.logNormal(150, 0.6),
   steering: true,
   usageHeaders: true,
+  // Long enough to be seen in progress, and short enough for a test.
+  jobDuration: "1 second",
   log: 0
 } as const satisfies Options
 

@@ -113,6 +113,7 @@ export interface RequestRecord {
   readonly requestId: string
   readonly invocationId: string | undefined
   readonly operation: Fault.Operation
+  /** The model; of a request that asks none, the guardrail or job that it names, or nothing. */
   readonly modelId: string
   /** Empty where the request was refused before it came to a pool. */
   readonly pool: string

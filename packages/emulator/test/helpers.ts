@@ -51,8 +51,18 @@ export const converse = (client: BedrockRuntimeClient, text: string, maxTokens?:
     catch: failed
   })
 
+/** Any call of the SDK. */
+export const sent = <A>(send: (signal: AbortSignal) => Promise<A>) => Effect.tryPromise({ try: send, catch: failed })
+
+/** What a call was refused with. */
+export const refusal = (call: Effect.Effect<unknown, Failed>): Effect.Effect<SdkError> =>
+  Effect.matchEffect(call, {
+    onFailure: ({ error }) => Effect.succeed(error),
+    onSuccess: () => Effect.die(new Error("it was answered"))
+  })
+
 /** What the SDK threw, as a typed failure. */
-class Failed extends Data.TaggedError("Failed")<{ readonly error: SdkError }> {}
+export class Failed extends Data.TaggedError("Failed")<{ readonly error: SdkError }> {}
 
 const failed = (error: unknown): Failed => new Failed({ error: error as SdkError })
 

@@ -31,6 +31,8 @@ export interface Config {
   readonly output: OutputModel.OutputModel | OutputModel.OutputFunction
   readonly steering: boolean
   readonly usageHeaders: boolean
+  readonly guardrails: Readonly<Record<string, Options.Guardrail>> | undefined
+  readonly jobDuration: number
 }
 
 /** Fills in the defaults. */
@@ -59,6 +61,8 @@ export const of = (options: Options.Options): Config => {
     latency: options.latency ?? defaults.latency,
     output: options.output ?? defaults.output,
     steering: options.steering ?? defaults.steering,
-    usageHeaders: options.usageHeaders ?? defaults.usageHeaders
+    usageHeaders: options.usageHeaders ?? defaults.usageHeaders,
+    guardrails: options.guardrails,
+    jobDuration: Duration.toMillis(options.jobDuration ?? defaults.jobDuration)
   }
 }

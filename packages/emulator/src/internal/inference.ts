@@ -102,7 +102,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
     const digest = Random.digestOf(body)
     return visit.answer(
       () => JSON.stringify({ inputTokens }),
-      visit.fault(ref, digest, bodies.arrive(digest.join())),
+      visit.faultOf(ref, digest, bodies.arrive(digest.join())),
       { ...nothing, inputTokens }
     )
   }
@@ -160,7 +160,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
     const broken = "_tag" in drawn ? drawn : undefined
     const output: Draw.Drawn = "_tag" in drawn ? nothingDrawn : drawn
     const fault = broken ?? steered.fault ??
-      visit.fault(ref, digest, attempt)
+      visit.faultOf(ref, digest, attempt)
     const serviceTier = header(exchange.headers, "x-amzn-bedrock-service-tier") ??
       Json.record(reading.body["serviceTier"])["type"]
     const answer: Answer.Answer = {

@@ -11,6 +11,19 @@ export const list = (value: unknown): ReadonlyArray<unknown> => Array.isArray(va
 
 export const text = (value: unknown): string => typeof value === "string" ? value : ""
 
+/** The object that a body holds; `undefined` where it holds none. */
+export const parse = (body: Buffer): Json | undefined => {
+  try {
+    const value: unknown = JSON.parse(body.toString("utf8"))
+    return isRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What the service says of a body that is no JSON object. */
+export const malformed = "The request body is not valid JSON. Reformat your input and try again."
+
 /** A positive whole number, or nothing. */
 export const count = (value: unknown): number | undefined =>
   typeof value === "number" && Number.isInteger(value) && value > 0 ? value : undefined

@@ -6,14 +6,6 @@ import * as Json from "./json.ts"
 import type * as ModelId from "./modelId.ts"
 import type * as Prompt from "./prompt.ts"
 
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 /** A request that has been read and found right. */
 export interface Reading {
   readonly operation: Fault.Operation
@@ -26,10 +18,9 @@ export interface Reading {
 
 /** Reads and checks a body; a text says what is wrong with it. */
 export const readBody = (operation: Fault.Operation, ref: ModelId.ModelRef, bytes: Buffer): Reading | string => {
-  const text = bytes.toString("utf8")
-  const body = parseJson(text)
-  if (!Json.isRecord(body)) return "The request body is not valid JSON. Reformat your input and try again."
-  const cached = text.includes("\"cachePoint\"") || text.includes("\"cache_control\"")
+  const body = Json.parse(bytes)
+  if (body === undefined) return Json.malformed
+  const cached = bytes.includes("\"cachePoint\"") || bytes.includes("\"cache_control\"")
   if (operation === "Converse" || operation === "ConverseStream") {
     const wrong = Converse.validate(body)
     return wrong ?? { operation, ref, body, ...Converse.read(body, cached), invoke: undefined }
@@ -46,7 +37,7 @@ export const readBody = (operation: Fault.Operation, ref: ModelId.ModelRef, byte
 
 /** The input tokens of a CountTokens request. */
 export const countTokens = (ref: ModelId.ModelRef, bytes: Buffer): number | string => {
-  const input = Json.record(Json.record(parseJson(bytes.toString("utf8")))["input"])
+  const input = Json.record(Json.parse(bytes)?.["input"])
   if (Json.isRecord(input["converse"])) {
     const wrong = Converse.validate(input["converse"])
     return wrong ?? Converse.read(input["converse"], false).prompt.tokens

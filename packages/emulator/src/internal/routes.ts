@@ -17,13 +17,31 @@ const verbs: Readonly<Record<string, Fault.Operation>> = {
   "count-tokens": "CountTokens"
 }
 
-const model = /^\/model\/([^/?]+)\/([a-z-]+)(?:\?.*)?$/
+const model = /^\/model\/([^/?]+)\/([a-z-]+)$/
 
-export const of = (method: string, path: string): Route | undefined => {
-  if (method !== "POST") return undefined
+/** All others. Few ask for them, so they are looked for one after the other. */
+const others: ReadonlyArray<readonly [method: string, path: RegExp, operation: Fault.Operation]> = [
+  ["POST", /^\/guardrail\/([^/?]*)\/version\/([^/?]*)\/apply$/, "ApplyGuardrail"],
+  ["POST", /^\/guardrail-checks\/invoke$/, "InvokeGuardrailChecks"],
+  ["POST", /^\/async-invoke$/, "StartAsyncInvoke"],
+  ["GET", /^\/async-invoke\/([^/?]+)$/, "GetAsyncInvoke"],
+  ["GET", /^\/async-invoke$/, "ListAsyncInvokes"]
+]
+
+export const of = (method: string, url: string): Route | undefined => {
+  const mark = url.indexOf("?")
+  const path = mark === -1 ? url : url.slice(0, mark)
+  const query = mark === -1 ? "" : url.slice(mark + 1)
   const [, segment, verb = ""] = model.exec(path) ?? []
-  const operation = verbs[verb]
-  return segment === undefined || operation === undefined ? undefined : { operation, params: [segment], query: "" }
+  if (segment !== undefined) {
+    const operation = verbs[verb]
+    return method !== "POST" || operation === undefined ? undefined : { operation, params: [segment], query }
+  }
+  for (const [expected, pattern, operation] of others) {
+    const match = method === expected ? pattern.exec(path) : null
+    if (match !== null) return { operation, params: match.slice(1), query }
+  }
+  return undefined
 }
 
 /** A name in a path comes percent-encoded, ARNs and colons included. */

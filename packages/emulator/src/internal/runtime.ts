@@ -2,9 +2,11 @@
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type * as Fault from "../Fault.ts"
+import * as AsyncInvokes from "./asyncInvokes.ts"
 import * as Bodies from "./bodies.ts"
 import type { Config } from "./config.ts"
 import type * as FaultControl from "./faultControl.ts"
+import * as Guardrails from "./guardrails.ts"
 import * as Inference from "./inference.ts"
 import type * as Pool from "./pool.ts"
 import * as Random from "./random.ts"
@@ -37,7 +39,7 @@ export const make = (options: {
   const bodies = Bodies.make()
   const origin = clock.monotonicTimeNanosUnsafe()
   const now = (): number => Number(clock.monotonicTimeNanosUnsafe() - origin) / 1e6
-  const house: House = { ...options, bodies, now }
+  const house: House = { ...options, bodies, polls: Bodies.make(), now }
   const ids = Random.fromSeed(Random.seedOf(`${config.seed.join()} request ids`))
   let sequence = 0
 
@@ -48,12 +50,19 @@ export const make = (options: {
   }
 
   const inference = Inference.make(house)
+  const guardrails = Guardrails.make(house)
+  const asyncInvokes = AsyncInvokes.make(house, inference.modelOf)
   const desks: Readonly<Record<Fault.Operation, (visit: Visit) => Gone>> = {
     Converse: inference.answer,
     ConverseStream: inference.answer,
     InvokeModel: inference.answer,
     InvokeModelWithResponseStream: inference.answer,
-    CountTokens: inference.countTokens
+    CountTokens: inference.countTokens,
+    ApplyGuardrail: guardrails.apply,
+    InvokeGuardrailChecks: guardrails.check,
+    StartAsyncInvoke: asyncInvokes.start,
+    GetAsyncInvoke: asyncInvokes.get,
+    ListAsyncInvokes: asyncInvokes.list
   }
 
   const onExchange = (exchange: Exchange): Gone => {

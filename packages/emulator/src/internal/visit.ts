@@ -25,6 +25,8 @@ export interface House {
   readonly recorder: Recorder.Recorder
   readonly faults: FaultControl.FaultControl
   readonly bodies: Bodies.Bodies
+  /** The same of requests without a body, which are no bodies to be counted as such. */
+  readonly polls: Bodies.Bodies
   /** Starts a request's fiber; the result interrupts it. */
   readonly run: (effect: Effect.Effect<void>) => () => void
 }
@@ -108,6 +110,14 @@ export class Visit {
     return { account: account ?? this.#known?.account ?? "anonymous", region: this.#known?.region ?? region }
   }
 
+  /** The account as ARNs have it: twelve digits. */
+  get accountId(): string {
+    const { account } = this.caller
+    if (/^[0-9]{12}$/.test(account)) return account
+    const [a, b] = Random.seedOf(account)
+    return String((a * 2 ** 20 + (b >>> 12)) % 1e12).padStart(12, "0")
+  }
+
   /** Refuses what no operation has to look at; `undefined` where it may come in. */
   turnedAway(): Gone | undefined {
     if (this.house.config.requireAuth && this.#known === undefined) {
@@ -157,8 +167,16 @@ export class Visit {
     return this.refuse({ name: "ValidationException", message })
   }
 
-  /** The fault that befalls it, drawn for the `attempt`-th time that this was asked. */
-  fault(ref: ModelId.ModelRef | undefined, digest: Random.Seed, attempt: number): Fault.Fault | undefined {
+  /** The fault that befalls what asks no model. All that it asks is in its path and body. */
+  fault(ref: ModelId.ModelRef | undefined): Fault.Fault | undefined {
+    const { body, method, path } = this.exchange
+    const digest = Random.digestOf(Buffer.concat([Buffer.from(`${method} ${path}\n`), body]))
+    const { bodies, polls } = this.house
+    return this.faultOf(ref, digest, (body.length === 0 ? polls : bodies).arrive(digest.join()))
+  }
+
+  /** The fault that befalls it, drawn for the `attempt`-th time that the same was asked. */
+  faultOf(ref: ModelId.ModelRef | undefined, digest: Random.Seed, attempt: number): Fault.Fault | undefined {
     const { config, faults } = this.house
     return faults.choose(
       this.arrivedAt,

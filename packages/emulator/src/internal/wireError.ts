@@ -66,7 +66,8 @@ export const throttled = {
 
 const statusOf = (name: ErrorName): number => table[name][0]
 
-const messageOf = (error: WireError): string => error.message ?? table[error.name][1]
+/** What it says. */
+export const messageOf = (error: WireError): string => error.message ?? table[error.name][1]
 
 /** Header names and values besides date and length, and the body. */
 export const encode = (
