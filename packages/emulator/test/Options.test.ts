@@ -27,6 +27,10 @@ describe("options", () => {
     [{ faults: [{ fault: Fault.reset, rate: 2 }] }, /^emulator option faults\.0\.rate: /],
     [{ faults: [{ fault: { _tag: "Error", name: "Nope" }, rate: 0.1 }] }, /^emulator option faults\.0\.fault/],
     [{ dips: [{ afterMillis: 0, durationMillis: 1 }] }, /^emulator option dips\.0\.factor: /],
+    [{ guardrails: { "No Id": {} } }, /^emulator option guardrails\.No Id: /],
+    [{ guardrails: { abc: { words: ["a"] } } }, /^emulator option guardrails\.abc\.words: /],
+    [{ guardrails: { abc: { blockedWords: [""] } } }, /^emulator option guardrails\.abc\.blockedWords\.0: /],
+    [{ jobDuration: 0 }, /^emulator option jobDuration: .*positive duration/],
     [{ log: 1.5 }, /^emulator option log: /]
   ]
 

@@ -12,6 +12,7 @@ import type * as Options from "@caprock/emulator/Options"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
+import * as Jobs from "../src/internal/jobs.ts"
 import { client, type Failed, refusal, sent, type Transport } from "./helpers.ts"
 
 const outputDataConfig = { s3OutputDataConfig: { s3Uri: "s3://films/answers/" } }
@@ -261,4 +262,68 @@ describe("asynchronous invocations", () => {
       assert.isAbove(errors["InternalServerException"] ?? 0, 8)
       assert.isAbove(answered, 8)
     }))
+
+  it.effect("of one job are answered and fail alike, whatever else is asked meanwhile", () =>
+    Effect.gen(function*() {
+      const fates = (others: boolean) =>
+        Effect.gen(function*() {
+          const { get, list, run } = yield* start({
+            faults: [{ fault: Fault.error("InternalServerException"), rate: 0.5, operation: "GetAsyncInvoke" }]
+          })
+          const { invocationArn } = yield* run()
+          const other = yield* run()
+          const seen: Array<string> = []
+          for (let i = 0; i < 30; i++) {
+            seen.push((yield* Effect.exit(get(invocationArn)))._tag)
+            if (!others) continue
+            yield* Effect.exit(get(other.invocationArn))
+            yield* list({ maxResults: i + 1 })
+          }
+          return seen
+        })
+      assert.deepStrictEqual(yield* fates(true), yield* fates(false))
+    }))
+
+  it.effect("ask the same in whatever order the members of their input stand", () =>
+    Effect.gen(function*() {
+      const { emulator } = yield* start()
+      const post = (body: string) =>
+        Effect.promise(() =>
+          fetch(`${emulator.url}/async-invoke`, { method: "POST", body }).then((answer) => answer.text())
+        )
+      const output = `"outputDataConfig": {"s3OutputDataConfig": {"s3Uri": "s3://films"}}`
+      const first = yield* post(
+        `{"clientRequestToken": "t", "modelId": "${modelId}", "modelInput": {"a": [{"b": 1, "c": 2}], "d": 3}, ${output}}`
+      )
+      const second = yield* post(
+        `{${output}, "modelInput": {"d": 3, "a": [{"c": 2, "b": 1}]}, "modelId": "${modelId}", "clientRequestToken": "t"}`
+      )
+      assert.include(first, "invocationArn")
+      assert.strictEqual(second, first)
+    }))
+
+  it("are forgotten from the oldest on, with their tokens", () => {
+    const jobs = Jobs.make(2)
+    const add = (arn: string, token: string | undefined) =>
+      jobs.add({
+        arn,
+        sequence: 0,
+        owner: "me",
+        modelArn: "",
+        token,
+        asked: "",
+        outputDataConfig: {},
+        submittedAt: 0,
+        endsAt: 0,
+        failure: undefined
+      })
+    add("a", "t")
+    add("b", undefined)
+    assert.strictEqual(jobs.withToken("me", "t")?.arn, "a")
+    add("c", "u")
+    assert.isUndefined(jobs.withToken("me", "t"))
+    assert.isUndefined(jobs.find("me", "a"))
+    assert.deepStrictEqual(jobs.of("me").map(({ arn }) => arn), ["b", "c"])
+    assert.deepStrictEqual(jobs.of("you"), [])
+  })
 })

@@ -7,6 +7,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import { Constraints } from "./constraints.ts"
+import * as Jobs from "./jobs.ts"
 import * as Json from "./json.ts"
 import type * as ModelId from "./modelId.ts"
 import * as Random from "./random.ts"
@@ -18,23 +19,6 @@ export interface AsyncInvokes {
   readonly start: (visit: Visit) => Gone
   readonly get: (visit: Visit) => Gone
   readonly list: (visit: Visit) => Gone
-}
-
-interface Job {
-  readonly arn: string
-  /** Its place among all jobs, from 0. */
-  readonly sequence: number
-  readonly owner: string
-  readonly modelArn: string
-  readonly token: string | undefined
-  /** What it was asked to do, without its token. */
-  readonly asked: string
-  readonly outputDataConfig: unknown
-  /** Milliseconds since the epoch. */
-  readonly submittedAt: number
-  readonly endsAt: number
-  /** Why it will have failed; `undefined` where it will not. */
-  readonly failure: string | undefined
 }
 
 /** As many jobs are remembered; then the oldest is forgotten. */
@@ -62,8 +46,7 @@ export const make = (
   { clock, config }: House,
   modelOf: (name: string) => ModelId.ModelRef | undefined
 ): AsyncInvokes => {
-  const jobs = new Map<string, Job>()
-  const byToken = new Map<string, Job>()
+  const jobs = Jobs.make(remembered)
   const ids = Random.fromSeed(Random.seedOf(`${config.seed.join()} async invocations`))
   let sequence = 0
 
@@ -71,10 +54,10 @@ export const make = (
   const ownerOf = ({ caller: { account, region } }: Visit): string => `${account}/${region}`
   const nextId = (): string => Array.from({ length: 12 }, () => Math.floor(ids() * 36).toString(36)).join("")
 
-  const statusOf = (job: Job): string =>
+  const statusOf = (job: Jobs.Job): string =>
     nowMillis() < job.endsAt ? "InProgress" : job.failure === undefined ? "Completed" : "Failed"
 
-  const summaryOf = (job: Job) => {
+  const summaryOf = (job: Jobs.Job) => {
     const status = statusOf(job)
     const ended = status !== "InProgress"
     return {
@@ -87,17 +70,6 @@ export const make = (
       lastModifiedTime: iso(ended ? job.endsAt : job.submittedAt),
       ...(ended ? { endTime: iso(job.endsAt) } : {}),
       outputDataConfig: job.outputDataConfig
-    }
-  }
-
-  const remember = (job: Job): void => {
-    jobs.set(job.arn, job)
-    if (job.token !== undefined) byToken.set(`${job.owner} ${job.token}`, job)
-    if (jobs.size <= remembered) return
-    for (const oldest of jobs.values()) {
-      jobs.delete(oldest.arn)
-      if (oldest.token !== undefined) byToken.delete(`${oldest.owner} ${oldest.token}`)
-      break
     }
   }
 
@@ -139,7 +111,7 @@ export const make = (
     const owner = ownerOf(visit)
     const token = typeof clientRequestToken === "string" ? clientRequestToken : undefined
     const asked = canonical({ modelId, modelInput, outputDataConfig, tags, ...others })
-    const known = token === undefined ? undefined : byToken.get(`${owner} ${token}`)
+    const known = token === undefined ? undefined : jobs.withToken(owner, token)
     if (known !== undefined && known.asked !== asked) return visit.refuse({ name: "ConflictException" })
     const job = known ?? accept(visit, ref, { owner, token, asked, modelInput, outputDataConfig })
     return visit.answer(() => JSON.stringify({ invocationArn: job.arn }), fault)
@@ -148,13 +120,13 @@ export const make = (
   const accept = (
     { accountId, caller: { region } }: Visit,
     { model, path, raw }: ModelId.ModelRef,
-    { modelInput, ...asked }: Pick<Job, "asked" | "outputDataConfig" | "owner" | "token"> & {
+    { modelInput, ...asked }: Pick<Jobs.Job, "asked" | "outputDataConfig" | "owner" | "token"> & {
       readonly modelInput: unknown
     }
-  ): Job => {
+  ): Jobs.Job => {
     const steered = config.steering ? Steering.read(JSON.stringify(modelInput)) : Steering.none
     const submittedAt = nowMillis()
-    const job: Job = {
+    const job: Jobs.Job = {
       ...asked,
       arn: `arn:aws:bedrock:${region}:${accountId}:async-invoke/${nextId()}`,
       sequence: sequence++,
@@ -163,7 +135,7 @@ export const make = (
       endsAt: submittedAt + (steered.latency ?? config.jobDuration),
       failure: steered.fault?._tag === "Error" ? WireError.messageOf(steered.fault) : undefined
     }
-    remember(job)
+    jobs.add(job)
     return job
   }
 
@@ -172,10 +144,8 @@ export const make = (
     constraints.text("invocationArn", visit.modelId, { min: 1, max: 2048, pattern: arnPattern })
     const wrong = constraints.message
     if (wrong !== undefined) return visit.invalid(wrong)
-    const job = jobs.get(visit.modelId)
-    if (job === undefined || job.owner !== ownerOf(visit)) {
-      return visit.invalid("The provided invocation ARN is that of no invocation.")
-    }
+    const job = jobs.find(ownerOf(visit), visit.modelId)
+    if (job === undefined) return visit.invalid("The provided invocation ARN is that of no invocation.")
     return visit.answer(() => JSON.stringify(summaryOf(job)), visit.fault(undefined))
   }
 
@@ -207,9 +177,8 @@ export const make = (
     const last = nextToken === undefined ? (ascending ? -1 : Infinity) : placeOf(nextToken)
     if (last === undefined) return visit.invalid("The provided token is invalid.")
 
-    const owner = ownerOf(visit)
-    const found = [...jobs.values()].filter((job) =>
-      job.owner === owner && job.submittedAt > after && job.submittedAt < before &&
+    const found = jobs.of(ownerOf(visit)).filter((job) =>
+      job.submittedAt > after && job.submittedAt < before &&
       (ascending ? job.sequence > last : job.sequence < last) && (status === undefined || statusOf(job) === status)
     )
     if (!ascending) found.reverse()
