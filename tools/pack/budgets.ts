@@ -48,29 +48,29 @@ export const budgets: Readonly<Record<string, Budget>> = {
     reason: "itself and effect: the limiter serves any API that meters requests and tokens"
   },
   "@caprock/quota": {
-    packed: 111_000,
-    unpacked: 446_000,
+    packed: 135_000,
+    unpacked: 563_000,
     pulls: 3,
     aws: false,
     reason: "itself, effect, and the rate-limiter whose Cost and Meter it speaks; carries the catalogue of models"
   },
   "@caprock/emulator": {
-    packed: 164_000,
-    unpacked: 697_000,
+    packed: 230_000,
+    unpacked: 990_000,
     pulls: 2,
     aws: false,
     reason: "itself and effect: an independent judge speaks the wire protocol without the SDK that it judges"
   },
   "@caprock/client": {
-    packed: 65_000,
-    unpacked: 257_000,
+    packed: 111_000,
+    unpacked: 452_000,
     pulls: 36,
     aws: true,
     reason: "the one package with the runtime's SDK, which brings its credential providers"
   },
   "@caprock/bedrock": {
-    packed: 44_000,
-    unpacked: 180_000,
+    packed: 62_000,
+    unpacked: 254_000,
     pulls: 40,
     aws: true,
     reason: "the client and the packages that it is assembled with"
