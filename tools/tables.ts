@@ -10,6 +10,7 @@ import * as WireError from "../packages/emulator/src/internal/wireError.ts"
 import * as Classification from "../packages/errors/src/Classification.ts"
 import * as Reason from "../packages/errors/src/Reason.ts"
 import * as Verdict from "../packages/errors/src/Verdict.ts"
+import * as Family from "../packages/quota/src/Family.ts"
 import { clients, exceptions, rooms } from "./house.ts"
 
 const root = join(import.meta.dirname, "..")
@@ -64,6 +65,26 @@ const wireRows = (): Cells =>
 
 const code = (words: ReadonlyArray<string>): string => words.map((word) => `\`${word}\``).join(", ")
 
+/** Where a family's counts stand, each by the first of its places. */
+const countsOf = (forms: ReadonlyArray<Family.Counts>): string =>
+  code([...new Set(forms.flatMap(({ input, output }) => [...input.slice(0, 1), ...(output ?? []).slice(0, 1)]))])
+
+/** Whether another row says the same of all its models: they differ in what the table leaves out. */
+const isCovered = ({ models, name, source }: Family.Family): boolean =>
+  models.length > 0 && Family.all.some((other) =>
+    other.name !== name && other.source === source
+    && models.every((model) => other.models.some((beginning) => model.startsWith(beginning)))
+  )
+
+const familyRows = (): Cells =>
+  Family.all.filter((family) => !isCovered(family)).map(({ chunks, generates, limits, models, name, usage }) => [
+    name,
+    code(models.map((beginning) => `${beginning}…`)) || "told by its keys",
+    generates ? code(limits) : "generates nothing",
+    countsOf(usage) || "nothing",
+    generates ? countsOf(chunks) || "nothing" : ""
+  ])
+
 /** Only what there is: the rules have rows for packages that are not written yet. */
 const here = (path: string): boolean => existsSync(join(root, "packages", path.split("/")[0] ?? ""))
 
@@ -91,6 +112,11 @@ export const tables = (): ReadonlyArray<Table> => [
     page: "docs/guide/errors.md",
     name: "verdicts",
     rows: [["reason", "kind", "again", "elsewhere", "not before"], ...verdictRows()]
+  },
+  {
+    page: "docs/guide/quota.md",
+    name: "families",
+    rows: [["family", "model ids", "limit on output", "usage in an answer", "in its stream"], ...familyRows()]
   },
   {
     page: "docs/guide/bedrock.md",

@@ -80,7 +80,9 @@ export const text = (value: string): number => Math.ceil(Text.tokensOf(value))
 export const converse = (request: ConverseRequest, model?: string): number => {
   const { messages, promptVariables, system, toolConfig } = request
   const { image } = Family.of(model ?? "", undefined)
-  return Math.ceil(Request.tokensOf({ messages, system, toolConfig, promptVariables }, { image, known: true }))
+  return Math.ceil(
+    Request.tokensOf({ messages, system, toolConfig, promptVariables }, { image, known: true, parsed: false })
+  )
 }
 
 /**
@@ -132,7 +134,7 @@ export const body = (value: Uint8Array | string | Read, model = ""): Body => {
   const family = Family.of(model, json)
   const maxTokens = Family.maxTokens(family, json)
   const tokens = json !== undefined
-    ? Request.tokensOf(json, { image: family.image, known: family !== Family.unknown })
+    ? Request.tokensOf(json, { image: family.image, known: family !== Family.unknown, parsed: true })
     : text === undefined
     ? length
     : Text.tokensOf(text)

@@ -13,6 +13,9 @@ type Json = Readonly<Record<string, unknown>>
  * - the family's own last word was seen: Anthropic's `message_stop`; Nova's `messageStop` with `metadata`; a reason to
  *   stop in the formats of Titan, Llama, Mistral, Cohere, and of OpenAI and its followers (AI21, DeepSeek, ...).
  *
+ * These are the formats of streams as far as they tell that an answer is whole: what bodies ask for and what they cost is the
+ * business of `Family` in `@caprock/quota`, which this package does not know.
+ *
  * Where no chunk was in a format known here (an imported model may write anything), the clean end of a stream that had at
  * least one chunk is taken for the end of the answer: HTTP itself tells a cut connection from an ended one.
  *

@@ -4,8 +4,9 @@
  * - Burndown: "How tokens are counted in Amazon Bedrock" (quotas-token-burndown), as three public sources quote it in
  *   September and October 2026: Claude 4.8 15; Opus 5.5, Opus 5, Sonnet 5, Fable 5.1 10; other Anthropic models from 3.7 to 4.7 5; GPT-5.6, GPT-6 Astra
  *   and GPT-6.1 Sol (their cards) and Kimi K3 10; everything else 1. Models that came later, and are named by none, have none here.
- * - Largest output: the models' cards in the Bedrock user guide (copies from April to October 2026). A card's K is read as 1,024: it
- *   doesn't say, and too much is the safe side. Where cards give no figure, there is none here.
+ * - Largest output: the models' cards in the Bedrock user guide (copies from April to October 2026), and where they give no figure the pages of
+ *   their inference parameters (model-parameters-*, copies of 2026). A K is read as 1,024: none of them says, and too much is the safe side. Where
+ *   neither gives a figure, there is none here.
  * - Quota labels: names in Service Quotas, letter for letter (awslabs/bedrock-usage-analyzer, April 2026;
  *   aws-samples/sample-bedrock-quota-checker, October 2026).
  * - On demand: models whose card or quotas know inference profiles only are marked.
@@ -261,7 +262,7 @@ const openai: ReadonlyArray<Row> = [
   }
 ]
 
-/** Models whose output is charged once. `maxOutputTokens` 0: they answer with vectors or scores. */
+/** Models whose output is charged once. `maxOutputTokens` 0: they answer with vectors, scores or pictures. */
 const plain = (
   id: string,
   name: string,
@@ -272,11 +273,12 @@ const plain = (
 
 const amazon: ReadonlyArray<Row> = [
   plain("amazon.nova-2-lite", "Nova 2 Lite", 64 * k, "Amazon Nova 2 Lite", false),
-  plain("amazon.nova-premier", "Nova Premier", undefined, "Amazon Nova Premier V1", false),
-  plain("amazon.nova-pro", "Nova Pro", undefined, "Amazon Nova Pro"),
-  // The card says 5K; public model lists have 8,192 and 10,000 as well, so the cautious figure for its siblings.
-  plain("amazon.nova-lite", "Nova Lite", undefined, "Amazon Nova Lite"),
-  plain("amazon.nova-micro", "Nova Micro", undefined, "Amazon Nova Micro"),
+  // The Nova user guide says 5K of them (complete-request-schema, 2026); public model lists have up to 10,000.
+  plain("amazon.nova-premier", "Nova Premier", 10_000, "Amazon Nova Premier V1", false),
+  plain("amazon.nova-pro", "Nova Pro", 10_000, "Amazon Nova Pro"),
+  plain("amazon.nova-lite", "Nova Lite", 10_000, "Amazon Nova Lite"),
+  plain("amazon.nova-micro", "Nova Micro", 10_000, "Amazon Nova Micro"),
+  plain("amazon.nova-canvas", "Nova Canvas", 0, "Amazon Nova Canvas"),
   plain("amazon.nova-2-sonic", "Nova 2 Sonic", 64 * k, undefined),
   plain(
     "amazon.nova-2-multimodal-embeddings",
@@ -284,6 +286,11 @@ const amazon: ReadonlyArray<Row> = [
     0,
     "Amazon Nova 2 Multimodal Embeddings V1"
   ),
+  plain("amazon.titan-text-express", "Titan Text G1 - Express", 8 * k, undefined),
+  plain("amazon.titan-text-lite", "Titan Text G1 - Lite", 4 * k, undefined),
+  plain("amazon.titan-text-premier", "Titan Text G1 - Premier", 3 * k, undefined),
+  plain("amazon.titan-image-generator-v1", "Titan Image Generator G1", 0, "Amazon Titan Image Generator G1"),
+  plain("amazon.titan-image-generator-v2:0", "Titan Image Generator G1 v2", 0, "Amazon Titan Image Generator G1 V2"),
   plain("amazon.titan-embed-text-v1", "Titan Embeddings G1 - Text", 0, "Amazon Titan Text Embeddings"),
   plain("amazon.titan-embed-text-v2:0", "Titan Text Embeddings V2", 0, "Amazon Titan Text Embeddings V2"),
   plain("amazon.titan-embed-image", "Titan Multimodal Embeddings G1", 0, "Amazon Titan Multimodal Embeddings G1"),
@@ -291,10 +298,14 @@ const amazon: ReadonlyArray<Row> = [
 ]
 
 const others: ReadonlyArray<Row> = [
+  plain("ai21.jamba-instruct", "Jamba-Instruct", 4 * k, undefined),
   plain("ai21.jamba-1-5-large", "Jamba 1.5 Large", 4 * k, "AI21 Labs Jamba 1.5 Large"),
   plain("ai21.jamba-1-5-mini", "Jamba 1.5 Mini", 4 * k, "AI21 Labs Jamba 1.5 Mini"),
-  plain("cohere.command-r", "Command R", undefined, "Cohere Command R"),
-  plain("cohere.command-r-plus", "Command R+", undefined, "Cohere Command R Plus"),
+  // Cohere's own documentation, 2025 (the page of parameters gives no figure).
+  plain("cohere.command-r", "Command R", 4 * k, "Cohere Command R"),
+  plain("cohere.command-r-plus", "Command R+", 4 * k, "Cohere Command R Plus"),
+  plain("cohere.command-text", "Command", 4 * k, undefined),
+  plain("cohere.command-light-text", "Command Light", 4 * k, undefined),
   plain("cohere.embed-english", "Embed English", 0, "Cohere Embed English"),
   plain("cohere.embed-multilingual", "Embed Multilingual", 0, undefined),
   plain("cohere.embed-v4:0", "Embed v4", 0, "Cohere Embed V4"),
@@ -306,13 +317,14 @@ const others: ReadonlyArray<Row> = [
   plain("google.gemma-3-4b-it", "Gemma 3 4B", undefined, "Gemma 3 4B"),
   plain("google.gemma-3-12b-it", "Gemma 3 12B", undefined, "Gemma 3 12B"),
   plain("google.gemma-3-27b-it", "Gemma 3 27B", undefined, "Gemma 3 27B"),
-  plain("meta.llama3-8b-instruct", "Llama 3 8B Instruct", undefined, "Meta Llama 3 8B Instruct"),
-  plain("meta.llama3-70b-instruct", "Llama 3 70B Instruct", undefined, "Meta Llama 3 70B Instruct"),
-  plain("meta.llama3-1-8b-instruct", "Llama 3.1 8B Instruct", undefined, "Meta Llama 3.1 8B Instruct"),
-  plain("meta.llama3-1-70b-instruct", "Llama 3.1 70B Instruct", undefined, "Meta Llama 3.1 70B Instruct"),
+  // The parameters page says 2,048 of all Llama 3, the cards of two of them 4K.
+  plain("meta.llama3-8b-instruct", "Llama 3 8B Instruct", 4 * k, "Meta Llama 3 8B Instruct"),
+  plain("meta.llama3-70b-instruct", "Llama 3 70B Instruct", 4 * k, "Meta Llama 3 70B Instruct"),
+  plain("meta.llama3-1-8b-instruct", "Llama 3.1 8B Instruct", 4 * k, "Meta Llama 3.1 8B Instruct"),
+  plain("meta.llama3-1-70b-instruct", "Llama 3.1 70B Instruct", 4 * k, "Meta Llama 3.1 70B Instruct"),
   plain("meta.llama3-1-405b-instruct", "Llama 3.1 405B Instruct", 4 * k, "Meta Llama 3.1 405B Instruct"),
-  plain("meta.llama3-2-1b-instruct", "Llama 3.2 1B Instruct", undefined, "Meta Llama 3.2 1B Instruct", false),
-  plain("meta.llama3-2-3b-instruct", "Llama 3.2 3B Instruct", undefined, "Meta Llama 3.2 3B Instruct", false),
+  plain("meta.llama3-2-1b-instruct", "Llama 3.2 1B Instruct", 4 * k, "Meta Llama 3.2 1B Instruct", false),
+  plain("meta.llama3-2-3b-instruct", "Llama 3.2 3B Instruct", 4 * k, "Meta Llama 3.2 3B Instruct", false),
   plain("meta.llama3-3-70b-instruct", "Llama 3.3 70B Instruct", 4 * k, "Meta Llama 3.3 70B Instruct"),
   plain("meta.llama4-maverick-17b-instruct", "Llama 4 Maverick", undefined, "Meta Llama 4 Maverick V1", false),
   plain("meta.llama4-scout-17b-instruct", "Llama 4 Scout", undefined, "Meta Llama 4 Scout V1", false),
@@ -325,10 +337,10 @@ const others: ReadonlyArray<Row> = [
   plain("mistral.ministral-3-8b-instruct", "Ministral 8B 3.0", undefined, "Ministral 8B 3.0"),
   plain("mistral.ministral-3-14b-instruct", "Ministral 14B 3.0", undefined, "Ministral 14B 3.0"),
   plain("mistral.mistral-large-3-675b-instruct", "Mistral Large 3", undefined, "Mistral Large 3"),
-  plain("mistral.mistral-large-2407-v1:0", "Mistral Large 24.07", undefined, "Mistral Large 2407"),
-  plain("mistral.mistral-large-2402-v1:0", "Mistral Large 24.02", undefined, undefined),
-  plain("mistral.mistral-small-2402-v1:0", "Mistral Small 24.02", undefined, "Mistral AI Mistral Small"),
-  plain("mistral.mistral-7b-instruct-v0:2", "Mistral 7B Instruct", undefined, undefined),
+  plain("mistral.mistral-large-2407-v1:0", "Mistral Large 24.07", 8 * k, "Mistral Large 2407"),
+  plain("mistral.mistral-large-2402-v1:0", "Mistral Large 24.02", 8 * k, undefined),
+  plain("mistral.mistral-small-2402-v1:0", "Mistral Small 24.02", 8 * k, "Mistral AI Mistral Small"),
+  plain("mistral.mistral-7b-instruct-v0:2", "Mistral 7B Instruct", 8 * k, undefined),
   plain("mistral.mixtral-8x7b-instruct-v0:1", "Mixtral 8x7B Instruct", 4 * k, undefined),
   plain("mistral.pixtral-large-2502", "Pixtral Large 25.02", 16 * k, "Mistral Pixtral Large 25.02 V1", false),
   plain("mistral.voxtral-mini-3b-2507", "Voxtral Mini 1.0", undefined, "Voxtral Mini 1.0"),
@@ -353,8 +365,11 @@ const others: ReadonlyArray<Row> = [
   plain("qwen.qwen3-next-80b-a3b", "Qwen3 Next 80B A3B", undefined, "Qwen3 Next 80B A3B"),
   plain("qwen.qwen3-vl-235b-a22b", "Qwen3 VL 235B A22B", undefined, "Qwen3 VL 235B A22B"),
   plain("writer.palmyra-vision-7b", "Palmyra Vision 7B", 4 * k, "Writer Palmyra Vision 7B"),
-  plain("writer.palmyra-x4", "Palmyra X4", undefined, undefined, false),
-  plain("writer.palmyra-x5", "Palmyra X5", undefined, undefined, false),
+  plain("twelvelabs.marengo-embed-2-7", "Marengo Embed 2.7", 0, undefined),
+  plain("twelvelabs.marengo-embed-3-0", "Marengo Embed 3.0", 0, undefined),
+  plain("twelvelabs.pegasus-1-2", "Pegasus 1.2", 4 * k, undefined),
+  plain("writer.palmyra-x4", "Palmyra X4", 8 * k, undefined, false),
+  plain("writer.palmyra-x5", "Palmyra X5", 8 * k, undefined, false),
   plain("zai.glm-4.7", "GLM 4.7", undefined, "Z.ai GLM-4.7"),
   plain("zai.glm-4.7-flash", "GLM 4.7 Flash", undefined, "Z.ai GLM-4.7 Flash"),
   plain("zai.glm-5", "GLM 5", 128 * k, "Z.ai GLM 5")

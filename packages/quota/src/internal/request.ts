@@ -115,6 +115,8 @@ interface Rules {
   readonly image: Image
   /** Whether its family is known, and with it what its keys mean. */
   readonly known: boolean
+  /** Whether it was parsed, so that nothing can lie in itself. */
+  readonly parsed: boolean
 }
 
 /** Tokens of a Converse request or of the parsed body of an InvokeModel request. */
@@ -135,14 +137,14 @@ const contentTokens = (
   if (typeof value === "string") return stringTokens(rules, value, kind, format)
   if (value instanceof Uint8Array) return Media.tokensOf(rules.image, kind, format, Media.fromArray(value))
   // Stryker disable next-line EqualityOperator: one level more or less, far beyond any request
-  if (depth > maximumDepth) return anyTokens(value)
+  if (depth > maximumDepth) return anyTokens(rules, value)
   if (Array.isArray(value)) {
     let tokens = 0
     for (const item of value) tokens += contentTokens(rules, item, kind, format, depth + 1)
     return tokens
   }
   if (isObject(value)) return entriesTokens(rules, value, kind, format, depth)
-  return rules.known ? 0 : anyTokens(value)
+  return rules.known ? 0 : anyTokens(rules, value)
 }
 
 const entriesTokens = (
@@ -161,7 +163,7 @@ const entriesTokens = (
     else if (silent.has(key)) continue
     const child = value[key]
     if (key === "s3Location") tokens += Media.tokensOf(rules.image, ownKind, undefined, undefined)
-    else if ((depth === 0 ? topJson : json).has(key)) tokens += jsonTokens(child, depth + 1)
+    else if ((depth === 0 ? topJson : json).has(key)) tokens += jsonTokens(rules, child, depth + 1)
     else if (type === "text" || texts.has(key)) {
       tokens += textTokens(rules, child, kinds.get(key) ?? ownKind, ownFormat, depth)
     } else tokens += contentTokens(rules, child, kinds.get(key) ?? ownKind, ownFormat, depth + 1)
@@ -219,26 +221,26 @@ const perValue = 1
 const perItem = 0.5
 const perKey = 1.5
 
-const jsonTokens = (value: unknown, depth: number): number => {
+const jsonTokens = (rules: Rules, value: unknown, depth: number): number => {
   if (value instanceof Uint8Array) return value.length / 4
   if (value === undefined) return 0
   // Stryker disable next-line EqualityOperator: one level more or less, far beyond any request
-  if (depth > maximumDepth) return anyTokens(value)
+  if (depth > maximumDepth) return anyTokens(rules, value)
   let tokens = perValue
   if (Array.isArray(value)) {
-    for (const item of value) tokens += perItem + jsonTokens(item, depth + 1)
+    for (const item of value) tokens += perItem + jsonTokens(rules, item, depth + 1)
   } else if (isObject(value)) {
     for (const key in value) {
       if (depth <= deepestMark && marks.has(key)) continue
-      tokens += perKey + Text.tokensOf(key) + jsonTokens(value[key], depth + 1)
+      tokens += perKey + Text.tokensOf(key) + jsonTokens(rules, value[key], depth + 1)
     }
   } else tokens += Text.tokensOf(String(value))
   return tokens
 }
 
 /** Any value as JSON, however deep: with a list of what is still to be counted in the place of calls. What lies in itself counts once. */
-const anyTokens = (value: unknown): number => {
-  const seen = new Set<unknown>()
+const anyTokens = (rules: Rules, value: unknown): number => {
+  const seen = rules.parsed ? undefined : new Set<unknown>()
   const left = [value]
   let tokens = 0
   while (left.length > 0) {
@@ -246,8 +248,8 @@ const anyTokens = (value: unknown): number => {
     tokens += perValue
     if (next instanceof Uint8Array) tokens += next.length / 4
     else if (typeof next !== "object" || next === null) tokens += Text.tokensOf(String(next))
-    else if (!seen.has(next)) {
-      seen.add(next)
+    else if (seen?.has(next) !== true) {
+      seen?.add(next)
       if (Array.isArray(next)) {
         tokens += perItem * next.length
         for (const item of next) left.push(item)
