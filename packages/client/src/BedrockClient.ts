@@ -46,6 +46,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Test from "./BedrockClientTest.ts"
 import type * as BidirectionalStream from "./BidirectionalStream.ts"
+import { collect, eventStreams } from "./internal/bounds.ts"
 import * as operations from "./internal/operations.ts"
 import { limitsOf } from "./internal/patience.ts"
 import * as scripted from "./internal/scripted.ts"
@@ -266,6 +267,8 @@ const configurationOf = (options: Options, transport: Transport.Transport): Bedr
     // Else AWS_RETRY_MODE=adaptive, in the environment or a profile, holds calls back after a throttle, where no one sees it.
     retryMode: "standard",
     requestHandler: transport.handler,
+    streamCollector: collect,
+    eventStreamSerdeProvider: eventStreams,
     ...(options.region === undefined ? {} : { region: options.region }),
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
     ...(options.profile === undefined ? {} : { profile: options.profile }),

@@ -229,10 +229,18 @@ describe("converseStream", () => {
     ["a checksum that was damaged", damaged(frames.text("b"), -1)],
     ["the checksum of the prelude damaged", damaged(frames.text("b"), 9)],
     ["a length of nothing", rawFrame(noBytes, "", 0)],
+    ["a length below the smallest", rawFrame(noBytes, "", 9)],
+    ["a length that none has", rawFrame(noBytes, "x", 0xffff_ffff)],
     ["a length beyond what comes", rawFrame(noBytes, "x", 1_000_000)],
     ["no frame at all", Buffer.from("<html>502 Bad Gateway</html>")],
     ["headers that are none", rawFrame(new Uint8Array([200, 1, 2, 3]), "{}")],
+    ["a header of a type that is none", rawFrame(new Uint8Array([1, 97, 77]), "{}")],
     ["no headers", rawFrame(noBytes, "{}")],
+    [
+      "a type of message that is none",
+      rawFrame(Buffer.from("\x0d:message-type\x07\0\x05other\x0b:event-type\x07\0\x01x"), "{}")
+    ],
+    ["the name of an event for an exception", exception("messageStop", "no exception")],
     ["a payload that is not JSON", rawEvent("contentBlockDelta", "{nope")],
     ["a payload of null", rawEvent("contentBlockDelta", "null")],
     ["an end of null", rawEvent("messageStop", "null")]
@@ -272,6 +280,42 @@ describe("converseStream", () => {
       const { events, result } = yield* run([frames.start, news, ...whole.slice(1)], end)
       assert.strictEqual(result._tag, "Success")
       assert.deepStrictEqual(events[1]?.contentBlockDelta?.delta, { $unknown: ["hologram", { depth: 3 }] })
+    }))
+
+  it.effect("gives what came before a frame that is damaged, though all came at once", () =>
+    Effect.gen(function*() {
+      const huge = rawFrame(noBytes, "", 0xffff_ffff)
+      const { events, result } = yield* run([Buffer.concat([...whole.slice(0, 3), huge, ...whole.slice(3)])], end)
+      assert.strictEqual(events.length, 3)
+      const { origin, partial } = interrupted(result._tag === "Failure" ? result.failure : assert.fail("it ended well"))
+      assert.strictEqual(partial.text, "Hello.")
+      assert.deepInclude(origin, { _tag: "TransportError", kind: "protocol" })
+    }))
+
+  it.effect("takes for text only what is one", () =>
+    Effect.gen(function*() {
+      const number = event("contentBlockDelta", { contentBlockIndex: 0, delta: { text: 5 } })
+      const input = event("contentBlockDelta", { contentBlockIndex: 0, delta: { toolUse: { input: {} } } })
+      const { partial } = interrupted(failure(yield* run([frames.start, frames.text("a"), number, input], end)))
+      assert.deepStrictEqual(partial, { text: "a" })
+    }))
+
+  it.effect("names the request where an exception comes before content", () =>
+    Effect.gen(function*() {
+      const error = failure(yield* run([frames.start, exception("throttlingException", "Too many tokens")], end))
+      assert.strictEqual(error.requestId, "request-1")
+    }))
+
+  it.effect("hands on what comes after the end of the answer, and not forever", () =>
+    Effect.gen(function*() {
+      const { events, open, result } = yield* run(
+        [...whole, ...Array.from({ length: 1_000 }, () => frames.text("more"))],
+        () => {}
+      )
+      assert.strictEqual(result._tag, "Success")
+      assert.isAbove(events.length, whole.length)
+      assert.isBelow(events.length, 100)
+      yield* eventually(() => open.size === 0)
     }))
 
   it.effect("carries no stop reason that is none", () =>

@@ -17,6 +17,8 @@ export class Call {
   connectTimedOut = false
   /** Whether the transport was closed under the call. */
   closed = false
+  /** Whether the head of the response says that the request succeeded. */
+  accepted = false
   /** What the service calls this request, once it has answered. */
   requestId: string | undefined
 
@@ -45,6 +47,7 @@ export class Call {
 
   responded(head: ResponseHead): void {
     this.flushed()
+    this.accepted = head.statusCode < 300
     this.requestId = head.headers["x-amzn-requestid"]
     this.observer.onResponse(head)
   }

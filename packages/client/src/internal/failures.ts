@@ -2,6 +2,7 @@
 import { BedrockError } from "@caprock/errors/BedrockError"
 import * as Classification from "@caprock/errors/Classification"
 import * as Reason from "@caprock/errors/Reason"
+import { Unreadable } from "./bounds.ts"
 import type { Call } from "./call.ts"
 import type { Expired } from "./patience.ts"
 import type { Progress } from "./progress.ts"
@@ -45,18 +46,27 @@ export class Failures {
         cause
       )
     }
-    return Classification.fromUnknown(cause, {
+    if (cause instanceof Unreadable) {
+      return this.#make(new Reason.TransportError({ kind: cause.kind, message: cause.problem }), undefined, cause)
+    }
+    const error = Classification.fromUnknown(cause, {
       operation: this.#operation,
       modelId: this.#modelId,
       region: this.#region,
       attempts: this.#attempts
     })
+    // What breaks off within a response does not say whose it was.
+    const named = error.requestId !== undefined || this.#call.requestId === undefined
+    return named ? error : this.#make(error.reason, undefined, error.cause)
   }
 
-  /** What reading a stream threw. The SDK has no name for a frame that it can't decode: it trips over it. */
+  /**
+   * What opening or reading a stream threw. The SDK has no name for what it can't decode: it trips over it, or throws what it
+   * took for an exception.
+   */
   readonly whileReading = (cause: unknown): BedrockError => {
     const error = this.fromUnknown(cause)
-    if (error.reason._tag !== "UnknownError" || !isTrip(cause)) return error
+    if (error.reason._tag !== "UnknownError" || !this.#call.accepted || !isTrip(cause)) return error
     const message = `The stream holds what is no event of it: ${error.reason.message}`
     return this.#make(new Reason.TransportError({ kind: "protocol", message }), undefined, cause)
   }
@@ -123,5 +133,7 @@ const waitedFor = {
 
 const messageOf = (cause: unknown, otherwise: string): string => cause instanceof Error ? cause.message : otherwise
 
+// An exception of the stream has a name of its own.
 const isTrip = (cause: unknown): boolean =>
-  cause instanceof SyntaxError || cause instanceof RangeError || cause instanceof TypeError
+  !(cause instanceof Error) || cause.name === "Error" || cause instanceof SyntaxError || cause instanceof RangeError ||
+  cause instanceof TypeError

@@ -60,8 +60,9 @@ export const converse = (): Progress<ConverseStreamOutput> => {
       if (event.contentBlockDelta !== undefined) {
         const { delta } = event.contentBlockDelta
         content = true
-        if (delta?.text !== undefined) partial.text += delta.text
-        else if (delta?.toolUse?.input !== undefined) {
+        // Nobody has checked what the server wrote.
+        if (typeof delta?.text === "string") partial.text += delta.text
+        else if (typeof delta?.toolUse?.input === "string") {
           partial.toolInput = (partial.toolInput ?? "") + delta.toolUse.input
         }
       } else if (event.contentBlockStart !== undefined) {
@@ -71,7 +72,7 @@ export const converse = (): Progress<ConverseStreamOutput> => {
       } else if (event.messageStop !== undefined) {
         const { stopReason } = event.messageStop
         stopped = true
-        // Nobody has checked what the server wrote, and the error that carries it does.
+        // The error that carries it is checked.
         partial.stopReason = typeof stopReason === "string" ? stopReason : undefined
       } else if (event.metadata !== undefined) {
         partial.usage = Usage.fromTokenUsage(event.metadata.usage)

@@ -13,6 +13,10 @@ import type { Progress } from "./progress.ts"
 // again. The end comes in the same packet or the next; a new connection would cost about a tenth of this.
 const endMillis = 1_000
 
+// What a family of models writes after its last word is one event or two, such as the usage. A stream that goes on and on has no
+// more to say.
+const mostAfterEnd = 32
+
 /**
  * Turns the SDK's iterator into a stream that succeeds only when the whole answer was seen. One event is asked for at a
  * time, when the consumer wants it: a slow consumer holds the connection, not a buffer.
@@ -53,9 +57,11 @@ export const assemble = <Event>(
       onExpired
     })
 
+  let afterEnd = 0
+
   // However it ends now, the caller has everything.
   const rest = (iterator: AsyncIterator<Event>): Next =>
-    Effect.tryPromise(() => iterator.next()).pipe(
+    afterEnd++ === mostAfterEnd ? Cause.done() : Effect.tryPromise(() => iterator.next()).pipe(
       Effect.timeout(Math.min(endMillis, patience.left)),
       Effect.matchEffect({
         onFailure: () => Cause.done(),
@@ -70,7 +76,7 @@ export const assemble = <Event>(
       Effect.succeed(Stream.fromPull(Effect.succeed(
         Effect.suspend(() => progress.complete() ? rest(iterator) : live(iterator))
       ))),
-    onError: (cause) => Effect.fail(failures.fromUnknown(cause)),
+    onError: (cause) => Effect.fail(failures.whileReading(cause)),
     onExpired
   }))
 }

@@ -90,9 +90,9 @@ const streaming = <Input extends ServiceInputTypes, Output extends ServiceOutput
   }, name)
 
 const table: { readonly [Name in keyof Operations]: Row<Operations[Name]> } = {
-  converse: unary(ConverseCommand, "output"),
+  converse: unary(ConverseCommand, "output", "stopReason"),
   converseStream: streaming(ConverseStreamCommand, ({ stream }) => stream, converse),
-  invokeModel: unary(InvokeModelCommand),
+  invokeModel: unary(InvokeModelCommand, "body"),
   invokeModelWithResponseStream: streaming(InvokeModelWithResponseStreamCommand, ({ body }) => body, chunks),
   countTokens: unary(CountTokensCommand, "inputTokens"),
   applyGuardrail: unary(ApplyGuardrailCommand, "action", "assessments"),
