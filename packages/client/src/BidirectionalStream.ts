@@ -21,6 +21,37 @@
  * A session is not asked for again once anything of its input was read: what a user has said can't be said again. Bedrock takes no API
  * key for it (AWS, "API keys reference", read 2026-11): it needs credentials that sign, also where a token is given for the rest.
  *
+ * **Example** (Saying one thing, and hearing the answer)
+ *
+ * ```ts
+ * import { BedrockClient, BidirectionalStream } from "@caprock/client"
+ * import { Console, Effect, Stream } from "effect"
+ *
+ * const promptName = "prompt"
+ * const contentName = "question"
+ * const events = [
+ *   { sessionStart: { inferenceConfiguration: { maxTokens: 1024, topP: 0.9, temperature: 0.7 } } },
+ *   { promptStart: { promptName, textOutputConfiguration: { mediaType: "text/plain" } } },
+ *   { contentStart: { promptName, contentName, type: "TEXT", interactive: true, role: "USER" } },
+ *   { textInput: { promptName, contentName, content: "Why is the sky blue?" } },
+ *   { contentEnd: { promptName, contentName } },
+ *   { promptEnd: { promptName } },
+ *   { sessionEnd: {} }
+ * ]
+ *
+ * export const main = Effect.gen(function*() {
+ *   const client = yield* BedrockClient.BedrockClient
+ *   const kinds = yield* client.invokeModelWithBidirectionalStream({
+ *     modelId: "amazon.nova-sonic-v1:0",
+ *     body: Stream.fromIterable(events).pipe(Stream.map((event) => BidirectionalStream.chunk({ event })))
+ *   }).pipe(
+ *     Stream.map(BidirectionalStream.json),
+ *     Stream.runFold(() => "", (_, json) => Object.keys(Object(json).event).join())
+ *   )
+ *   yield* Console.log(kinds) // => completionEnd
+ * }).pipe(Effect.provide(BedrockClient.layer({ region: "us-east-1" })))
+ * ```
+ *
  * @since 0.1.0
  */
 import type {

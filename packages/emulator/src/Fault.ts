@@ -197,6 +197,9 @@ export type Body = typeof Body.Type
  * - `Giant`: a stream has one more frame at `at`, of text and as many `bytes`; an answer in one piece is filled up with spaces
  *   to as many.
  *
+ * In a session of `InvokeModelWithBidirectionalStream` a place is one in the model's first turn, and `Trickle`,
+ * `BadHead`, `BadBody` and `Giant` do not befall it.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -249,6 +252,7 @@ export const Operation = Schema.Literals([
   "ConverseStream",
   "InvokeModel",
   "InvokeModelWithResponseStream",
+  "InvokeModelWithBidirectionalStream",
   "CountTokens",
   "ApplyGuardrail",
   "InvokeGuardrailChecks",

@@ -3,7 +3,7 @@
  * tests decode it with, is the other witness.
  */
 import * as Zlib from "node:zlib"
-import type { Damage } from "../Fault.ts"
+import type { Damage, Fault } from "../Fault.ts"
 
 type Headers = ReadonlyArray<readonly [name: string, value: string]>
 
@@ -113,8 +113,14 @@ export const exception = (name: string, payload: unknown): Buffer =>
   )
 
 /** An error that is not modelled. */
-export const error = (code: string, message: string): Buffer =>
+const error = (code: string, message: string): Buffer =>
   frame(
     encodeHeaders([[":error-code", code], [":error-message", message], [":message-type", "error"]]),
     Buffer.alloc(0)
   )
+
+/** What a fault says inside a stream. */
+export const fault = (fault: Extract<Fault, { _tag: "StreamError" }>, requestId: string): Buffer => {
+  const message = fault.message ?? `An exception inside the stream (request ${requestId}).`
+  return fault.frame === "error" ? error(fault.name, message) : exception(fault.name, { message })
+}

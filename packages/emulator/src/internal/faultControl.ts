@@ -35,9 +35,13 @@ export interface FaultControl {
 
 const streaming: ReadonlySet<Fault.Operation> = new Set(["ConverseStream", "InvokeModelWithResponseStream"])
 
-/** Some faults only make sense inside a stream. */
+const notInSessions: ReadonlySet<Fault.Fault["_tag"]> = new Set(["Trickle", "BadHead", "BadBody", "Giant"])
+
+/** Some faults only make sense inside a stream, and some not inside one that goes both ways. */
 const applies = (fault: Fault.Fault, operation: Fault.Operation): boolean =>
-  streaming.has(operation) || (fault._tag !== "Truncate" && fault._tag !== "StreamError")
+  operation === "InvokeModelWithBidirectionalStream"
+    ? !notInSessions.has(fault._tag)
+    : streaming.has(operation) || (fault._tag !== "Truncate" && fault._tag !== "StreamError")
 
 export const names = (model: string | undefined, ref: ModelRef | undefined): boolean =>
   model === undefined || (ref !== undefined && (model === ref.id || model === ref.model || model === ref.raw))

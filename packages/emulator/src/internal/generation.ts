@@ -243,7 +243,7 @@ export const run = (job: Job): Effect.Effect<void> => {
           case "Truncate":
             return broken("Truncate", tokens, exchange.end)
           case "StreamError":
-            return broken("StreamError", tokens, () => exchange.end(streamError(fault, job.requestId)))
+            return broken("StreamError", tokens, () => exchange.end(EventStream.fault(fault, job.requestId)))
           case "Silence":
             held = output === 0 ? 0 : tokens / output
             yield* silence(fault.millis)
@@ -339,11 +339,4 @@ const strikeOf = (fault: Fault.Fault | undefined, frames: number, after: (share:
   // What is to damage a frame needs one.
   const most = _tag === "Corrupt" ? frames - 1 : frames
   return Math.min(Math.max(0, at.frame < 0 ? frames + at.frame : at.frame), most)
-}
-
-const streamError = (fault: Extract<Fault.Fault, { _tag: "StreamError" }>, requestId: string): Buffer => {
-  const message = fault.message ?? `An exception inside the stream (request ${requestId}).`
-  return fault.frame === "error"
-    ? EventStream.error(fault.name, message)
-    : EventStream.exception(fault.name, { message })
 }

@@ -20,6 +20,9 @@ export interface Inference {
   readonly pools: ReadonlyMap<string, Pool.Pool>
   /** The model that a name in a path or an input stands for; `undefined` where there is none. */
   readonly modelOf: (segment: string) => ModelId.ModelRef | undefined
+  readonly poolOf: (caller: Caller, ref: ModelId.ModelRef) => Pool.Pool
+  /** The most tokens that a model writes. */
+  readonly maximumOf: (ref: ModelId.ModelRef) => number
   readonly answer: (visit: Visit) => Gone
   readonly countTokens: (visit: Visit) => Gone
   /** Multiplies the quotas of the pools of a model (or all) by `factor`, until the result is called. */
@@ -83,6 +86,8 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
     return created
   }
 
+  const maximumOf = (ref: ModelId.ModelRef): number => byModel(config.maxOutput, ref, config.defaultMaxOutput)
+
   const rescale = (): void => {
     for (const [key, pool] of pools) {
       const ref = refs.get(key)
@@ -113,7 +118,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
     if (ref === undefined) return visit.invalid(noModel)
     const reading = Reading.readBody(route.operation, ref, exchange.body)
     if (typeof reading === "string") return visit.invalid(reading)
-    const modelMaximum = byModel(config.maxOutput, ref, config.defaultMaxOutput)
+    const modelMaximum = maximumOf(ref)
     if (reading.maxTokens !== undefined && reading.maxTokens > modelMaximum) {
       return visit.invalid(
         `The maximum tokens you requested exceeds the model limit of ${modelMaximum}. Try again with a maximum tokens ` +
@@ -226,6 +231,8 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
   return {
     pools,
     modelOf,
+    poolOf,
+    maximumOf,
     answer,
     countTokens,
     dip: (factor, model) => {

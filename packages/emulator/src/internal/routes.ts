@@ -14,6 +14,7 @@ const verbs: Readonly<Record<string, Fault.Operation>> = {
   "converse-stream": "ConverseStream",
   "invoke": "InvokeModel",
   "invoke-with-response-stream": "InvokeModelWithResponseStream",
+  "invoke-with-bidirectional-stream": "InvokeModelWithBidirectionalStream",
   "count-tokens": "CountTokens"
 }
 
@@ -43,6 +44,9 @@ export const of = (method: string, url: string): Route | undefined => {
   }
   return undefined
 }
+
+/** Whether a request is answered while its body is still coming. */
+export const isSession = (path: string): boolean => path.includes("/invoke-with-bidirectional-stream")
 
 /** A name in a path comes percent-encoded, ARNs and colons included. */
 export const decode = (segment: string): string | undefined => {

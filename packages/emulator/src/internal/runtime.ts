@@ -13,6 +13,7 @@ import * as Random from "./random.ts"
 import type * as Recorder from "./recorder.ts"
 import * as Routes from "./routes.ts"
 import type { Exchange } from "./server.ts"
+import * as Sessions from "./sessions.ts"
 import { type Gone, type House, idle, respondError, Visit } from "./visit.ts"
 
 export interface Runtime {
@@ -57,6 +58,7 @@ export const make = (options: {
     ConverseStream: inference.answer,
     InvokeModel: inference.answer,
     InvokeModelWithResponseStream: inference.answer,
+    InvokeModelWithBidirectionalStream: Sessions.make(house, inference),
     CountTokens: inference.countTokens,
     ApplyGuardrail: guardrails.apply,
     InvokeGuardrailChecks: guardrails.check,

@@ -7,6 +7,10 @@ import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Http2 from "node:http2"
 import * as Net from "node:net"
+import * as Routes from "./routes.ts"
+
+/** Hands on the body of a request as it comes, and tells its end. It is read only from then on. */
+type Incoming = (onBytes: (bytes: Buffer) => void, onEnd: () => void) => void
 
 /** One request, whole, and the means to answer it. The same for both protocols. */
 export interface Exchange {
@@ -14,6 +18,8 @@ export interface Exchange {
   readonly path: string
   readonly headers: Http.IncomingHttpHeaders
   readonly body: Buffer
+  /** Where the operation is a session and HTTP/2 carries it: its body, which is not in `body`. */
+  readonly incoming: Incoming | undefined
   /** The body was longer than allowed and has not been kept. */
   readonly tooLarge: boolean
   /** Answers in one piece. Header names and values alternate. */
@@ -35,7 +41,7 @@ export interface Exchange {
 
 export interface Handlers {
   readonly onConnection: () => void
-  /** Called when the whole body is there. The result is called if the client goes before the answer is complete. */
+  /** Called when the whole body is there, or at once for a session. The result is called if the client goes before the answer is complete. */
   readonly onExchange: (exchange: Exchange) => () => void
 }
 
@@ -67,7 +73,7 @@ const headerObject = (headers: ReadonlyArray<string>): Record<string, string> =>
   return object
 }
 
-/** Collects the body, then hands the exchange over. */
+/** Collects the body, unless it is a session's, then hands the exchange over. */
 const serve = (
   request: AnyRequest,
   response: AnyResponse,
@@ -88,17 +94,13 @@ const serve = (
     closed = true
     gone()
   })
-  request.on("data", (chunk: Buffer) => {
-    size += chunk.length
-    if (size <= maxBody) chunks.push(chunk)
-    else chunks.length = 0
-  })
-  request.on("end", () => {
+  const start = (incoming: Incoming | undefined): void => {
     const exchange: Exchange = {
       method: request.method ?? "",
       path: request.url ?? "",
       headers: request.headers,
       body: chunks.length === 1 ? chunks[0] ?? Buffer.alloc(0) : Buffer.concat(chunks),
+      incoming,
       tooLarge: size > maxBody,
       respond: (status, headers, body) => {
         gone = () => {}
@@ -144,7 +146,20 @@ const serve = (
       }
     }
     gone = handlers.onExchange(exchange)
+  }
+  if (request instanceof Http2.Http2ServerRequest && Routes.isSession(request.url)) {
+    start((onBytes, onEnd) => {
+      request.on("data", onBytes)
+      request.on("end", onEnd)
+    })
+    return
+  }
+  request.on("data", (chunk: Buffer) => {
+    size += chunk.length
+    if (size <= maxBody) chunks.push(chunk)
+    else chunks.length = 0
   })
+  request.on("end", () => start(undefined))
 }
 
 /** Listens until the scope closes; then nothing is left open. */
