@@ -12,8 +12,12 @@ const event = (name: string, value: unknown = {}): InvokeModelWithBidirectionalS
 }
 
 /** What a conversation of these events amounts to. */
-const after = (events: ReadonlyArray<InvokeModelWithBidirectionalStreamOutput>, inputEnded = true) => {
-  const progress = conversation(() => inputEnded)
+const after = (
+  events: ReadonlyArray<InvokeModelWithBidirectionalStreamOutput>,
+  inputEnded = true,
+  asked = true
+) => {
+  const progress = conversation({ ended: () => inputEnded, asked: () => asked })
   for (const one of events) progress.observe(one)
   return {
     content: progress.content(),
@@ -87,11 +91,16 @@ describe("a conversation with Nova Sonic", () => {
     assert.isFalse(after(turn.slice(0, 3)).content)
   })
 
-  it("in which nothing was asked ends well if its input had ended", () => {
-    assert.isTrue(after([]).endsWell)
-    assert.isFalse(after([], false).endsWell)
-    assert.isTrue(after([event("usageEvent")]).endsWell)
-    assert.isFalse(after([event("usageEvent")], false).endsWell)
+  it("in which nothing was answered ends well if nothing was asked, and its input had ended", () => {
+    for (const events of [[], [event("usageEvent")]]) {
+      assert.isTrue(after(events, true, false).endsWell)
+      assert.isFalse(after(events, false, false).endsWell)
+      assert.isFalse(after(events, true, true).endsWell)
+    }
+  })
+
+  it("has no event without bytes", () => {
+    assert.throws(() => after([{ chunk: {} }]), TypeError)
   })
 })
 

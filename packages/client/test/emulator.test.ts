@@ -1,5 +1,6 @@
 // The client against the emulator: real sockets, the unmodified SDK. `it.live` where the emulator's latency has to pass by
 // itself; nothing is asserted about how long it took.
+import { type BedrockClient, BidirectionalStream } from "@caprock/client"
 import { Emulator, Fault, LatencyModel, OutputModel } from "@caprock/emulator"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Random, Stream } from "effect"
@@ -23,7 +24,11 @@ const invocation = {
 
 const setUp = (millis = 20) =>
   Effect.gen(function*() {
-    const emulator = yield* Emulator.make({ latency: LatencyModel.fixed(millis), output: OutputModel.fixed(60) })
+    const emulator = yield* Emulator.make({
+      latency: LatencyModel.fixed(millis),
+      output: OutputModel.fixed(60),
+      log: 1
+    })
     return { emulator, client: yield* clientOf(emulator.url) }
   })
 
@@ -134,4 +139,86 @@ describe("against the emulator", () => {
       const { answered, errors, requests } = yield* emulator.stats
       assert.strictEqual(answered + (errors.Disconnected ?? 0), requests)
     }).pipe(Random.withSeed("interruptions")))
+})
+
+const event = BidirectionalStream.chunk
+const named = { promptName: "p", contentName: "c" }
+const question = [
+  { sessionStart: {} },
+  { promptStart: { promptName: "p", audioOutputConfiguration: { sampleRateHertz: 8_000 } } },
+  { contentStart: { ...named, type: "TEXT", role: "USER" } },
+  { textInput: { ...named, content: "What is a caprock?" } },
+  { contentEnd: named },
+  { promptEnd: named },
+  { sessionEnd: {} }
+]
+const conversation = (client: BedrockClient.Service) =>
+  client.invokeModelWithBidirectionalStream({
+    modelId: "amazon.nova-2-sonic-v1:0",
+    body: Stream.fromIterable(question).pipe(Stream.map((one) => event({ event: one })))
+  })
+
+describe("a conversation with the emulator", () => {
+  it.live("is whole, and leaves nothing", () =>
+    Effect.gen(function*() {
+      const { client, emulator } = yield* setUp(2)
+      const events = yield* Stream.runCollect(conversation(client))
+      assert.deepInclude(BidirectionalStream.json(events.at(-1) ?? { chunk: {} }), {
+        event: {
+          completionEnd: {
+            completionId: "completion-1",
+            promptName: "p",
+            sessionId: (yield* emulator.log)[0]?.requestId,
+            stopReason: "END_TURN"
+          }
+        }
+      })
+      const { answered, open } = yield* Effect.repeat(emulator.stats, { until: ({ open }) => open === 0 })
+      assert.deepStrictEqual([answered, open], [1, 0])
+    }))
+
+  it.live("that breaks off tells what had been said, and what it cost by then", () =>
+    Effect.gen(function*() {
+      const { client, emulator } = yield* setUp(2)
+      const faults = [
+        [Fault.cut(0.5), "TransportError"],
+        [Fault.truncate(0.5), undefined],
+        [Fault.truncate(1), undefined],
+        [Fault.streamError("modelTimeoutException"), "ServerError"],
+        [Fault.corrupt("payload"), "TransportError"],
+        [Fault.corrupt("null"), "TransportError"]
+      ] as const
+      for (const [fault, origin] of faults) {
+        yield* emulator.inject(fault)
+        const { reason } = yield* Effect.flip(Stream.runDrain(conversation(client)))
+        assert.strictEqual(reason._tag, "InterruptedStreamError")
+        if (reason._tag !== "InterruptedStreamError") return
+        assert.strictEqual(reason.origin?._tag, origin)
+        assert.isAbove(reason.partial.text.length, 10)
+        assert.strictEqual(
+          reason.partial.usage?.outputTokens,
+          fault._tag === "Truncate" && fault.at === 1 ? 120 : undefined
+        )
+      }
+      yield* Effect.repeat(emulator.stats, { until: ({ open }) => open === 0 })
+    }))
+
+  it.live("may be refused, or be reset before it begins", () =>
+    Effect.gen(function*() {
+      const { client, emulator } = yield* setUp(2)
+      for (
+        const [fault, tag] of [
+          [Fault.error("ThrottlingException"), "ThrottlingError"],
+          [Fault.error("Overloaded"), "ServerError"],
+          [Fault.reset, "TransportError"],
+          [Fault.truncate(0), "InterruptedStreamError"]
+        ] as const
+      ) {
+        yield* emulator.inject(fault)
+        const { reason } = yield* Effect.flip(Stream.runDrain(conversation(client)))
+        assert.strictEqual(reason._tag, tag)
+        assert.isFalse(reason._tag === "InterruptedStreamError" && reason.content)
+      }
+      yield* Effect.repeat(emulator.stats, { until: ({ open }) => open === 0 })
+    }))
 })

@@ -5,6 +5,13 @@ import { json } from "../BidirectionalStream.ts"
 import * as Usage from "../Usage.ts"
 import { Partial, type Progress } from "./progress.ts"
 
+/** What is known of the other side of a conversation. */
+interface Input {
+  readonly ended: () => boolean
+  /** Whether it holds anything that a user said, in the words of Nova Sonic. */
+  readonly asked: () => boolean
+}
+
 /**
  * The events of Nova Sonic and Nova 2 Sonic (Nova User Guide, "Handling output events with the bidirectional API", read 2026-11). A
  * completion is over with its `completionEnd`; there may be several in a session. `usageEvent`s carry running totals.
@@ -12,10 +19,10 @@ import { Partial, type Progress } from "./progress.ts"
  * The text of the answer is what the assistant did say (`FINAL`), or is about to say where there is no more than that yet
  * (`SPECULATIVE`); what the user said is none of it. Speech is not kept: the caller has had it.
  *
- * Where no event is known, the clean end of a stream is taken for the end of its answer. A stream that says nothing at all has
- * ended well only if the input had: a server that hangs up on who speaks has not answered.
+ * Where no event is known, the clean end of a stream is taken for the end of its answer. A stream without any answer has ended well
+ * only if nothing was asked, and the input had ended.
  */
-export const conversation = (inputEnded: () => boolean): Progress<InvokeModelWithBidirectionalStreamOutput> => {
+export const conversation = (input: Input): Progress<InvokeModelWithBidirectionalStreamOutput> => {
   const partial = new Partial()
   const blocks = new Map<unknown, "speculative" | "final" | "user">()
   let speculative = ""
@@ -72,7 +79,8 @@ export const conversation = (inputEnded: () => boolean): Progress<InvokeModelWit
   const whole = () => completions > 0 && open <= 0
   return {
     observe: (output) => {
-      if (output.chunk === undefined) return
+      // Its only event without bytes is one that came damaged, and whose checksums were right.
+      if (output.chunk?.bytes === undefined) throw new TypeError("an event without bytes")
       const event = property(json(output), "event")
       const [name, value] = Predicate.isObject(event) ? Object.entries(event)[0] ?? [] : []
       const seen = name !== undefined && Predicate.isObject(value) && observe(name, value)
@@ -81,8 +89,8 @@ export const conversation = (inputEnded: () => boolean): Progress<InvokeModelWit
       content ||= !seen
     },
     content: () => content,
-    complete: () => whole() && inputEnded(),
-    endsWell: () => completions > 0 ? whole() : inputEnded() || (content && !known),
+    complete: () => whole() && input.ended(),
+    endsWell: () => completions > 0 ? whole() : (content && !known) || (!input.asked() && input.ended()),
     partial: () => {
       const snapshot = partial.snapshot()
       return { ...snapshot, text: snapshot.text + speculative }

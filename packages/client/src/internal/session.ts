@@ -1,6 +1,7 @@
 // From the SDK's InvokeModelWithBidirectionalStream to a Stream of a Stream.
 import type {
   InvokeModelWithBidirectionalStreamCommandInput,
+  InvokeModelWithBidirectionalStreamInput,
   InvokeModelWithBidirectionalStreamOutput
 } from "@aws-sdk/client-bedrock-runtime"
 import { BedrockError } from "@caprock/errors/BedrockError"
@@ -39,6 +40,7 @@ export const make = (options: {
     const context = yield* Effect.context<R>()
     const observer = Context.get(context, CallObserver)
     let ended = false
+    let asked = false
     const call = new Call({
       onFlushed: () => {
         observer.onFlushed()
@@ -48,7 +50,11 @@ export const make = (options: {
     })
     const patience = new Patience(whileOpen(options.limits), context, () => call.abort())
     const failures = new Failures(operation, input.modelId, options.region, call)
-    const feed = new Feed(Stream.provideContext(input.body, context), context, {
+    const body = Stream.tap(input.body, (event) =>
+      Effect.sync(() => {
+        asked ||= isFromUser(event)
+      }))
+    const feed = new Feed(Stream.provideContext(body, context), context, {
       onEnd: () => {
         ended = true
         patience.relimit(options.limits)
@@ -66,12 +72,19 @@ export const make = (options: {
     })
     // Whatever the output says of it: it was the input that ended the call.
     const failed = Stream.suspend(() => feed.failure === undefined ? Stream.empty : Stream.failCause(feed.failure))
-    return assemble(start, conversation(() => ended), patience, failures).pipe(
+    return assemble(start, conversation({ ended: () => ended, asked: () => asked }), patience, failures).pipe(
       Stream.mapError(aboutKeys),
       Stream.catchCause((cause) => Stream.concat(failed, Stream.failCause(cause))),
       Stream.concat(failed)
     )
   }))
+
+// As a role stands in JSON. A text that says so by chance makes one who asked of one who did not, which is the safer mistake.
+// What is no event is left to the SDK, which has words for it.
+const isFromUser = (event: InvokeModelWithBidirectionalStreamInput | null): boolean => {
+  const bytes = event?.chunk?.bytes
+  return bytes instanceof Uint8Array && new TextDecoder().decode(bytes).includes("\"USER\"")
+}
 
 // Who has an API key has credentials, as far as they know.
 const aboutKeys = (error: BedrockError): BedrockError => {
