@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
+import type { Priority } from "./Priority.ts"
 
 /**
  * Tokens by which charges may grow within some time from now.
@@ -55,6 +56,10 @@ export interface Cost {
    * prediction alone refuses nobody.
    */
   readonly book?: (() => Booking) | undefined
+  /** Its class: higher ones go first. `"standard"` unless set. */
+  readonly priority?: Priority | undefined
+  /** On whose behalf: within a class, tenants share fairly. All without one are one tenant. */
+  readonly tenant?: string | undefined
   /**
    * Longest wait for admission: over it, the request fails at once with the prediction. No limit unless set. What charges
    * may grow by is no part of the prediction: a request that waits for that fails when its time is over.

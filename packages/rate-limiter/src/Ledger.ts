@@ -51,12 +51,31 @@ export interface Level {
   readonly used: number
 }
 
+/**
+ * When a request would start if nothing else happened, and what there would be left then, and later, on the fullest meter of each unit.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Plan {
+  /** `Infinity` when that waits for charges that are not sent yet, or can never be. */
+  readonly at: number
+  readonly requests: number
+  readonly tokens: number
+}
+
 interface MutableCharge extends Charge {
   requests: number
   tokens: number
   stamp: number
   /** Bit i is set while the charge counts in window i. */
   counted: number
+}
+
+/** What is left of a window. */
+interface Room {
+  requests: number
+  tokens: number
 }
 
 interface RollingWindow {
@@ -80,7 +99,7 @@ interface RollingWindow {
  * **Details**
  *
  * With n charges in the window: `book`, `shrink` and `fits` cost O(1) (`fits` times the steps of growth), `send` and the leaving of a charge O(log n),
- * `nextFit` O(k log n) for the k charges that must leave first. Times any number of windows of different length,
+ * `plan` O(k log n) for the k charges that must leave first. Times any number of windows of different length,
  * which is one or two.
  *
  * @category models
@@ -241,20 +260,48 @@ export class Ledger {
     for (const window of this.windows) if ((mine.counted & window.bit) !== 0) uncount(mine, window)
   }
 
-  /**
-   * The first time, `now` or later, at which so much fits if nothing else happens; `Infinity` when that waits for
-   * charges that are not sent yet, or can never be. With growth it may be too early, when a charge leaves.
-   */
-  nextFit(requests: number, tokens: number, now: number, growth: ReadonlyArray<Growth> = []): number {
-    let latest = now
+  /** What is left now on the fullest meter of each unit. */
+  left(now: number): { readonly requests: number; readonly tokens: number } {
+    this.advance(now)
+    let requests = Infinity
+    let tokens = Infinity
     for (const window of this.windows) {
-      if (!hasRoom(window, requests, tokens)) latest = Math.max(latest, this.roomAt(window, requests, tokens))
+      requests = Math.min(requests, window.requestLimit - window.requests)
+      tokens = Math.min(tokens, window.tokenLimit - window.tokens)
+    }
+    return { requests, tokens }
+  }
+
+  /**
+   * The first time, `now` or later, at which so much fits if nothing else happens, and what is left then. With growth the time may be too
+   * early, when a charge leaves. What is left is never told too high.
+   */
+  plan(requests: number, tokens: number, now: number, growth: ReadonlyArray<Growth> = []): Plan {
+    let at = now
+    let leftRequests = Infinity
+    let leftTokens = Infinity
+    for (const window of this.windows) {
+      const room: Room = {
+        requests: window.requestLimit - window.requests - requests,
+        tokens: window.tokenLimit - window.tokens - tokens
+      }
+      if (!hasRoom(window, requests, tokens)) at = Math.max(at, this.roomAt(window, requests, tokens, room))
+      leftRequests = Math.min(leftRequests, room.requests)
+      leftTokens = Math.min(leftTokens, room.tokens)
       for (const step of growth) {
         const over = overBy(window, tokens, step)
-        if (over > 0) latest = Math.max(latest, this.growthAt(window, over, step.withinMillis, now))
+        if (over > 0) at = Math.max(at, this.growthAt(window, over, step.withinMillis, now))
       }
     }
-    return latest
+    if (growth.length > 0 && at < Infinity) {
+      for (const window of this.windows) {
+        for (const step of growth) {
+          const gone = window.stamped.before(this.stampedBy(window, at + step.withinMillis))
+          leftTokens = Math.min(leftTokens, gone - overBy(window, tokens, step))
+        }
+      }
+    }
+    return { at, requests: leftRequests, tokens: leftTokens }
   }
 
   /**
@@ -303,11 +350,9 @@ export class Ledger {
     }
   }
 
-  private roomAt(window: RollingWindow, requests: number, tokens: number): number {
+  private roomAt(window: RollingWindow, requests: number, tokens: number, room: Room): number {
     const { leaving, millis } = window
     const looked: Array<MutableCharge> = []
-    let freeRequests = window.requestLimit - window.requests - requests
-    let freeTokens = window.tokenLimit - window.tokens - tokens
     let at = Infinity
     while (leaving.size > 0) {
       const key = leaving.minKey
@@ -318,10 +363,10 @@ export class Ledger {
         continue
       }
       looked.push(charge)
-      freeRequests += charge.requests
-      freeTokens += charge.tokens
+      room.requests += charge.requests
+      room.tokens += charge.tokens
       const isLast = looked.length === window.charges && requests <= window.requestLimit && tokens <= window.tokenLimit
-      if (isLast || (freeRequests >= 0 && freeTokens >= 0)) {
+      if (isLast || (room.requests >= 0 && room.tokens >= 0)) {
         at = leaves + this.guard
         break
       }

@@ -48,11 +48,14 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { Cost } from "./Cost.ts"
+import { resolve } from "./internal/order.ts"
 import * as Pool from "./internal/pool.ts"
 import type { Waiter } from "./internal/waitingRoom.ts"
-import type { Charge, Level } from "./Ledger.ts"
+import type { Level } from "./Ledger.ts"
 import type { Meter, Unit } from "./Meter.ts"
-import { LimiterClosed, RateLimiterError, WaitTooLong } from "./RateLimiterError.ts"
+import type * as Order from "./Order.ts"
+import * as Priority from "./Priority.ts"
+import { InvalidOption, LimiterClosed, RateLimiterError, RoomFull, WaitTooLong } from "./RateLimiterError.ts"
 
 // -----------------------------------------------------------------------------
 // Models
@@ -112,10 +115,19 @@ export interface Reservation {
  * @since 0.1.0
  */
 export interface Snapshot {
-  /** Requests that wait for admission. */
+  /** How many wait for admission. */
   readonly waiting: number
   /** Tokens that they wait for. */
   readonly waitingTokens: number
+  /** The same by class and tenant. */
+  readonly line: ReadonlyArray<{
+    readonly priority: Priority.Priority
+    readonly tenant: string
+    readonly requests: number
+    readonly tokens: number
+  }>
+  /** In what time the next of them is admitted, if nothing is refunded before; `undefined` when nobody waits, or nobody can tell. */
+  readonly nextAdmission: Duration.Duration | undefined
   readonly meters: ReadonlyArray<Level>
   /** How long a charge now stays beyond its window. */
   readonly guard: Duration.Duration
@@ -152,6 +164,10 @@ export interface Options {
    * @default 250 millis
    */
   readonly guard?: Duration.Input | undefined
+  /** Who goes first. First come, first served, unless costs have priorities or tenants. */
+  readonly order?: Order.Options | undefined
+  /** How many may wait in a pool. No bounds unless set. */
+  readonly room?: Order.RoomOptions | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -211,6 +227,7 @@ export const make = Effect.fnUntraced(
     const clock = yield* Clock.Clock
     const runFork = Effect.runForkWith(yield* Effect.context())
     const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    const order = resolve(options.order, options.room)
     const pools = new Map<string, Pool.Pool>()
     let closed = false
 
@@ -231,15 +248,16 @@ export const make = Effect.fnUntraced(
     const poolOf = (name: string): Pool.Pool | RateLimiterError => {
       const known = pools.get(name)
       if (known !== undefined) return known
+      if (order instanceof InvalidOption) return new RateLimiterError({ pool: name, reason: order })
       const meters = options.meters(name)
       const invalid = Pool.checkMeters(meters)
       if (invalid !== undefined) return new RateLimiterError({ pool: name, reason: invalid })
-      const pool = new Pool.Pool(meters, Duration.toMillis(guard), now, wakeAfter)
+      const pool = new Pool.Pool(meters, order, Duration.toMillis(guard), now, wakeAfter)
       pools.set(name, pool)
       return pool
     }
 
-    const reservation = (pool: Pool.Pool, cost: Cost, booked: Charge, waited: number): OpenReservation =>
+    const reservation = (pool: Pool.Pool, cost: Cost, booked: Pool.Held, waited: number): OpenReservation =>
       new OpenReservation(pool, cost.pool, booked, Duration.millis(waited))
 
     // Uninterruptible but for the wait: what is booked has its owner in the same step.
@@ -267,19 +285,26 @@ export const make = Effect.fnUntraced(
               reason: new WaitTooLong({ predicted: Duration.millis(predicted), maxWait })
             })
           if (maxWait !== undefined) {
-            const predicted = pool.forecast(cost.requests, cost.tokens) - since
+            const predicted = pool.forecast(cost) - since
             if (predicted > Duration.toMillis(maxWait)) return Effect.fail(tooLong(predicted, maxWait))
           }
 
-          let granted: Charge | undefined
+          const full = () =>
+            refuse(new RoomFull({ waiting: pool.waiting, predicted: Duration.millis(pool.forecast(cost) - now()) }))
+          let granted: Pool.Held | undefined
           let waiter: Waiter | undefined
           const turn = Effect.callback<void, RateLimiterError>((resume) => {
             // It was shut down between the question and the wait: a fiber may have to give way there.
             if (closed) return resume(refuse(new LimiterClosed()))
-            waiter = pool.wait(cost, (booked) => {
-              granted = booked
-              resume(Effect.void)
-            }, () => resume(refuse(new LimiterClosed())))
+            waiter = pool.wait(cost, {
+              admit: (booked) => {
+                granted = booked
+              },
+              proceed: () => resume(Effect.void),
+              close: () => resume(refuse(new LimiterClosed())),
+              shed: () => resume(full())
+            })
+            if (waiter === undefined) resume(full())
           })
           const bounded = maxWait === undefined ? turn : Effect.timeoutOrElse(turn, {
             duration: maxWait,
@@ -335,6 +360,8 @@ export const make = Effect.fnUntraced(
           return pool instanceof RateLimiterError ? Effect.fail(pool) : Effect.succeed({
             waiting: pool.waiting,
             waitingTokens: pool.waitingTokens,
+            line: pool.line().map((part) => ({ ...part, priority: Priority.fromNumber(part.priority) })),
+            nextAdmission: pool.nextAt === undefined ? undefined : Duration.millis(Math.max(0, pool.nextAt - now())),
             meters: pool.levels(),
             guard: Duration.millis(pool.guardMillis)
           })
@@ -364,14 +391,14 @@ class OpenReservation implements Reservation {
   readonly booked: number
   readonly waited: Duration.Duration
   private readonly home: Pool.Pool
-  private readonly held: Charge
+  private readonly held: Pool.Held
   private open = true
 
-  constructor(home: Pool.Pool, pool: string, held: Charge, waited: Duration.Duration) {
+  constructor(home: Pool.Pool, pool: string, held: Pool.Held, waited: Duration.Duration) {
     this.home = home
     this.pool = pool
     this.held = held
-    this.booked = held.tokens
+    this.booked = held.charge.tokens
     this.waited = waited
   }
 

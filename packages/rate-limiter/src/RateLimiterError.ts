@@ -74,6 +74,39 @@ export class InvalidMeter extends Schema.TaggedError<InvalidMeter>()("InvalidMet
 }
 
 /**
+ * An option of the limiter makes no sense.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidOption", {
+  option: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `the option ${this.option} ${this.problem}`
+  }
+}
+
+/**
+ * So many wait that there is no room for it, or for somebody who came later and goes first.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RoomFull extends Schema.TaggedError<RoomFull>()("RoomFull", {
+  /** How many waited. */
+  waiting: Schema.Finite,
+  /** How long one who came then would have waited. */
+  predicted: Schema.DurationFromMillis
+}) {
+  override get message(): string {
+    return `${this.waiting} wait already, the last of them about ${rounded(this.predicted)}: ` +
+      "come later, send it elsewhere, or give it a higher priority"
+  }
+}
+
+/**
  * The limiter was shut down while the request waited, or before it asked.
  *
  * @category errors
@@ -91,7 +124,14 @@ export class LimiterClosed extends Schema.TaggedError<LimiterClosed>()("LimiterC
  * @category errors
  * @since 0.1.0
  */
-export type Reason = CostExceedsLimit | WaitTooLong | InvalidCost | InvalidMeter | LimiterClosed
+export type Reason =
+  | CostExceedsLimit
+  | WaitTooLong
+  | InvalidCost
+  | InvalidMeter
+  | InvalidOption
+  | RoomFull
+  | LimiterClosed
 
 /**
  * The limiter's one error: which pool, and why.
@@ -101,7 +141,15 @@ export type Reason = CostExceedsLimit | WaitTooLong | InvalidCost | InvalidMeter
  */
 export class RateLimiterError extends Schema.TaggedError<RateLimiterError>()("RateLimiterError", {
   pool: Schema.String,
-  reason: Schema.Union([CostExceedsLimit, WaitTooLong, InvalidCost, InvalidMeter, LimiterClosed])
+  reason: Schema.Union([
+    CostExceedsLimit,
+    WaitTooLong,
+    InvalidCost,
+    InvalidMeter,
+    InvalidOption,
+    RoomFull,
+    LimiterClosed
+  ])
 }) {
   override get message(): string {
     return `pool ${this.pool} did not admit the request: ${this.reason.message}`

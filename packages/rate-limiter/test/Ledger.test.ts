@@ -63,7 +63,7 @@ const compare = (steps: Iterable<typeof Step.Type>, guard: number) => {
     const asked = [[step.requests, step.tokens], [step.requests + 1, 0], [0, step.tokens]] as const
     for (const [requests, tokens] of asked) {
       // The first instant that it fits: it does then, and did not a moment before.
-      const at = ledger.nextFit(requests, tokens, now)
+      const at = ledger.plan(requests, tokens, now).at
       if (at === Infinity) {
         assert.isFalse(naive.fits(requests, tokens, now + 1e9))
       } else {
@@ -84,7 +84,7 @@ const compare = (steps: Iterable<typeof Step.Type>, guard: number) => {
       )
     }
     // With growth, too early at worst, when a charge leaves: but not after the first instant that it fits.
-    const at = ledger.nextFit(step.requests, step.tokens, now, step.growth)
+    const at = ledger.plan(step.requests, step.tokens, now, step.growth).at
     const fitsAt = (time: number, late: number) =>
       naive.fits(step.requests, step.tokens, time) && naive.hasRoomFor(step.growth, step.tokens, time, late)
     assert.isAtLeast(at, now)
@@ -146,12 +146,12 @@ describe("Ledger", () => {
     const ledger = ledgerOf(50)
     const charge = ledger.book(1, 40)
     assert.isFalse(ledger.fits(1, 40, 1e6))
-    assert.strictEqual(ledger.nextFit(1, 40, 1e6), Infinity)
+    assert.strictEqual(ledger.plan(1, 40, 1e6).at, Infinity)
     ledger.send(charge, 1e6)
-    assert.strictEqual(ledger.nextFit(1, 40, 1e6), 1e6 + 250)
+    assert.strictEqual(ledger.plan(1, 40, 1e6).at, 1e6 + 250)
     assert.isFalse(ledger.fits(1, 40, 1e6 + 249))
     assert.isTrue(ledger.fits(1, 40, 1e6 + 250))
-    assert.strictEqual(ledger.nextFit(1, 80, 1e6 + 250), Infinity, "larger than the short window's limit")
+    assert.strictEqual(ledger.plan(1, 80, 1e6 + 250).at, Infinity, "larger than the short window's limit")
   })
 
   it("sends once: a second time changes nothing", () => {
@@ -187,10 +187,10 @@ describe("Ledger", () => {
     ledger.send(first, 0)
     ledger.send(second, 100)
     ledger.arrive(first, 400)
-    assert.strictEqual(ledger.nextFit(1, 0, 500), 1100)
-    assert.strictEqual(ledger.nextFit(2, 0, 500), 1400)
-    assert.strictEqual(ledger.nextFit(3, 0, 500), Infinity)
-    assert.strictEqual(ledger.nextFit(1, 0, 1250), 1250, "one has left by now, though nobody has looked")
+    assert.strictEqual(ledger.plan(1, 0, 500).at, 1100)
+    assert.strictEqual(ledger.plan(2, 0, 500).at, 1400)
+    assert.strictEqual(ledger.plan(3, 0, 500).at, Infinity)
+    assert.strictEqual(ledger.plan(1, 0, 1250).at, 1250, "one has left by now, though nobody has looked")
   })
 
   it("takes out once, and lowers what was sent", () => {
@@ -224,10 +224,10 @@ describe("Ledger", () => {
     assert.isTrue(emptied.fits(0.3, 0.3, 0))
     const left = fractions()
     for (const charge of [left.book(0.1, 0.1), left.book(0.2, 0.2)]) left.send(charge, 0)
-    assert.strictEqual(left.nextFit(0.3, 0, 10), 1000)
-    assert.strictEqual(left.nextFit(0, 0.3, 10), 1000)
-    assert.strictEqual(left.nextFit(0.4, 0, 10), Infinity)
-    assert.strictEqual(left.nextFit(0, 0.4, 10), Infinity)
+    assert.strictEqual(left.plan(0.3, 0, 10).at, 1000)
+    assert.strictEqual(left.plan(0, 0.3, 10).at, 1000)
+    assert.strictEqual(left.plan(0.4, 0, 10).at, Infinity)
+    assert.strictEqual(left.plan(0, 0.4, 10).at, Infinity)
     assert.isTrue(left.fits(0.3, 0.3, 1000))
   })
 
@@ -274,7 +274,7 @@ describe("Ledger", () => {
     })
 
     it("has room from the first instant at which enough will leave within its time", () => {
-      const at = (withinMillis: number, tokens: number) => filled(40).nextFit(1, 5, 700, [{ withinMillis, tokens }])
+      const at = (withinMillis: number, tokens: number) => filled(40).plan(1, 5, 700, [{ withinMillis, tokens }]).at
       assert.strictEqual(at(100, 5), 700)
       assert.strictEqual(at(100, 6), 910)
       assert.strictEqual(at(200, 65), 810)
@@ -307,7 +307,7 @@ describe("Ledger", () => {
       for (const charge of charges) ledger.shrink(charge, 0, 0)
       const nothing = [{ withinMillis: 0, tokens: 0 }, { withinMillis: 1e6, tokens: 0 }]
       assert.isTrue(ledger.fits(0, 1, 10, nothing))
-      assert.strictEqual(ledger.nextFit(0, 1, 10, nothing), 10)
+      assert.strictEqual(ledger.plan(0, 1, 10, nothing).at, 10)
     })
 
     it("counts on nothing that is not sent, was taken back, or moved", () => {

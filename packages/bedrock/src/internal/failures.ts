@@ -53,8 +53,15 @@ const reasonOf = ({ reason }: RateLimiterError, bound: string): Reason.Reason =>
         kind: "shutting-down",
         message: "The limiter was closed before the request was admitted."
       })
+    case "RoomFull":
+      return new Reason.AdmissionError({
+        kind: "room-full",
+        predictedWait: reason.predicted,
+        message: `${count(reason.waiting)} wait for this quota already, and no more may.`
+      })
     case "InvalidCost":
     case "InvalidMeter":
+    case "InvalidOption":
       return new Reason.ValidationError({
         kind: "malformed",
         message: `The limiter can't count it: ${reason.message}.`

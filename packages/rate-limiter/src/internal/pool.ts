@@ -3,9 +3,10 @@ import * as Duration from "effect/Duration"
 import type { Booking, Cost } from "../Cost.ts"
 import { type Charge, Ledger, type Level } from "../Ledger.ts"
 import type { Meter, Unit } from "../Meter.ts"
+import * as Priority from "../Priority.ts"
 import type { Settlement } from "../RateLimiter.ts"
 import { CostExceedsLimit, InvalidCost, InvalidMeter } from "../RateLimiterError.ts"
-import { type Waiter, WaitingRoom } from "./waitingRoom.ts"
+import { type Order, type Owner, type Turn, type Waiter, WaitingRoom } from "./waitingRoom.ts"
 
 /** The guard never widens beyond this: it costs a thirtieth of a minute, and no network is slower. */
 const widestGuardMillis = 2_000
@@ -28,6 +29,23 @@ export const checkMeters = (meters: ReadonlyArray<Meter>): InvalidMeter | undefi
 const isAmount = (amount: number | undefined): amount is number =>
   amount !== undefined && Number.isFinite(amount) && amount >= 0
 
+/** What was admitted: its charge, and whose it is. */
+export interface Held {
+  readonly charge: Charge
+  readonly owner: Owner
+}
+
+/** Who waits for a later start than now, and what is left beside it. */
+interface Planned {
+  readonly turn: Turn
+  readonly at: number
+  requests: number
+  tokens: number
+}
+
+/** Of so many who wait, at most, it is worked out when they start, so that others can pass them. */
+const plannedAtMost = 16
+
 /**
  * A pool's books, its waiting room and its one timer: everything that is shared between callers, and its only owner.
  *
@@ -35,7 +53,7 @@ const isAmount = (amount: number | undefined): amount is number =>
  */
 export class Pool {
   private readonly ledger: Ledger
-  private readonly room = new WaitingRoom()
+  private readonly room: WaitingRoom
   private readonly now: () => number
   private readonly wakeAfter: (millis: number, wake: () => void) => () => void
   private readonly requestLimit: number
@@ -43,10 +61,13 @@ export class Pool {
   /** Admitted, and neither settled nor given up. */
   private inFlight = 0
   private widenedAt = -Infinity
+  /** What one who comes now may take without moving the start of anybody before it. */
+  private spare: Amount = nothing
   private timer: { readonly at: number; readonly stop: () => void } | undefined
 
   constructor(
     meters: ReadonlyArray<Meter>,
+    order: Order,
     guardMillis: number,
     now: () => number,
     wakeAfter: (millis: number, wake: () => void) => () => void
@@ -56,6 +77,7 @@ export class Pool {
     this.wakeAfter = wakeAfter
     this.requestLimit = this.ledger.limitOf("requests")
     this.tokenLimit = this.ledger.limitOf("tokens")
+    this.room = new WaitingRoom(order, sizesOf(meters), savedUpMillis(meters), now())
   }
 
   get waiting(): number {
@@ -64,6 +86,23 @@ export class Pool {
 
   get waitingTokens(): number {
     return this.room.tokens
+  }
+
+  /** How many wait, by class and tenant. */
+  line(): ReadonlyArray<
+    { readonly priority: number; readonly tenant: string; readonly requests: number; readonly tokens: number }
+  > {
+    return Array.from(this.room.waiting(), ({ line, priority }) => ({
+      priority,
+      tenant: line.tenant,
+      requests: line.requests,
+      tokens: line.tokens
+    }))
+  }
+
+  /** When the next is expected to be admitted; `undefined` when nobody waits, or nobody can tell. */
+  get nextAt(): number | undefined {
+    return this.timer?.at
   }
 
   get guardMillis(): number {
@@ -110,38 +149,45 @@ export class Pool {
     return this.ledger.fits(requests, tokens, now, growth)
   }
 
-  private book(requests: number, { tokens }: Booking): Charge {
+  private book(owner: Owner, { tokens }: Booking): Held {
     this.inFlight++
-    return this.ledger.book(requests, tokens)
+    return { charge: this.ledger.book(owner.requests, tokens), owner }
   }
 
   /** Books it if nobody waits and it fits. */
-  admitNow(cost: Cost): Charge | undefined {
+  admitNow(cost: Cost): Held | undefined {
     if (this.room.size > 0) return undefined
     const amount = this.amountToBook(cost)
-    return this.fits(cost.requests, amount, this.now()) ? this.book(cost.requests, amount) : undefined
+    if (!this.fits(cost.requests, amount, this.now())) return undefined
+    const owner = ownerOf(cost)
+    this.room.had(owner)
+    return this.book(owner, amount)
   }
 
-  /** When the next to come would be admitted with so much. */
-  forecast(requests: number, tokens: number): number {
-    const { room } = this
-    return this.ledger.forecast(room.requests + requests, room.tokens + tokens, this.now())
+  /** When one who came now would be admitted. */
+  forecast(cost: Cost): number {
+    const ahead = this.room.ahead(ownerOf(cost))
+    return this.ledger.forecast(ahead.requests + cost.requests, ahead.tokens + cost.tokens, this.now())
   }
 
-  wait(cost: Cost, admit: (charge: Charge) => void, close: () => void): Waiter {
-    const { requests, tokens } = cost
-    const waiter: Waiter = {
-      requests,
-      tokens,
+  /** Lets it wait; `undefined` when there is no room for it. */
+  wait(
+    cost: Cost,
+    ends: Pick<Waiter["request"], "proceed" | "close" | "shed"> & { readonly admit: (held: Held) => void }
+  ): Waiter | undefined {
+    const owner = ownerOf(cost)
+    if (!this.room.makeRoom(owner)) return undefined
+    const now = this.now()
+    const waiter = this.room.add({
+      ...owner,
       amount: () => this.amountToBook(cost),
-      admit: (amount) => admit(this.book(requests, amount)),
-      close,
-      previous: undefined,
-      next: undefined,
-      waiting: false
-    }
-    this.room.add(waiter)
-    if (this.room.head === waiter) this.pump()
+      admit: (amount) => ends.admit(this.book(owner, amount)),
+      proceed: ends.proceed,
+      close: ends.close,
+      shed: ends.shed
+    }, now)
+    const { requests, tokens } = this.spare
+    if (this.room.head(now) === waiter || (owner.requests <= requests && owner.tokens <= tokens)) this.pump()
     return waiter
   }
 
@@ -150,31 +196,30 @@ export class Pool {
    * until then its growth is foreseen.
    */
   leave(waiter: Waiter): void {
-    const wasHead = this.room.head === waiter
-    if (!this.room.remove(waiter) || !wasHead) return
+    if (!this.room.remove(waiter)) return
     const now = this.now()
     this.wakeAt(this.room.size > 0 ? now : Infinity, now)
   }
 
-  sent(charge: Charge): void {
+  sent({ charge }: Held): void {
     this.ledger.send(charge, this.now())
     this.rearm()
   }
 
-  arrived(charge: Charge, agoMillis: number): void {
+  arrived({ charge }: Held, agoMillis: number): void {
     this.ledger.arrive(charge, this.now() - agoMillis)
     this.rearm()
   }
 
   /** Nobody will settle it. The server may have counted it. */
-  abandon(charge: Charge): void {
+  abandon({ charge }: Held): void {
     this.inFlight--
     this.ledger.send(charge, this.now())
     // What its end taught may let the next in order book less.
     this.pump()
   }
 
-  settle(charge: Charge, settlement: Settlement): void {
+  settle({ charge, owner }: Held, settlement: Settlement): void {
     this.inFlight--
     const requests = isAmount(settlement.requests) ? settlement.requests : charge.requests
     const tokens = isAmount(settlement.tokens) ? settlement.tokens : charge.tokens
@@ -182,13 +227,15 @@ export class Pool {
     const late = Math.min(tokens, Math.max(isAmount(settlement.growth) ? settlement.growth : 0, tokens - charge.tokens))
     this.ledger.shrink(charge, requests, tokens - late)
     if (late > 0) this.ledger.owe(late, this.now())
+    this.room.refund({ ...owner, requests: owner.requests - requests, tokens: owner.tokens - tokens })
     // After a debt too: what it taught may let the next in order book less.
     this.pump()
   }
 
-  release(charge: Charge): void {
+  release({ charge, owner }: Held): void {
     this.inFlight--
     this.ledger.remove(charge)
+    this.room.refund(owner)
     this.pump()
   }
 
@@ -204,26 +251,82 @@ export class Pool {
   close(): void {
     this.timer?.stop()
     this.timer = undefined
-    for (let head = this.room.head; head !== undefined; head = this.room.head) {
+    const now = this.now()
+    for (let head = this.room.head(now); head !== undefined; head = this.room.head(now)) {
       this.room.remove(head)
-      head.close()
+      head.request.close()
     }
   }
 
-  /** Admits from the head of the line all that fit, and sets the timer for the first that does not. */
+  /**
+   * Admits in order all that fit. Behind one that does not fit yet, those who leave its start where it is: for each who is passed
+   * it is worked out when it would start and what would be left then and later, and whoever passes takes no more than that. The timer is set for
+   * the first start.
+   */
   private pump(): void {
+    const { room } = this
     const now = this.now()
-    for (let head = this.room.head; head !== undefined; head = this.room.head) {
-      const amount = head.amount()
-      if (!this.fits(head.requests, amount, now)) {
-        // A time that has come by rounding alone is asked for again, but not at once.
-        this.wakeAt(Math.max(this.ledger.nextFit(head.requests, amount.tokens, now, amount.growth), now + 1), now)
-        return
+    const planned: Array<Planned> = []
+    const admitted: Array<Turn["waiter"]["request"]> = []
+    let spare: Amount = unlimited
+    let wake = Infinity
+    for (let turn = room.take(now); turn !== undefined; turn = room.take(now)) {
+      const { request } = turn.waiter
+      const amount = request.amount()
+      const passes = request.requests <= spare.requests && amount.tokens + most(amount) <= spare.tokens
+      if (passes && this.fits(request.requests, amount, now)) {
+        room.served(turn, now)
+        request.admit(amount)
+        admitted.push(request)
+        if (planned.length === 0) continue
+        for (const plan of planned) lower(plan, request.requests, amount.tokens + most(amount))
+        spare = this.spareBeside(planned, now)
+      } else {
+        const plan = this.planFor(turn, amount, planned, now)
+        planned.push(plan)
+        wake = Math.min(wake, plan.at)
+        spare = this.spareBeside(planned, now)
       }
-      this.room.remove(head)
-      head.admit(amount)
+      if (
+        planned.length > 0 && (planned.length === plannedAtMost || !room.mayHold(spare.requests, spare.tokens))
+      ) break
     }
-    this.wakeAt(Infinity, now)
+    for (const { turn } of planned.toReversed()) room.putBack(turn)
+    this.spare = spare
+    // A time that has come by rounding alone is asked for again, but not at once.
+    this.wakeAt(wake === Infinity ? Infinity : Math.max(wake, now + 1), now)
+    // Whoever goes on may come back here in the same step, and finds everything in its place.
+    for (const request of admitted) request.proceed()
+  }
+
+  /** When a request starts that can't start now: beside those planned before it if there is room for both, else after them. */
+  private planFor(turn: Turn, amount: Booking, planned: ReadonlyArray<Planned>, now: number): Planned {
+    const { ledger } = this
+    const { requests } = turn.waiter.request
+    const alone = ledger.plan(requests, amount.tokens, now, amount.growth)
+    const tokens = amount.tokens + most(amount)
+    if (planned.every((plan) => alone.at <= plan.at && requests <= plan.requests && tokens <= plan.tokens)) {
+      for (const plan of planned) lower(plan, requests, tokens)
+      return { turn, ...alone }
+    }
+    let allRequests = requests
+    let allTokens = amount.tokens
+    for (const { turn: { waiter } } of planned) {
+      allRequests += waiter.requests
+      allTokens += waiter.tokens
+    }
+    return { turn, ...ledger.plan(allRequests, allTokens, now, amount.growth) }
+  }
+
+  private spareBeside(planned: ReadonlyArray<Planned>, now: number): Amount {
+    let { requests, tokens } = this.ledger.left(now)
+    for (const plan of planned) {
+      // It waits for what nobody can foresee.
+      if (plan.at === Infinity) return nothing
+      requests = Math.min(requests, plan.requests)
+      tokens = Math.min(tokens, plan.tokens)
+    }
+    return { requests, tokens }
   }
 
   /** Whoever waits for a charge that was not sent knows only now when it leaves. */
@@ -247,3 +350,42 @@ export class Pool {
     this.timer = { at, stop }
   }
 }
+
+interface Amount {
+  readonly requests: number
+  readonly tokens: number
+}
+
+const nothing: Amount = { requests: -1, tokens: -1 }
+const unlimited: Amount = { requests: Infinity, tokens: Infinity }
+
+/** What is foreseen to grow at most. */
+const most = ({ growth }: Booking): number => growth.reduce((most, { tokens }) => Math.max(most, tokens), 0)
+
+const lower = (plan: Planned, requests: number, tokens: number): void => {
+  plan.requests -= requests
+  plan.tokens -= tokens
+}
+
+const ownerOf = ({ priority, requests, tenant, tokens }: Cost): Owner => ({
+  priority: Priority.toNumber(priority),
+  tenant: tenant ?? "",
+  requests,
+  tokens
+})
+
+/** Which time of the whole quota an amount takes, in milliseconds, on the meter that is the scarcest for it. */
+const sizesOf = (meters: ReadonlyArray<Meter>) => {
+  const slowest = (unit: Unit) =>
+    meters.filter((meter) => meter.unit === unit).reduce(
+      (most, { limit, window }) => Math.max(most, Duration.toMillis(window) / limit),
+      0
+    )
+  const request = slowest("requests")
+  const token = slowest("tokens")
+  return (requests: number, tokens: number): number => Math.max(requests * request, tokens * token)
+}
+
+/** A guarantee is saved up for no longer than the longest window, and never for more than an hour. */
+const savedUpMillis = (meters: ReadonlyArray<Meter>): number =>
+  Math.min(3_600_000, meters.reduce((longest, { window }) => Math.max(longest, Duration.toMillis(window)), 0))
