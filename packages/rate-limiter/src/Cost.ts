@@ -56,6 +56,8 @@ export interface Cost {
    * prediction alone refuses nobody.
    */
   readonly book?: (() => Booking) | undefined
+  /** What it takes of meters of other units, by their names. Nothing of those that are not told. */
+  readonly units?: Readonly<Record<string, number>> | undefined
   /** Its class: higher ones go first. `"standard"` unless set. */
   readonly priority?: Priority | undefined
   /** On whose behalf: within a class, tenants share fairly. All without one are one tenant. */

@@ -20,7 +20,7 @@ import * as Duration from "effect/Duration"
 import type { Growth } from "./Cost.ts"
 import { MinHeap } from "./internal/minHeap.ts"
 import { StampedTokens } from "./internal/stampedTokens.ts"
-import type { Meter, Unit } from "./Meter.ts"
+import type { Meter } from "./Meter.ts"
 
 /**
  * One charge in the books. The ledger owns it; others only hold it.
@@ -44,8 +44,9 @@ export interface Charge {
  * @since 0.1.0
  */
 export interface Level {
-  readonly unit: Unit
+  readonly unit: string
   readonly limit: number
+  /** 0 for what is in flight. */
   readonly windowMillis: number
   /** What is charged inside the window now; above `limit` only by debt, or for a moment after a refusal. */
   readonly used: number
@@ -63,6 +64,9 @@ export interface Plan {
   readonly requests: number
   readonly tokens: number
 }
+
+/** The units that the books of a pool know. */
+type Unit = "requests" | "tokens"
 
 interface MutableCharge extends Charge {
   requests: number
@@ -228,11 +232,11 @@ export class Ledger {
    * fullest meter of that unit is filled up, until there is no room for what was refused, with charges that leave evenly over its
    * window. No meter of more than an hour: nobody is to wait for hours on a guess. False when a meter is in debt: that explains it.
    */
-  refused(unit: Unit | undefined, now: number): boolean {
+  refused(unit: string | undefined, now: number): boolean {
     this.advance(now)
     const inDebt = (unit: Unit) => this.windows.some((window) => window[unit] > limitIn(window, unit))
-    // Without a unit it may have been no quota at all, but a server that is short of capacity.
-    if (unit === undefined) return !units.some(inDebt)
+    // Without a unit of these it may have been no quota at all, but a server that is short of capacity.
+    if (unit !== "requests" && unit !== "tokens") return !units.some(inDebt)
     if (inDebt(unit)) return false
     const share = (window: RollingWindow) => window[unit] / limitIn(window, unit)
     const fullest =

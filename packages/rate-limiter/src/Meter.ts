@@ -6,12 +6,13 @@
 import * as Duration from "effect/Duration"
 
 /**
- * What a meter counts.
+ * What a meter counts: `"requests"` and `"tokens"`, which each cost tells; `"concurrency"`, the requests in flight, which needs no
+ * telling; or any other name, for what a cost has in its `units`.
  *
  * @category models
  * @since 0.1.0
  */
-export type Unit = "requests" | "tokens"
+export type Unit = string
 
 /**
  * One limit of a pool: in every rolling window of length `window`, at most `limit` of `unit`.
@@ -27,7 +28,13 @@ export interface Meter {
   readonly unit: Unit
   /** Most of `unit` in any window; at least 0, where 0 means that nothing is ever admitted. */
   readonly limit: number
+  /** Counts for nothing where the unit is `"concurrency"`. Beyond an hour, charges leave it by as much as a 1,440th of it late. */
   readonly window: Duration.Duration
+  /**
+   * Pools whose meters have the same name here, and the same unit, draw on one meter together, such as an account's tokens per
+   * day. Each pool has its own unless set.
+   */
+  readonly shared?: string | undefined
 }
 
 /**
@@ -53,3 +60,31 @@ export const tokens = (limit: number, window: Duration.Input = "1 minute"): Mete
   limit,
   window: Duration.fromInputUnsafe(window)
 })
+
+/**
+ * At most `limit` requests in flight: admitted, and neither settled nor given up.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const concurrency = (limit: number): Meter => ({ unit: "concurrency", limit, window: Duration.zero })
+
+/**
+ * At most `limit` of a unit of your own in any window (one minute unless told); costs tell how much in `units`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const units = (unit: string, limit: number, window: Duration.Input = "1 minute"): Meter => ({
+  unit,
+  limit,
+  window: Duration.fromInputUnsafe(window)
+})
+
+/**
+ * The same meter for all pools that have it under this name.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const shared = (meter: Meter, name: string): Meter => ({ ...meter, shared: name })

@@ -47,66 +47,33 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { Cost } from "./Cost.ts"
+import { checkMeters, type Held } from "./internal/books.ts"
+import * as Listeners from "./internal/listeners.ts"
+import { OpenReservation } from "./internal/openReservation.ts"
 import { resolve } from "./internal/order.ts"
+import { SharedParts } from "./internal/parts.ts"
 import * as Pool from "./internal/pool.ts"
 import type { Waiter } from "./internal/waitingRoom.ts"
 import type { Level } from "./Ledger.ts"
+import type { LimiterEvent } from "./LimiterEvent.ts"
 import type { Meter, Unit } from "./Meter.ts"
 import type * as Order from "./Order.ts"
 import * as Priority from "./Priority.ts"
-import { InvalidOption, LimiterClosed, RateLimiterError, RoomFull, WaitTooLong } from "./RateLimiterError.ts"
+import {
+  InvalidMeter,
+  InvalidOption,
+  LimiterClosed,
+  RateLimiterError,
+  RoomFull,
+  WaitTooLong
+} from "./RateLimiterError.ts"
+import type { Reservation, Settlement } from "./Reservation.ts"
 
 // -----------------------------------------------------------------------------
 // Models
 // -----------------------------------------------------------------------------
-
-/**
- * What a request cost in the end.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Settlement {
-  /**
-   * Tokens charged. Fewer than booked are refunded at once; more become a debt that later admissions wait for. What is no
-   * finite number of 0 or more, here and below, says nothing: it stays as booked.
-   */
-  readonly tokens: number
-  /**
-   * How many of them the charge grew by, beyond what the server reserved when the request arrived. They were counted later,
-   * by now at the latest, and leave the window that much later. 0 unless told.
-   */
-  readonly growth?: number | undefined
-  /** Requests counted; as booked unless told. */
-  readonly requests?: number | undefined
-  /**
-   * How long ago the server had the request at the latest: the latency that it reports, or the time since the first
-   * byte of its answer, whichever is longer. Not at all unless told.
-   */
-  readonly servedFor?: Duration.Duration | undefined
-}
-
-/**
- * The grant to send now. It belongs to the scope it was reserved in: when that closes without `settle` or `release`,
- * what was booked stays charged until it leaves the window, since the server may have counted it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Reservation {
-  readonly pool: string
-  /** Tokens booked. */
-  readonly booked: number
-  /** How long it waited for admission. */
-  readonly waited: Duration.Duration
-  /** The request is on its way: the server may count it from now on. Callable from any callback; the first call tells. */
-  readonly sentUnsafe: () => void
-  /** Settles with the real cost. The first of `settle` and `release` counts. */
-  readonly settle: (settlement: Settlement) => Effect.Effect<void>
-  /** It was never sent: everything is given back at once. */
-  readonly release: Effect.Effect<void>
-}
 
 /**
  * How a pool stands.
@@ -206,6 +173,21 @@ export class RateLimiter extends Context.Service<RateLimiter, {
    */
   readonly throttled: (pool: string, unit?: Unit) => Effect.Effect<void>
 
+  /**
+   * The wait that a cost would have if it were reserved now: from the books, those who wait, and whom it would go before. Not what is refunded or
+   * comes in meanwhile, so answers that cost less than was booked make it shorter, and more urgent ones longer. Fails as `reserve` would at once.
+   */
+  readonly estimate: (cost: Cost) => Effect.Effect<Duration.Duration, RateLimiterError>
+
+  /**
+   * Lets nobody in any more (`LimiterClosed`), and waits until all who wait have been admitted and all reservations are over. Who still waits
+   * after `within` fails with `LimiterClosed`.
+   */
+  readonly shutdown: (within: Duration.Input) => Effect.Effect<void>
+
+  /** What happens from now on, in all pools. A listener that is more than 4,096 events behind misses the oldest. Costs nothing while nobody listens. */
+  readonly events: Stream.Stream<LimiterEvent>
+
   /** How a pool stands now. */
   readonly snapshot: (pool: string) => Effect.Effect<Snapshot, RateLimiterError>
 }>()("@caprock/rate-limiter/RateLimiter") {}
@@ -229,14 +211,27 @@ export const make = Effect.fnUntraced(
     const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     const order = resolve(options.order, options.room)
     const pools = new Map<string, Pool.Pool>()
+    const shared = new SharedParts(Duration.toMillis(guard))
+    const { events, tell } = Listeners.make()
     let closed = false
+    const idle = new Set<() => void>()
 
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        closed = true
-        for (const pool of pools.values()) pool.close()
-      })
-    )
+    const close = Effect.sync(() => {
+      closed = true
+      for (const pool of pools.values()) pool.close()
+    })
+    yield* Effect.addFinalizer(() => close)
+
+    const allIdle = Effect.callback<void>((resume) => {
+      const look = () => {
+        for (const pool of pools.values()) if (!pool.isIdle) return
+        idle.delete(look)
+        resume(Effect.void)
+      }
+      idle.add(look)
+      look()
+      return Effect.sync(() => idle.delete(look))
+    })
 
     // One timer a pool, for the first instant at which the next in order can fit. Never in the same step, not even after no time.
     const wakeAfter = (millis: number, wake: () => void) => {
@@ -250,22 +245,43 @@ export const make = Effect.fnUntraced(
       if (known !== undefined) return known
       if (order instanceof InvalidOption) return new RateLimiterError({ pool: name, reason: order })
       const meters = options.meters(name)
-      const invalid = Pool.checkMeters(meters)
+      const invalid = checkMeters(meters)
       if (invalid !== undefined) return new RateLimiterError({ pool: name, reason: invalid })
-      const pool = new Pool.Pool(meters, order, Duration.toMillis(guard), now, wakeAfter)
+      const parts = shared.partsOf(meters)
+      if (parts instanceof InvalidMeter) return new RateLimiterError({ pool: name, reason: parts })
+      const pool: Pool.Pool = new Pool.Pool(meters, parts, order, Duration.toMillis(guard), now, wakeAfter, {
+        freed: () => {
+          for (const other of pools.values()) if (other !== pool && other.sharesWith(pool)) other.poke()
+        },
+        idle: () => {
+          for (const look of idle) look()
+        }
+      })
       pools.set(name, pool)
       return pool
     }
 
-    const reservation = (pool: Pool.Pool, cost: Cost, booked: Pool.Held, waited: number): OpenReservation =>
-      new OpenReservation(pool, cost.pool, booked, Duration.millis(waited))
+    const reservation = (pool: Pool.Pool, cost: Cost, held: Held, millis: number): OpenReservation => {
+      const waited = Duration.millis(millis)
+      tell(() => ({
+        _tag: "Admitted",
+        pool: cost.pool,
+        priority: cost.priority ?? "standard",
+        tenant: held.owner.tenant,
+        booked: held.charge.tokens,
+        waited
+      }))
+      return new OpenReservation(pool, cost.pool, held, waited, tell)
+    }
 
     // Uninterruptible but for the wait: what is booked has its owner in the same step.
     const reserve = (cost: Cost): Effect.Effect<Reservation, RateLimiterError, Scope.Scope> =>
       Effect.uninterruptibleMask((restore) =>
         Effect.withFiber((fiber) => {
-          const refuse = (reason: RateLimiterError["reason"]) =>
-            Effect.fail(new RateLimiterError({ pool: cost.pool, reason }))
+          const refuse = (reason: RateLimiterError["reason"]) => {
+            tell(() => ({ _tag: "Refused", pool: cost.pool, reason }))
+            return Effect.fail(new RateLimiterError({ pool: cost.pool, reason }))
+          }
           if (closed) return refuse(new LimiterClosed())
           const pool = poolOf(cost.pool)
           if (pool instanceof RateLimiterError) return Effect.fail(pool)
@@ -280,18 +296,22 @@ export const make = Effect.fnUntraced(
 
           const { maxWait } = cost
           const tooLong = (predicted: number, maxWait: Duration.Duration) =>
-            new RateLimiterError({
-              pool: cost.pool,
-              reason: new WaitTooLong({ predicted: Duration.millis(predicted), maxWait })
-            })
+            refuse(new WaitTooLong({ predicted: Duration.millis(predicted), maxWait }))
           if (maxWait !== undefined) {
             const predicted = pool.forecast(cost) - since
-            if (predicted > Duration.toMillis(maxWait)) return Effect.fail(tooLong(predicted, maxWait))
+            if (predicted > Duration.toMillis(maxWait)) return tooLong(predicted, maxWait)
           }
 
           const full = () =>
             refuse(new RoomFull({ waiting: pool.waiting, predicted: Duration.millis(pool.forecast(cost) - now()) }))
-          let granted: Pool.Held | undefined
+          tell(() => ({
+            _tag: "Waiting",
+            pool: cost.pool,
+            priority: cost.priority ?? "standard",
+            tenant: cost.tenant ?? "",
+            tokens: cost.tokens
+          }))
+          let granted: Held | undefined
           let waiter: Waiter | undefined
           const turn = Effect.callback<void, RateLimiterError>((resume) => {
             // It was shut down between the question and the wait: a fiber may have to give way there.
@@ -312,7 +332,7 @@ export const make = Effect.fnUntraced(
               Effect.suspend(() =>
                 // Admitted at the very end of its wait is admitted.
                 granted === undefined
-                  ? Effect.fail(tooLong(now() - since, maxWait))
+                  ? tooLong(now() - since, maxWait)
                   : Effect.void
               )
           })
@@ -320,6 +340,9 @@ export const make = Effect.fnUntraced(
             Effect.onExit((exit) =>
               Effect.sync(() => {
                 if (Exit.isSuccess(exit)) return
+                if (Exit.hasInterrupts(exit)) {
+                  tell(() => ({ _tag: "Left", pool: cost.pool, waited: Duration.millis(now() - since) }))
+                }
                 if (waiter !== undefined) pool.leave(waiter)
                 // Admitted, and interrupted before it could take it: a scheduler may put the two this close.
                 if (granted !== undefined) pool.release(granted)
@@ -352,8 +375,25 @@ export const make = Effect.fnUntraced(
       throttled: (name, unit) =>
         Effect.sync(() => {
           const pool = poolOf(name)
-          if (!(pool instanceof RateLimiterError)) pool.throttled(unit)
+          if (pool instanceof RateLimiterError) return
+          const explained = pool.throttled(unit)
+          tell(() => ({ _tag: "Throttled", pool: name, unit, explained }))
         }),
+      estimate: (cost) =>
+        Effect.suspend(() => {
+          const pool = poolOf(cost.pool)
+          if (pool instanceof RateLimiterError) return Effect.fail(pool)
+          const reason = closed ? new LimiterClosed() : pool.refusal(cost)
+          return reason === undefined
+            ? Effect.succeed(Duration.millis(pool.forecast(cost) - now()))
+            : Effect.fail(new RateLimiterError({ pool: cost.pool, reason }))
+        }),
+      shutdown: (within) =>
+        Effect.suspend(() => {
+          closed = true
+          return Effect.andThen(Effect.timeoutOption(allIdle, within), close)
+        }),
+      events,
       snapshot: (name) =>
         Effect.suspend(() => {
           const pool = poolOf(name)
@@ -381,54 +421,3 @@ export const make = Effect.fnUntraced(
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<RateLimiter> => Layer.effect(RateLimiter, make(options))
-
-// -----------------------------------------------------------------------------
-// Mechanics
-// -----------------------------------------------------------------------------
-
-class OpenReservation implements Reservation {
-  readonly pool: string
-  readonly booked: number
-  readonly waited: Duration.Duration
-  private readonly home: Pool.Pool
-  private readonly held: Pool.Held
-  private open = true
-
-  constructor(home: Pool.Pool, pool: string, held: Pool.Held, waited: Duration.Duration) {
-    this.home = home
-    this.pool = pool
-    this.held = held
-    this.booked = held.charge.tokens
-    this.waited = waited
-  }
-
-  readonly sentUnsafe = (): void => {
-    if (this.open) this.home.sent(this.held)
-  }
-
-  settle(settlement: Settlement): Effect.Effect<void> {
-    return Effect.sync(() => {
-      if (!this.open) return
-      this.open = false
-      this.home.arrived(this.held, settlement.servedFor === undefined ? 0 : Duration.toMillis(settlement.servedFor))
-      this.home.settle(this.held, settlement)
-    })
-  }
-
-  get release(): Effect.Effect<void> {
-    return Effect.sync(() => {
-      if (!this.open) return
-      this.open = false
-      this.home.release(this.held)
-    })
-  }
-
-  /** The scope closed and nobody settled: it may have been sent, and the server may have counted it. */
-  get abandon(): Effect.Effect<void> {
-    return Effect.sync(() => {
-      if (!this.open) return
-      this.open = false
-      this.home.abandon(this.held)
-    })
-  }
-}

@@ -17,7 +17,7 @@ const rounded = (wait: Duration.Duration): string =>
  * @since 0.1.0
  */
 export class CostExceedsLimit extends Schema.TaggedError<CostExceedsLimit>()("CostExceedsLimit", {
-  unit: Schema.Literals(["requests", "tokens"]),
+  unit: Schema.String,
   requested: Schema.Finite,
   limit: Schema.Finite
 }) {

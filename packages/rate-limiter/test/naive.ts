@@ -29,7 +29,7 @@ export class NaiveLedger {
     )
   }
   used(meter: Meter.Meter, now: number): number {
-    return this.countsOn(meter, now).reduce((sum, charge) => sum + charge[meter.unit], 0)
+    return this.countsOn(meter, now).reduce((sum, charge) => sum + charge[meter.unit as "requests" | "tokens"], 0)
   }
   fits(requests: number, tokens: number, now: number): boolean {
     return this.meters.every((meter) =>

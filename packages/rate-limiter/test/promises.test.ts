@@ -22,7 +22,9 @@ const Call = Schema.Struct({
   going: between(0, guard),
   latency: between(0, 2500),
   returning: between(0, 200),
-  interruptAfter: Schema.NullOr(between(0, 3000))
+  interruptAfter: Schema.NullOr(between(0, 3000)),
+  priority: between(-1, 1),
+  tenant: Schema.Literals(["a", "b", "c"])
 })
 
 const Quota = Schema.Struct({ requests: between(1, 6), tokens: between(100, 300) })
@@ -73,6 +75,8 @@ const send = Effect.fnUntraced(function*(
         pool,
         requests: 1,
         tokens: call.tokens,
+        priority: call.priority,
+        tenant: call.tenant,
         // Foreseen to the millisecond: how well it is foreseen is somebody else's promise.
         book: () => {
           const now = clock.currentTimeMillisUnsafe()
@@ -178,7 +182,9 @@ describe("never over", () => {
         connecting: 0,
         latency: 5000,
         returning: 0,
-        interruptAfter: null
+        interruptAfter: null,
+        priority: 0,
+        tenant: "a" as const
       }
       const { refusals } = yield* send(
         [{ ...slow, going: 50 }, { ...slow, going: 0 }],

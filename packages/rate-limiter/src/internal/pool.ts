@@ -1,46 +1,29 @@
 // One pool: its books, who waits for it, and its one timer.
-import * as Duration from "effect/Duration"
 import type { Booking, Cost } from "../Cost.ts"
-import { type Charge, Ledger, type Level } from "../Ledger.ts"
+import type { Level } from "../Ledger.ts"
 import type { Meter, Unit } from "../Meter.ts"
 import * as Priority from "../Priority.ts"
-import type { Settlement } from "../RateLimiter.ts"
-import { CostExceedsLimit, InvalidCost, InvalidMeter } from "../RateLimiterError.ts"
+import type { CostExceedsLimit, InvalidCost } from "../RateLimiterError.ts"
+import type { Settlement } from "../Reservation.ts"
+import { type Amount, Books, type Held, isAmount, savedUpMillis, sizesOf, type Start } from "./books.ts"
+import type { Part } from "./parts.ts"
 import { type Order, type Owner, type Turn, type Waiter, WaitingRoom } from "./waitingRoom.ts"
 
 /** The guard never widens beyond this: it costs a thirtieth of a minute, and no network is slower. */
 const widestGuardMillis = 2_000
 
-/** @internal */
-export const checkMeters = (meters: ReadonlyArray<Meter>): InvalidMeter | undefined => {
-  for (const { limit, window } of meters) {
-    if (Number.isNaN(limit) || limit < 0) {
-      return new InvalidMeter({ field: "limit", problem: `is ${limit}: it must be 0 or more` })
-    }
-    const millis = Duration.toMillis(window)
-    if (!Number.isFinite(millis) || millis <= 0) {
-      return new InvalidMeter({ field: "window", problem: `is ${millis} ms: it must be finite and more than 0` })
-    }
-  }
-  return undefined
-}
-
-/** One number that is none would stay in the sums for good, and admit nobody again. */
-const isAmount = (amount: number | undefined): amount is number =>
-  amount !== undefined && Number.isFinite(amount) && amount >= 0
-
-/** What was admitted: its charge, and whose it is. */
-export interface Held {
-  readonly charge: Charge
-  readonly owner: Owner
+/** What a pool tells. */
+export interface Hooks {
+  /** Others who share a meter may find room there. */
+  readonly freed: () => void
+  /** Nobody waits any more, and nothing is in flight. */
+  readonly idle: () => void
 }
 
 /** Who waits for a later start than now, and what is left beside it. */
 interface Planned {
   readonly turn: Turn
-  readonly at: number
-  requests: number
-  tokens: number
+  readonly start: Start
 }
 
 /** Of so many who wait, at most, it is worked out when they start, so that others can pass them. */
@@ -52,14 +35,12 @@ const plannedAtMost = 16
  * @internal
  */
 export class Pool {
-  private readonly ledger: Ledger
+  private readonly books: Books
+  private readonly hooks: Hooks
+  private readonly shares: boolean
   private readonly room: WaitingRoom
   private readonly now: () => number
   private readonly wakeAfter: (millis: number, wake: () => void) => () => void
-  private readonly requestLimit: number
-  private readonly tokenLimit: number
-  /** Admitted, and neither settled nor given up. */
-  private inFlight = 0
   private widenedAt = -Infinity
   /** What one who comes now may take without moving the start of anybody before it. */
   private spare: Amount = nothing
@@ -67,16 +48,18 @@ export class Pool {
 
   constructor(
     meters: ReadonlyArray<Meter>,
+    parts: ReadonlyArray<Part>,
     order: Order,
     guardMillis: number,
     now: () => number,
-    wakeAfter: (millis: number, wake: () => void) => () => void
+    wakeAfter: (millis: number, wake: () => void) => () => void,
+    hooks: Hooks
   ) {
-    this.ledger = new Ledger(meters, guardMillis)
+    this.books = new Books(meters, parts, guardMillis)
     this.now = now
     this.wakeAfter = wakeAfter
-    this.requestLimit = this.ledger.limitOf("requests")
-    this.tokenLimit = this.ledger.limitOf("tokens")
+    this.hooks = hooks
+    this.shares = meters.some(({ shared }) => shared !== undefined)
     this.room = new WaitingRoom(order, sizesOf(meters), savedUpMillis(meters), now())
   }
 
@@ -86,6 +69,11 @@ export class Pool {
 
   get waitingTokens(): number {
     return this.room.tokens
+  }
+
+  /** Nobody waits, and nothing is in flight. */
+  get isIdle(): boolean {
+    return this.room.size === 0 && this.books.inFlight === 0
   }
 
   /** How many wait, by class and tenant. */
@@ -106,36 +94,34 @@ export class Pool {
   }
 
   get guardMillis(): number {
-    return this.ledger.guardMillis
+    return this.books.guardMillis
   }
 
   levels(): ReadonlyArray<Level> {
-    return this.ledger.levels(this.now())
+    return this.books.levels(this.now())
+  }
+
+  sharesWith(other: Pool): boolean {
+    return this.books.sharesWith(other.books)
   }
 
   /** Why a cost can never be admitted; `undefined` when it can. */
   refusal(cost: Cost): CostExceedsLimit | InvalidCost | undefined {
-    const { requests, tokens } = cost
-    if (!isAmount(requests)) {
-      return new InvalidCost({ field: "requests", problem: `are ${requests}: 0 or more are needed` })
-    }
-    if (!isAmount(tokens)) return new InvalidCost({ field: "tokens", problem: `are ${tokens}: 0 or more are needed` })
-    // A limit of 0 admits nothing, not even what costs nothing.
-    if (requests > this.requestLimit || this.requestLimit === 0) {
-      return new CostExceedsLimit({ unit: "requests", requested: requests, limit: this.requestLimit })
-    }
-    if (tokens > this.tokenLimit || this.tokenLimit === 0) {
-      return new CostExceedsLimit({ unit: "tokens", requested: tokens, limit: this.tokenLimit })
-    }
-    return undefined
+    return this.books.refusal(ownerOf(cost))
+  }
+
+  /** There may be room where there was none. */
+  poke(): void {
+    const now = this.now()
+    if (this.room.size > 0) this.wakeAt(now, now)
   }
 
   private amountToBook({ book, tokens }: Cost): Booking {
     const asked = book?.()
     if (asked === undefined) return { tokens, growth: [] }
-    const atOnce = isAmount(asked.tokens) ? Math.min(asked.tokens, this.tokenLimit) : tokens
+    const atOnce = isAmount(asked.tokens) ? Math.min(asked.tokens, this.books.tokenLimit) : tokens
     // More than a whole quota: once nothing else is in flight, an empty window has to do.
-    const most = this.inFlight === 0 ? this.tokenLimit - atOnce : Infinity
+    const most = this.books.inFlight === 0 ? this.books.tokenLimit - atOnce : Infinity
     // Growth of no amount says nothing, and at no time may come at once.
     const growth = asked.growth.flatMap(({ tokens, withinMillis }) =>
       isAmount(tokens)
@@ -145,29 +131,25 @@ export class Pool {
     return { tokens: atOnce, growth }
   }
 
-  private fits(requests: number, { growth, tokens }: Booking, now: number): boolean {
-    return this.ledger.fits(requests, tokens, now, growth)
-  }
-
-  private book(owner: Owner, { tokens }: Booking): Held {
-    this.inFlight++
-    return { charge: this.ledger.book(owner.requests, tokens), owner }
-  }
-
   /** Books it if nobody waits and it fits. */
   admitNow(cost: Cost): Held | undefined {
     if (this.room.size > 0) return undefined
     const amount = this.amountToBook(cost)
-    if (!this.fits(cost.requests, amount, this.now())) return undefined
     const owner = ownerOf(cost)
+    const now = this.now()
+    if (!this.books.fits(owner, amount, now)) return undefined
     this.room.had(owner)
-    return this.book(owner, amount)
+    return this.books.book(owner, amount, false, now)
   }
 
   /** When one who came now would be admitted. */
   forecast(cost: Cost): number {
-    const ahead = this.room.ahead(ownerOf(cost))
-    return this.ledger.forecast(ahead.requests + cost.requests, ahead.tokens + cost.tokens, this.now())
+    const { books, room } = this
+    const now = this.now()
+    const owner = ownerOf(cost)
+    const passes = room.size === 0 || books.isWithin(this.spare, owner, cost.tokens)
+    if (passes && books.fits(owner, this.amountToBook(cost), now)) return now
+    return books.forecast(owner, room.ahead(owner), now)
   }
 
   /** Lets it wait; `undefined` when there is no room for it. */
@@ -181,13 +163,12 @@ export class Pool {
     const waiter = this.room.add({
       ...owner,
       amount: () => this.amountToBook(cost),
-      admit: (amount) => ends.admit(this.book(owner, amount)),
+      admit: (amount) => ends.admit(this.books.book(owner, amount, true, this.now())),
       proceed: ends.proceed,
       close: ends.close,
       shed: ends.shed
     }, now)
-    const { requests, tokens } = this.spare
-    if (this.room.head(now) === waiter || (owner.requests <= requests && owner.tokens <= tokens)) this.pump()
+    if (this.room.head(now) === waiter || this.books.isWithin(this.spare, owner, owner.tokens)) this.pump()
     return waiter
   }
 
@@ -199,53 +180,54 @@ export class Pool {
     if (!this.room.remove(waiter)) return
     const now = this.now()
     this.wakeAt(this.room.size > 0 ? now : Infinity, now)
+    if (this.isIdle) this.hooks.idle()
   }
 
-  sent({ charge }: Held): void {
-    this.ledger.send(charge, this.now())
+  sent(held: Held): void {
+    this.books.sent(held, this.now())
     this.rearm()
   }
 
-  arrived({ charge }: Held, agoMillis: number): void {
-    this.ledger.arrive(charge, this.now() - agoMillis)
+  arrived(held: Held, agoMillis: number): void {
+    this.books.arrived(held, this.now() - agoMillis)
     this.rearm()
   }
 
   /** Nobody will settle it. The server may have counted it. */
-  abandon({ charge }: Held): void {
-    this.inFlight--
-    this.ledger.send(charge, this.now())
-    // What its end taught may let the next in order book less.
-    this.pump()
+  abandon(held: Held): void {
+    this.books.abandon(held, this.now())
+    this.ended()
   }
 
-  settle({ charge, owner }: Held, settlement: Settlement): void {
-    this.inFlight--
-    const requests = isAmount(settlement.requests) ? settlement.requests : charge.requests
-    const tokens = isAmount(settlement.tokens) ? settlement.tokens : charge.tokens
-    // What is beyond the booking of its arrival can't be told to have been counted then.
-    const late = Math.min(tokens, Math.max(isAmount(settlement.growth) ? settlement.growth : 0, tokens - charge.tokens))
-    this.ledger.shrink(charge, requests, tokens - late)
-    if (late > 0) this.ledger.owe(late, this.now())
-    this.room.refund({ ...owner, requests: owner.requests - requests, tokens: owner.tokens - tokens })
-    // After a debt too: what it taught may let the next in order book less.
-    this.pump()
+  settle(held: Held, settlement: Settlement): void {
+    const { owner, queued } = held
+    const { requests, tokens } = this.books.settle(held, settlement, this.now())
+    this.room.refund({ ...owner, requests: owner.requests - requests, tokens: owner.tokens - tokens }, queued)
+    this.ended()
   }
 
-  release({ charge, owner }: Held): void {
-    this.inFlight--
-    this.ledger.remove(charge)
-    this.room.refund(owner)
-    this.pump()
+  release(held: Held): void {
+    this.books.release(held, this.now())
+    this.room.refund(held.owner, held.queued)
+    this.ended()
   }
 
-  throttled(unit: Unit | undefined): void {
+  /** What the end of a request taught may let the next in order book less, after a debt too. */
+  private ended(): void {
+    this.pump()
+    if (this.shares) this.hooks.freed()
+    if (this.isIdle) this.hooks.idle()
+  }
+
+  /** The server refused what was admitted. True when the books explain it. */
+  throttled(unit: Unit | undefined): boolean {
     const now = this.now()
-    if (!this.ledger.refused(unit, now)) return
+    if (!this.books.refused(unit, now)) return true
     // What was sent before the guard was widened, and refused with the first, says nothing of the wider one.
-    if (now - this.widenedAt < widestGuardMillis) return
+    if (now - this.widenedAt < widestGuardMillis) return false
     this.widenedAt = now
-    this.ledger.setGuard(Math.min(Math.max(1, this.ledger.guardMillis) * 2, widestGuardMillis))
+    this.books.setGuard(Math.min(Math.max(1, this.books.guardMillis) * 2, widestGuardMillis))
+    return false
   }
 
   close(): void {
@@ -264,7 +246,7 @@ export class Pool {
    * the first start.
    */
   private pump(): void {
-    const { room } = this
+    const { books, room } = this
     const now = this.now()
     const planned: Array<Planned> = []
     const admitted: Array<Turn["waiter"]["request"]> = []
@@ -273,18 +255,18 @@ export class Pool {
     for (let turn = room.take(now); turn !== undefined; turn = room.take(now)) {
       const { request } = turn.waiter
       const amount = request.amount()
-      const passes = request.requests <= spare.requests && amount.tokens + most(amount) <= spare.tokens
-      if (passes && this.fits(request.requests, amount, now)) {
+      const tokens = amount.tokens + most(amount)
+      if (books.isWithin(spare, request, tokens) && books.fits(request, amount, now)) {
         room.served(turn, now)
         request.admit(amount)
         admitted.push(request)
         if (planned.length === 0) continue
-        for (const plan of planned) lower(plan, request.requests, amount.tokens + most(amount))
+        for (const { start } of planned) books.lower(start, request, tokens)
         spare = this.spareBeside(planned, now)
       } else {
         const plan = this.planFor(turn, amount, planned, now)
         planned.push(plan)
-        wake = Math.min(wake, plan.at)
+        wake = Math.min(wake, plan.start.at)
         spare = this.spareBeside(planned, now)
       }
       if (
@@ -301,32 +283,30 @@ export class Pool {
 
   /** When a request starts that can't start now: beside those planned before it if there is room for both, else after them. */
   private planFor(turn: Turn, amount: Booking, planned: ReadonlyArray<Planned>, now: number): Planned {
-    const { ledger } = this
-    const { requests } = turn.waiter.request
-    const alone = ledger.plan(requests, amount.tokens, now, amount.growth)
+    const { books } = this
+    const { request } = turn.waiter
+    const alone = books.startOf([request], amount, now)
     const tokens = amount.tokens + most(amount)
-    if (planned.every((plan) => alone.at <= plan.at && requests <= plan.requests && tokens <= plan.tokens)) {
-      for (const plan of planned) lower(plan, requests, tokens)
-      return { turn, ...alone }
+    if (planned.every(({ start }) => alone.at <= start.at && books.isWithin(start, request, tokens))) {
+      for (const { start } of planned) books.lower(start, request, tokens)
+      return { turn, start: alone }
     }
-    let allRequests = requests
-    let allTokens = amount.tokens
-    for (const { turn: { waiter } } of planned) {
-      allRequests += waiter.requests
-      allTokens += waiter.tokens
-    }
-    return { turn, ...ledger.plan(allRequests, allTokens, now, amount.growth) }
+    const before = planned.map(({ turn: { waiter } }) => waiter.request)
+    return { turn, start: books.startOf([request, ...before], amount, now) }
   }
 
   private spareBeside(planned: ReadonlyArray<Planned>, now: number): Amount {
-    let { requests, tokens } = this.ledger.left(now)
-    for (const plan of planned) {
+    const left = this.books.left(now)
+    let { requests, tokens } = left
+    const parts = [...left.parts]
+    for (const { start } of planned) {
       // It waits for what nobody can foresee.
-      if (plan.at === Infinity) return nothing
-      requests = Math.min(requests, plan.requests)
-      tokens = Math.min(tokens, plan.tokens)
+      if (start.at === Infinity) return nothing
+      requests = Math.min(requests, start.requests)
+      tokens = Math.min(tokens, start.tokens)
+      for (const [index, left] of start.parts.entries()) parts[index] = Math.min(parts[index] as number, left)
     }
-    return { requests, tokens }
+    return { requests, tokens, parts }
   }
 
   /** Whoever waits for a charge that was not sent knows only now when it leaves. */
@@ -351,41 +331,16 @@ export class Pool {
   }
 }
 
-interface Amount {
-  readonly requests: number
-  readonly tokens: number
-}
-
-const nothing: Amount = { requests: -1, tokens: -1 }
-const unlimited: Amount = { requests: Infinity, tokens: Infinity }
+const nothing: Amount = { requests: -1, tokens: -1, parts: [] }
+const unlimited: Amount = { requests: Infinity, tokens: Infinity, parts: [] }
 
 /** What is foreseen to grow at most. */
 const most = ({ growth }: Booking): number => growth.reduce((most, { tokens }) => Math.max(most, tokens), 0)
 
-const lower = (plan: Planned, requests: number, tokens: number): void => {
-  plan.requests -= requests
-  plan.tokens -= tokens
-}
-
-const ownerOf = ({ priority, requests, tenant, tokens }: Cost): Owner => ({
+const ownerOf = ({ priority, requests, tenant, tokens, units }: Cost): Owner => ({
   priority: Priority.toNumber(priority),
   tenant: tenant ?? "",
   requests,
-  tokens
+  tokens,
+  units
 })
-
-/** Which time of the whole quota an amount takes, in milliseconds, on the meter that is the scarcest for it. */
-const sizesOf = (meters: ReadonlyArray<Meter>) => {
-  const slowest = (unit: Unit) =>
-    meters.filter((meter) => meter.unit === unit).reduce(
-      (most, { limit, window }) => Math.max(most, Duration.toMillis(window) / limit),
-      0
-    )
-  const request = slowest("requests")
-  const token = slowest("tokens")
-  return (requests: number, tokens: number): number => Math.max(requests * request, tokens * token)
-}
-
-/** A guarantee is saved up for no longer than the longest window, and never for more than an hour. */
-const savedUpMillis = (meters: ReadonlyArray<Meter>): number =>
-  Math.min(3_600_000, meters.reduce((longest, { window }) => Math.max(longest, Duration.toMillis(window)), 0))

@@ -20,11 +20,7 @@ export interface Order {
 }
 
 /** What a waiter asks for, and what becomes of it. */
-export interface Request {
-  readonly requests: number
-  readonly tokens: number
-  readonly priority: number
-  readonly tenant: string
+export interface Request extends Owner {
   /** What to book, as things are now. */
   readonly amount: () => Booking
   readonly admit: (amount: Booking) => void
@@ -131,6 +127,7 @@ export interface Owner {
   readonly tenant: string
   readonly requests: number
   readonly tokens: number
+  readonly units?: Readonly<Record<string, number>> | undefined
 }
 
 /**
@@ -253,9 +250,10 @@ export class WaitingRoom {
   }
 
   /** What they had was less, by so much, than was thought when they were served. */
-  refund(owner: Owner): void {
+  refund(owner: Owner, queued: boolean): void {
     const size = this.sizeOf(owner.requests, owner.tokens)
-    this.classes.get(owner.priority)?.queue.refund(owner.tenant, size)
+    // Who did not wait took no turn from anybody.
+    if (queued) this.classes.get(owner.priority)?.queue.refund(owner.tenant, size)
     for (const guarantee of this.guarantees) if (guarantee.isOf(owner.priority, owner.tenant)) guarantee.had(-size)
   }
 

@@ -1,0 +1,262 @@
+// The books of a pool as one: requests and tokens, and whatever other meters it has. All of them together or not at all.
+import * as Duration from "effect/Duration"
+import type { Booking } from "../Cost.ts"
+import { type Charge, Ledger, type Level } from "../Ledger.ts"
+import type { Meter, Unit } from "../Meter.ts"
+import { CostExceedsLimit, InvalidCost, InvalidMeter } from "../RateLimiterError.ts"
+import type { Settlement } from "../Reservation.ts"
+import { concurrency, type Holding, isPlain, type Part } from "./parts.ts"
+import type { Owner } from "./waitingRoom.ts"
+
+/** @internal */
+export const checkMeters = (meters: ReadonlyArray<Meter>): InvalidMeter | undefined => {
+  for (const { limit, unit, window } of meters) {
+    if (Number.isNaN(limit) || limit < 0) {
+      return new InvalidMeter({ field: "limit", problem: `is ${limit}: it must be 0 or more` })
+    }
+    const millis = Duration.toMillis(window)
+    if (unit === concurrency) continue
+    if (!Number.isFinite(millis) || millis <= 0) {
+      return new InvalidMeter({ field: "window", problem: `is ${millis} ms: it must be finite and more than 0` })
+    }
+  }
+  return undefined
+}
+
+/** One number that is none would stay in the sums for good, and admit nobody again. */
+export const isAmount = (amount: number | undefined): amount is number =>
+  amount !== undefined && Number.isFinite(amount) && amount >= 0
+
+/** What was admitted: its charge, and whose it is. */
+export interface Held {
+  readonly charge: Charge
+  readonly owner: Owner
+  /** Whether it waited for its turn. */
+  readonly queued: boolean
+  /** What it holds of the further meters, in their order. */
+  readonly holdings: ReadonlyArray<Holding>
+}
+
+/** So much on each meter; of the further ones in their order. */
+export interface Amount {
+  readonly requests: number
+  readonly tokens: number
+  readonly parts: ReadonlyArray<number>
+}
+
+/** A start, and what is left then, and later, on each meter. */
+export interface Start extends Amount {
+  /** `Infinity` when nobody can tell. */
+  readonly at: number
+  requests: number
+  tokens: number
+  readonly parts: Array<number>
+}
+
+/** @internal */
+export class Books {
+  readonly requestLimit: number
+  readonly tokenLimit: number
+  /** Admitted, and neither settled nor given up. */
+  inFlight = 0
+  private readonly ledger: Ledger
+  private readonly parts: ReadonlyArray<Part>
+
+  constructor(meters: ReadonlyArray<Meter>, parts: ReadonlyArray<Part>, guardMillis: number) {
+    this.ledger = new Ledger(meters.filter(isPlain), guardMillis)
+    this.parts = parts
+    const limitOf = (unit: string) =>
+      meters.reduce((least, meter) => meter.unit === unit ? Math.min(least, meter.limit) : least, Infinity)
+    this.requestLimit = limitOf("requests")
+    this.tokenLimit = limitOf("tokens")
+  }
+
+  get guardMillis(): number {
+    return this.ledger.guardMillis
+  }
+
+  setGuard(millis: number): void {
+    this.ledger.setGuard(millis)
+  }
+
+  levels(now: number): ReadonlyArray<Level> {
+    return [...this.ledger.levels(now), ...this.parts.map((part) => part.level(now))]
+  }
+
+  sharesWith(other: Books): boolean {
+    return this.parts.some((part) => other.parts.includes(part))
+  }
+
+  /** Why a cost can never be admitted; `undefined` when it can. */
+  refusal(cost: Owner): CostExceedsLimit | InvalidCost | undefined {
+    const { requests, tokens } = cost
+    if (!isAmount(requests)) {
+      return new InvalidCost({ field: "requests", problem: `are ${requests}: 0 or more are needed` })
+    }
+    if (!isAmount(tokens)) return new InvalidCost({ field: "tokens", problem: `are ${tokens}: 0 or more are needed` })
+    if (Number.isNaN(cost.priority)) {
+      return new InvalidCost({
+        field: "priority",
+        problem: `is ${cost.priority}: a number is needed`
+      })
+    }
+    // A limit of 0 admits nothing, not even what costs nothing.
+    if (requests > this.requestLimit || this.requestLimit === 0) {
+      return new CostExceedsLimit({ unit: "requests", requested: requests, limit: this.requestLimit })
+    }
+    if (tokens > this.tokenLimit || this.tokenLimit === 0) {
+      return new CostExceedsLimit({ unit: "tokens", requested: tokens, limit: this.tokenLimit })
+    }
+    for (const { limit, unit } of this.parts) {
+      const amount = amountOf(unit, cost, tokens)
+      if (!isAmount(amount)) return new InvalidCost({ field: unit, problem: `are ${amount}: 0 or more are needed` })
+      if (amount > limit || limit === 0) return new CostExceedsLimit({ unit, requested: amount, limit })
+    }
+    return undefined
+  }
+
+  fits(owner: Owner, { growth, tokens }: Booking, now: number): boolean {
+    return this.ledger.fits(owner.requests, tokens, now, growth) &&
+      this.parts.every((part) => part.fits(amountOf(part.unit, owner, tokens), now))
+  }
+
+  book(owner: Owner, { tokens }: Booking, queued: boolean, now: number): Held {
+    this.inFlight++
+    const { parts } = this
+    return {
+      charge: this.ledger.book(owner.requests, tokens),
+      owner,
+      queued,
+      holdings: parts.length === 0 ? none : parts.map((part) => part.book(amountOf(part.unit, owner, tokens), now))
+    }
+  }
+
+  /** When all of these start together, the first of them with the amount to book for it. */
+  startOf(
+    requests: readonly [Owner, ...ReadonlyArray<Owner>],
+    { growth, tokens }: Booking,
+    now: number
+  ): Start {
+    const [first, ...others] = requests
+    const plan = this.ledger.plan(
+      others.reduce((sum, { requests }) => sum + requests, first.requests),
+      others.reduce((sum, { tokens }) => sum + tokens, tokens),
+      now,
+      growth
+    )
+    let { at } = plan
+    const parts = this.parts.map((part) => {
+      const sum = others.reduce(
+        (sum, other) => sum + amountOf(part.unit, other, other.tokens),
+        amountOf(part.unit, first, tokens)
+      )
+      const own = part.plan(sum, now)
+      at = Math.max(at, own.at)
+      return own.left
+    })
+    return { at, requests: plan.requests, tokens: plan.tokens, parts }
+  }
+
+  /** What is left now on each meter. */
+  left(now: number): Amount {
+    return { ...this.ledger.left(now), parts: this.parts.map((part) => part.left(now)) }
+  }
+
+  isWithin(spare: Amount, owner: Owner, tokens: number): boolean {
+    return owner.requests <= spare.requests && tokens <= spare.tokens && this.parts.every(({ unit }, index) => {
+      const left = spare.parts[index]
+      return left === undefined || amountOf(unit, owner, tokens) <= left
+    })
+  }
+
+  lower(plan: Start, owner: Owner, tokens: number): void {
+    plan.requests -= owner.requests
+    plan.tokens -= tokens
+    for (const [index, { unit }] of this.parts.entries()) {
+      plan.parts[index] = (plan.parts[index] as number) - amountOf(unit, owner, tokens)
+    }
+  }
+
+  /** When the last of so much is admitted, of which the last part is what the owner needs, if all before it come one after the other. */
+  forecast(owner: Owner, ahead: { readonly requests: number; readonly tokens: number }, now: number): number {
+    const requests = ahead.requests + owner.requests
+    const tokens = ahead.tokens + owner.tokens
+    // Of other units it is taken that those before it need as much as it does.
+    const alike = owner.requests > 0 ? requests / owner.requests : 1
+    return this.parts.reduce((latest, part) => {
+      const amount = part.unit === "requests"
+        ? requests
+        : part.unit === "tokens"
+        ? tokens
+        : amountOf(part.unit, owner, 0) * alike
+      return Math.max(latest, part.forecast(amount, now))
+    }, this.ledger.forecast(requests, tokens, now))
+  }
+
+  sent({ charge, holdings }: Held, now: number): void {
+    this.ledger.send(charge, now)
+    for (const holding of holdings) holding.sent(now)
+  }
+
+  arrived({ charge, holdings }: Held, at: number): void {
+    this.ledger.arrive(charge, at)
+    for (const holding of holdings) holding.arrived(at)
+  }
+
+  /** Nobody will settle it. The server may have counted it. */
+  abandon({ charge, holdings }: Held, now: number): void {
+    this.inFlight--
+    this.ledger.send(charge, now)
+    for (const holding of holdings) holding.abandon(now)
+  }
+
+  /** Gives what it was charged. */
+  settle({ charge, holdings, owner }: Held, settlement: Settlement, now: number): Pick<Amount, "requests" | "tokens"> {
+    this.inFlight--
+    const requests = isAmount(settlement.requests) ? settlement.requests : charge.requests
+    const tokens = isAmount(settlement.tokens) ? settlement.tokens : charge.tokens
+    // What is beyond the booking of its arrival can't be told to have been counted then.
+    const late = Math.min(tokens, Math.max(isAmount(settlement.growth) ? settlement.growth : 0, tokens - charge.tokens))
+    this.ledger.shrink(charge, requests, tokens - late)
+    if (late > 0) this.ledger.owe(late, now)
+    for (const [index, { unit }] of this.parts.entries()) {
+      const told = settlement.units?.[unit]
+      const units = isAmount(told) ? { [unit]: told } : owner.units
+      holdings[index]?.settle(amountOf(unit, { requests, units }, tokens), now)
+    }
+    return { requests, tokens }
+  }
+
+  release({ charge, holdings }: Held, now: number): void {
+    this.inFlight--
+    this.ledger.remove(charge)
+    for (const holding of holdings) holding.release(now)
+  }
+
+  /** The server refused what was admitted. False when the books explain it. */
+  refused(unit: Unit | undefined, now: number): boolean {
+    return this.ledger.refused(unit, now)
+  }
+}
+
+const none: ReadonlyArray<never> = []
+
+/** What of a unit a request takes for which so many tokens are booked. */
+const amountOf = (unit: Unit, { requests, units }: Pick<Owner, "requests" | "units">, tokens: number): number =>
+  unit === "requests" ? requests : unit === "tokens" ? tokens : unit === concurrency ? 1 : units?.[unit] ?? 0
+
+/** Which time of the whole quota an amount takes, in milliseconds, on the meter that is the scarcest for it. */
+export const sizesOf = (meters: ReadonlyArray<Meter>) => {
+  const slowest = (unit: Unit) =>
+    meters.filter((meter) => meter.unit === unit).reduce(
+      (most, { limit, window }) => Math.max(most, Duration.toMillis(window) / limit),
+      0
+    )
+  const request = slowest("requests")
+  const token = slowest("tokens")
+  return (requests: number, tokens: number): number => Math.max(requests * request, tokens * token)
+}
+
+/** A guarantee is saved up for no longer than the longest window, and never for more than an hour. */
+export const savedUpMillis = (meters: ReadonlyArray<Meter>): number =>
+  Math.min(3_600_000, meters.reduce((longest, { window }) => Math.max(longest, Duration.toMillis(window)), 0))
