@@ -6,4 +6,5 @@
 export * as Bedrock from "./Bedrock.ts"
 export * as CallEvents from "./CallEvents.ts"
 export * as CallLimits from "./CallLimits.ts"
+export * as CallTurn from "./CallTurn.ts"
 export * as Refund from "./Refund.ts"

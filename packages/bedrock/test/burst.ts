@@ -75,7 +75,8 @@ export const run = Effect.fnUntraced(function*(setup: Setup): Effect.fn.Return<O
   const attempt = Effect.fnUntraced(function*(prompt: Prompt) {
     const entered = accountant.open(
       { pool: "pool", entry, base: prompt.input, maxTokens: prompt.maxTokens },
-      undefined
+      undefined,
+      {}
     )
     const reservation = yield* limiter.reserve(entered.cost)
     entered.begin()

@@ -137,7 +137,7 @@ describe("the accountant", () => {
   const request = (base: number) => ({ pool: "pool", entry: { ...claude, burndown: 5 }, base, maxTokens: 100 })
 
   it("tells the part of a charge that the server did not reserve", () => {
-    const entry = new Accountant(() => 0).open(request(10), undefined)
+    const entry = new Accountant(() => 0).open(request(10), undefined, {})
     assert.deepStrictEqual(entry.charged({ inputTokens: 10, outputTokens: 100 }), { tokens: 510, growth: 400 })
     assert.deepStrictEqual(entry.charged({ inputTokens: 10, outputTokens: 4 }), { tokens: 30, growth: 0 })
   })
@@ -145,19 +145,19 @@ describe("the accountant", () => {
   it("books as before once others have ended, however they did", () => {
     const accountant = new Accountant(() => 0)
     for (let i = 0; i < 40; i++) {
-      const entry = accountant.open(request(10_000), undefined)
+      const entry = accountant.open(request(10_000), undefined, {})
       entry.begin()
       entry.charged({ inputTokens: 10_000 + 100 * i, outputTokens: 10 })
       entry.end()
     }
     const booked = () => {
-      const entry = accountant.open(request(10_000), undefined)
+      const entry = accountant.open(request(10_000), undefined, {})
       const booking = entry.cost.book?.()
       entry.end()
       return booking
     }
     const alone = booked()
-    const others = Array.from({ length: 20 }, () => accountant.open(request(10_000), undefined))
+    const others = Array.from({ length: 20 }, () => accountant.open(request(10_000), undefined, {}))
     for (const other of others) {
       other.cost.book?.()
       other.begin()

@@ -6,6 +6,7 @@ import * as OutputPredictor from "@caprock/quota/OutputPredictor"
 import * as TokenEstimator from "@caprock/quota/TokenEstimator"
 import type { Cost } from "@caprock/rate-limiter/Cost"
 import type * as Duration from "effect/Duration"
+import type { CallTurn } from "../CallTurn.ts"
 import type { Measure } from "./questions.ts"
 
 /** What one request asks of its pool, before anything is known of its answer. */
@@ -47,7 +48,7 @@ export class Accountant {
     this.now = now
   }
 
-  open(request: Request, maxWait: Duration.Duration | undefined): Entry {
+  open(request: Request, maxWait: Duration.Duration | undefined, { priority, tenant }: CallTurn): Entry {
     const { base, entry, pool } = request
     const { burndown } = entry
     const experience = this.experienceOf(pool)
@@ -73,6 +74,8 @@ export class Accountant {
           const tokens = Accounting.reservation({ inputTokens, maxTokens })
           return { tokens, growth: OutputPredictor.growth(experience.lengths, flight, this.now()) }
         },
+        priority,
+        tenant,
         maxWait
       },
       reserved: () => Accounting.reservation({ inputTokens: estimate().likely, maxTokens }),

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { CallEvent } from "../CallEvents.ts"
+import type { CallTurn } from "../CallTurn.ts"
 import * as Refund from "../Refund.ts"
 import type { Accountant, Entry, Request } from "./accountant.ts"
 import { fromLimiter, type Subject } from "./failures.ts"
@@ -24,6 +25,7 @@ export interface Call {
   readonly limiter: RateLimiter["Service"]
   readonly accountant: Accountant
   readonly limits: Limits
+  readonly turn: CallTurn
   readonly countThrottled: boolean
   readonly tell: (event: CallEvent) => void
   readonly tally: Tally
@@ -66,14 +68,14 @@ export interface Attempt {
  */
 export const admit = Effect.fnUntraced(
   function*(call: Call): Effect.fn.Return<Attempt, BedrockError, Scope.Scope> {
-    const { accountant, limiter, limits, request, subject, tally, tell } = call
+    const { accountant, limiter, limits, request, subject, tally, tell, turn } = call
     const { pool } = request
     const clock = yield* Clock.Clock
     const scope = yield* Scope.Scope
     // Where nothing is left the client sends nothing.
     const left = Math.max(0, limits.deadline - monotonic(clock))
     const longest = Math.min(limits.maxWait, left)
-    const entry = accountant.open(request, longest === Infinity ? undefined : Duration.millis(longest))
+    const entry = accountant.open(request, longest === Infinity ? undefined : Duration.millis(longest), turn)
     tell({ _tag: "Waiting", pool, tokens: entry.cost.tokens })
     return yield* Effect.uninterruptibleMask((restore) =>
       restore(limiter.reserve(entry.cost)).pipe(

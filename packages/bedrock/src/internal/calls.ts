@@ -17,6 +17,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CallEvent } from "../CallEvents.ts"
+import { CallTurn } from "../CallTurn.ts"
 import type { Accountant, Request } from "./accountant.ts"
 import { admit, type Attempt, type Call, exitOf, type Served, type Tally } from "./attempt.ts"
 import { failure, type Subject, withAttempts } from "./failures.ts"
@@ -193,6 +194,7 @@ const begin = (desk: Desk, question: Question, pool: Pool.Pool): Effect.Effect<C
         limiter: desk.limiter,
         accountant: desk.accountant,
         limits: limits.success,
+        turn: fiber.getRef(CallTurn),
         countThrottled: desk.countThrottled,
         tell,
         tally: { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0, gaveUp: undefined }
