@@ -78,6 +78,42 @@ describe("a scripted session", () => {
       invokeModelWithBidirectionalStream: [answer.slice(0, 2), answer]
     }))))
 
+  it.effect("with two prompts is over after the second, whatever the first had ended", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(ask(events))
+      yield* TestClock.adjust("5 seconds")
+      assert.lengthOf(yield* Fiber.join(fiber), 103)
+      // It has said all, and does not end: what follows is waited for, and no longer than it takes to think.
+      const open = yield* Effect.forkChild(ask(events))
+      yield* TestClock.adjust("9999 millis")
+      assert.isUndefined(open.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.lengthOf(yield* Fiber.join(open), 3)
+      // What goes wrong then is nobody's loss.
+      assert.lengthOf(yield* ask(events), 3)
+      const cut = yield* Effect.flip(ask(events))
+      assert.strictEqual(cut.reason._tag, "InterruptedStreamError")
+    }).pipe(Effect.provide(BedrockClient.layerTest({
+      invokeModelWithBidirectionalStream: ({ body }, index) =>
+        Stream.concat(Stream.drain(body), Stream.fromIterable(answer)).pipe(
+          Stream.concat(
+            [
+              Stream.concat(
+                Stream.fromEffectDrain(Effect.sleep("5 seconds")),
+                Stream.fromIterable([
+                  answer[0] ?? assert.fail(),
+                  ...Array.from({ length: 98 }, () => answer[1] ?? assert.fail()),
+                  answer[2] ?? assert.fail()
+                ])
+              ),
+              Stream.never,
+              Stream.fail(busy),
+              Stream.concat(Stream.make(answer[0] ?? assert.fail()), Stream.fail(busy))
+            ][index] ?? Stream.empty
+          )
+        )
+    }))))
+
   it.effect("ends with its deadline, and is not begun after it", () =>
     Effect.gen(function*() {
       const left: Array<string> = []

@@ -21,7 +21,7 @@ const after = (
   for (const one of events) progress.observe(one)
   return {
     content: progress.content(),
-    complete: progress.complete(),
+    satisfied: progress.satisfied?.(),
     endsWell: progress.endsWell(),
     ...progress.partial()
   }
@@ -57,20 +57,20 @@ describe("a conversation with Nova Sonic", () => {
   it("is whole when each completion is over; then, and when the input has ended, nothing more is owed", () => {
     assert.deepStrictEqual(after([...turn, ...rest]), {
       content: true,
-      complete: true,
+      satisfied: true,
       endsWell: true,
       text: "Hello there.",
       usage: { inputTokens: 25, outputTokens: 40 },
       stopReason: "END_TURN"
     })
-    const { complete, endsWell } = after([...turn, ...rest], false)
-    assert.deepStrictEqual([complete, endsWell], [false, true])
+    const { endsWell, satisfied } = after([...turn, ...rest], false)
+    assert.deepStrictEqual([satisfied, endsWell], [false, true])
   })
 
   it("that is cut has the text that was announced, where it was not said yet", () => {
     assert.deepStrictEqual(after(turn), {
       content: true,
-      complete: false,
+      satisfied: false,
       endsWell: false,
       text: "Hello there",
       usage: { inputTokens: 5, outputTokens: 0 }
@@ -78,8 +78,8 @@ describe("a conversation with Nova Sonic", () => {
   })
 
   it("is not whole with a second completion that is open", () => {
-    const { complete, endsWell } = after([...turn, ...rest, event("completionStart")])
-    assert.deepStrictEqual([complete, endsWell], [false, false])
+    const { endsWell, satisfied } = after([...turn, ...rest, event("completionStart")])
+    assert.deepStrictEqual([satisfied, endsWell], [false, false])
   })
 
   it("carries the input of a tool", () => {
@@ -117,8 +117,8 @@ describe("a conversation with an unknown model", () => {
     ]
   ) {
     it(`whose events are such as ${text} is over when it ends`, () => {
-      const { complete, content, endsWell } = after([bytes(text)], false)
-      assert.deepStrictEqual([content, complete, endsWell], [true, false, true])
+      const { content, endsWell, satisfied } = after([bytes(text)], false)
+      assert.deepStrictEqual([content, satisfied, endsWell], [true, false, true])
     })
   }
 })

@@ -89,7 +89,9 @@ export const conversation = (input: Input): Progress<InvokeModelWithBidirectiona
       content ||= !seen
     },
     content: () => content,
-    complete: () => whole() && input.ended(),
+    // There may be another prompt, and another completion.
+    complete: () => false,
+    satisfied: () => whole() && input.ended(),
     endsWell: () => completions > 0 ? whole() : (content && !known) || (!input.asked() && input.ended()),
     partial: () => {
       const snapshot = partial.snapshot()

@@ -15,6 +15,8 @@ export interface Progress<in Event> {
   readonly content: () => boolean
   /** Whether what has been seen is a whole answer. */
   readonly complete: () => boolean
+  /** Whether nothing is owed for now, though more may come: whatever ends the stream, it was not cut. */
+  readonly satisfied?: () => boolean
   /** Whether an end without error is accepted as the end of the answer. */
   readonly endsWell: () => boolean
   readonly partial: () => typeof Reason.PartialAnswer.Type

@@ -16,6 +16,7 @@ import { conversation } from "./conversation.ts"
 import { Failures } from "./failures.ts"
 import { Feed } from "./feed.ts"
 import { type Limits, Patience } from "./patience.ts"
+import type { Progress } from "./progress.ts"
 import { assemble } from "./streaming.ts"
 
 /** @internal */
@@ -48,6 +49,7 @@ export const make = (options: {
       },
       onResponse: observer.onResponse
     })
+    const progress = conversation({ ended: () => ended, asked: () => asked })
     const patience = new Patience(whileOpen(options.limits), context, () => call.abort())
     const failures = new Failures(operation, input.modelId, options.region, call)
     const body = Stream.tap(input.body, (event) =>
@@ -57,7 +59,7 @@ export const make = (options: {
     const feed = new Feed(Stream.provideContext(body, context), context, {
       onEnd: () => {
         ended = true
-        patience.relimit(options.limits)
+        patience.relimit(onceEnded(options.limits, progress))
       },
       onFailure: () => call.abort()
     })
@@ -72,7 +74,7 @@ export const make = (options: {
     })
     // Whatever the output says of it: it was the input that ended the call.
     const failed = Stream.suspend(() => feed.failure === undefined ? Stream.empty : Stream.failCause(feed.failure))
-    return assemble(start, conversation({ ended: () => ended, asked: () => asked }), patience, failures).pipe(
+    return assemble(start, progress, patience, failures).pipe(
       Stream.mapError(aboutKeys),
       Stream.catchCause((cause) => Stream.concat(failed, Stream.failCause(cause))),
       Stream.concat(failed)
@@ -103,6 +105,16 @@ const aboutKeys = (error: BedrockError): BedrockError => {
 
 // A user may be silent for as long as it pleases them.
 const whileOpen = (limits: Limits): Limits => ({ ...limits, firstToken: Infinity, betweenTokens: Infinity })
+
+// A server that has no more to say ends the stream within a round trip; between two completions a model thinks.
+const closingMillis = 10_000
+
+const onceEnded = (limits: Limits, progress: Progress<never>): Limits => ({
+  ...limits,
+  get betweenTokens() {
+    return progress.satisfied?.() === true ? Math.min(closingMillis, limits.betweenTokens) : limits.betweenTokens
+  }
+})
 
 const nothing: AsyncIterable<never> = {
   [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) })

@@ -53,8 +53,8 @@ export const assemble = <Event>(
         }
         return Effect.succeed(Arr.of(result.value))
       },
-      onError: (cause) => cut(failures.whileReading(cause)),
-      onExpired
+      onError: (cause) => progress.satisfied?.() === true ? Cause.done() : cut(failures.whileReading(cause)),
+      onExpired: (expired) => progress.satisfied?.() === true ? Cause.done() : onExpired(expired)
     })
 
   let afterEnd = 0
