@@ -40,6 +40,7 @@ const verdictRows = (): Cells =>
 const givesBack: Readonly<Record<Refund.GivesBack, readonly [requests: string, tokens: string]>> = {
   everything: ["returned", "returned"],
   tokens: ["kept", "returned"],
+  output: ["kept", "those of the output returned"],
   nothing: ["kept", "kept"]
 }
 

@@ -229,7 +229,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.suspend(() =>
         calls.unary(desk, questions.converse("Converse", input), () => client.converse(input), (answer) => ({
           usage: Usage.fromTokenUsage(answer.usage),
-          latencyMillis: answer.metrics?.latencyMs
+          latencyMillis: readings.millis(answer.metrics?.latencyMs)
         }))
       ),
     converseStream: (input) =>

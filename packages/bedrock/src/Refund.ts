@@ -9,12 +9,13 @@ import type { Reason } from "@caprock/errors/Reason"
 /**
  * - `everything`: the server can't have counted it.
  * - `tokens`: the request was counted, its tokens were not taken.
+ * - `output`: it was begun, so that its input may have been taken, and no output was made.
  * - `nothing`: the server may have charged all of it.
  *
  * @category models
  * @since 0.1.0
  */
-export type GivesBack = "everything" | "tokens" | "nothing"
+export type GivesBack = "everything" | "tokens" | "output" | "nothing"
 
 /**
  * What a request that was sent gives back when it fails with a reason. One that was never sent gives back everything.
@@ -41,6 +42,8 @@ export const table: Readonly<Record<Reason["_tag"], GivesBack>> = {
 /**
  * What an attempt gives back. O(1).
  *
+ * `begun`: the server had answered that the request succeeded, and refused it within the answer, as an exception in a stream does.
+ *
  * **Example** (A throttle gives its tokens back, a reset does not)
  *
  * ```ts
@@ -55,4 +58,8 @@ export const table: Readonly<Record<Reason["_tag"], GivesBack>> = {
  * @category accessors
  * @since 0.1.0
  */
-export const of = (reason: Reason, sent: boolean): GivesBack => sent ? table[reason._tag] : "everything"
+export const of = (reason: Reason, sent: boolean, begun = false): GivesBack => {
+  if (!sent) return "everything"
+  const back = table[reason._tag]
+  return back === "tokens" && begun ? "output" : back
+}

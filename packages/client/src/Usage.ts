@@ -2,7 +2,7 @@
  * The tokens that an answer reports, wherever Bedrock puts them.
  *
  * `inputTokens` excludes what was read from or written to a cache (Bedrock User Guide, "Token burndown", read 2026-11).
- * A count that is missing, negative or no whole number is treated as not reported. All functions are pure and O(1).
+ * A count that is missing, negative, no whole number, or a billion and more is treated as not reported. All functions are pure and O(1).
  *
  * @since 0.1.0
  */
@@ -129,7 +129,10 @@ export const fromUsageEvent = (event: unknown): Usage | undefined => {
 
 const property = (u: object, key: string): unknown => Predicate.hasProperty(u, key) ? u[key] : undefined
 
-const isCount = (u: unknown): u is number => Number.isSafeInteger(u) && Number(u) >= 0
+/** A hundred times what the largest context windows hold (ten million tokens in 2026): such a count is damage, and no cost. */
+const mostTokens = 1e9
+
+const isCount = (u: unknown): u is number => Number.isSafeInteger(u) && Number(u) >= 0 && Number(u) < mostTokens
 
 const make = (
   counts: {

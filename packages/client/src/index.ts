@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as AnswerContent from "./AnswerContent.ts"
 export * as BedrockClient from "./BedrockClient.ts"
 export * as BedrockClientTest from "./BedrockClientTest.ts"
 export * as BidirectionalStream from "./BidirectionalStream.ts"

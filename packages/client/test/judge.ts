@@ -77,7 +77,7 @@ const at = (value: unknown, ...path: ReadonlyArray<string>): unknown =>
 
 /** A family's last word, or the metrics that Bedrock adds to the last chunk. */
 const isLast = (json: unknown): boolean =>
-  at(json, "amazon-bedrock-invocationMetrics") !== undefined ||
+  object(at(json, "amazon-bedrock-invocationMetrics")) !== undefined ||
   at(json, "type") === "message_stop" ||
   at(json, "is_finished") === true ||
   at(json, "event_type") === "stream-end" ||

@@ -701,7 +701,11 @@ describe("status, last", () => {
     [529, "ServerError/overloaded"],
     [599, "ServerError/internal"],
     [200, "UnknownError"],
-    [302, "UnknownError"],
+    [299, "UnknownError"],
+    [300, "TransportError/protocol"],
+    [302, "TransportError/protocol"],
+    [399, "TransportError/protocol"],
+    [402, "UnknownError"],
     [418, "UnknownError"],
     [499, "UnknownError"]
   ]
@@ -776,7 +780,7 @@ describe("status, last", () => {
       new Reason.TransportError({ kind: "protocol", message: "Unexpected end of JSON input" })
     )
     assert.strictEqual(Reason.rowOf(unreadable(299).reason), "TransportError/protocol")
-    assert.strictEqual(Reason.rowOf(unreadable(300).reason), "UnknownError")
+    assert.strictEqual(Reason.rowOf(unreadable(418).reason), "UnknownError")
     assert.strictEqual(Reason.rowOf(unreadable(502).reason), "ServerError/unavailable")
     for (const name of ["Error", "TypeError", "RangeError"]) {
       assert.strictEqual(Reason.rowOf(unreadable(200, name).reason), "TransportError/protocol")

@@ -18,6 +18,8 @@ export interface Request extends Measure {
 /** One attempt in the books, from when it asks for admission to its end, which has to be told however it ends. */
 export interface Entry {
   readonly cost: Cost
+  /** Tokens of its input, by what to book for it now. */
+  readonly input: () => number
   /** Tokens that the server reserves, as far as is known now. */
   readonly reserved: () => number
   /** It was admitted. */
@@ -78,6 +80,7 @@ export class Accountant {
         tenant,
         maxWait
       },
+      input: () => estimate().upper,
       reserved: () => Accounting.reservation({ inputTokens: estimate().likely, maxTokens }),
       begin: () => {
         state = "flying"

@@ -195,12 +195,15 @@ class Admitted implements Attempt {
     })
 
   private giveBack({ reason }: BedrockError, countThrottled: boolean): Effect.Effect<void> {
-    switch (Refund.of(reason, this.sentAt !== undefined)) {
+    const begun = this.response !== undefined && this.response.statusCode < 300
+    const back = Refund.of(reason, this.sentAt !== undefined, begun)
+    switch (back) {
       case "everything":
         return this.reservation.release
       case "tokens":
+      case "output":
         return this.reservation.settle({
-          tokens: 0,
+          tokens: back === "tokens" ? 0 : Math.min(this.entry.input(), this.reservation.booked),
           requests: reason._tag === "ThrottlingError" && !countThrottled ? 0 : 1,
           servedFor: this.servedFor(undefined)
         })

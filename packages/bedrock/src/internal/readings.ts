@@ -1,4 +1,5 @@
 // Where the answers of each operation tell what they cost.
+import * as AnswerContent from "@caprock/client/AnswerContent"
 import type { BedrockClient } from "@caprock/client/BedrockClient"
 import type { ResponseHead } from "@caprock/client/CallObserver"
 import * as Usage from "@caprock/client/Usage"
@@ -16,11 +17,11 @@ const metricsKey = "amazon-bedrock-invocationMetrics"
 
 /** @internal */
 export const converse: Reading<ConverseEvent> = {
-  isContent: (event) => event.contentBlockDelta !== undefined || event.contentBlockStart?.start !== undefined,
+  isContent: AnswerContent.inConverse,
   servedBy: ({ metadata }) =>
     metadata === undefined ? undefined : {
       usage: Usage.fromTokenUsage(metadata.usage),
-      latencyMillis: metadata.metrics?.latencyMs
+      latencyMillis: millis(metadata.metrics?.latencyMs)
     },
   usageAtEnd: () => undefined
 }
@@ -33,7 +34,7 @@ export const chunks = (family: Family.Family = Family.unknown): Reading<ChunkEve
   const follow = Family.follow(family)
   let followed: Served["usage"]
   return {
-    isContent: (event) => event.chunk !== undefined,
+    isContent: AnswerContent.inChunk,
     servedBy: ({ chunk }) => {
       const text = chunk?.bytes === undefined ? "" : new TextDecoder().decode(chunk.bytes)
       // Few chunks tell anything of tokens: the others are not parsed.
@@ -45,7 +46,7 @@ export const chunks = (family: Family.Family = Family.unknown): Reading<ChunkEve
       const latency = Predicate.hasProperty(metrics, "invocationLatency") ? metrics.invocationLatency : undefined
       return {
         usage: Usage.fromInvocationMetrics(metrics),
-        latencyMillis: typeof latency === "number" ? latency : undefined
+        latencyMillis: millis(latency)
       }
     },
     usageAtEnd: () => followed
@@ -65,10 +66,9 @@ export const invoked = (
   family: Family.Family = Family.unknown
 ): Served => {
   const headers = head?.headers ?? {}
-  const latency = Number(headers["x-amzn-bedrock-invocation-latency"])
   return {
     usage: Usage.fromHeaders(headers, family) ?? usageInBody(body, family),
-    latencyMillis: latency >= 0 ? latency : undefined
+    latencyMillis: millis(Number(headers["x-amzn-bedrock-invocation-latency"]))
   }
 }
 
@@ -76,6 +76,10 @@ const usageInBody = (body: Uint8Array | undefined, family: Family.Family): Serve
   body === undefined || body.length > largestRead || family.usage.length === 0
     ? undefined
     : Family.usage(family, parse(new TextDecoder().decode(body)))
+
+/** A time that the server has measured, where it is one: nobody has checked what it wrote. */
+export const millis = (value: unknown): number | undefined =>
+  typeof value === "number" && value >= 0 ? value : undefined
 
 const parse = (text: string): unknown => {
   try {

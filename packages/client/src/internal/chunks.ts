@@ -32,8 +32,7 @@ export const chunks = (): Progress<ResponseStream> => {
     observe: (event) => {
       const bytes = event.chunk?.bytes
       if (bytes === undefined) return
-      const json = parse(decoder.decode(bytes))
-      const seen = json === undefined ? unknown : read(json)
+      const seen = seenIn(decoder.decode(bytes))
       known ||= seen.known
       content ||= seen.content
       if (seen.text !== undefined) partial.text += seen.text
@@ -49,6 +48,12 @@ export const chunks = (): Progress<ResponseStream> => {
     endsWell: () => complete || (content && !known),
     partial: () => partial.snapshot()
   }
+}
+
+/** Whether a chunk holds a part of the answer, by the rules of {@link chunks}. @internal */
+export const isContent = (event: ResponseStream): boolean => {
+  const bytes = event.chunk?.bytes
+  return bytes !== undefined && seenIn(new TextDecoder().decode(bytes)).content
 }
 
 interface Seen {
@@ -68,6 +73,11 @@ interface Seen {
 
 // What cannot be read may be anything, so it counts as a part of the answer.
 const unknown: Seen = { known: false, content: true, last: false }
+
+const seenIn = (text: string): Seen => {
+  const json = parse(text)
+  return json === undefined ? unknown : read(json)
+}
 
 const parse = (text: string): Json | undefined => {
   try {
@@ -94,7 +104,7 @@ const firstAt = (json: Json, key: string): Json | undefined => {
 }
 
 const read = (json: Json): Seen => {
-  const metrics = json["amazon-bedrock-invocationMetrics"]
+  const metrics = objectAt(json, "amazon-bedrock-invocationMetrics")
   const seen = family(json)
   if (metrics === undefined) return seen
   return { ...seen, known: true, last: true, usage: Usage.fromInvocationMetrics(metrics) ?? seen.usage }

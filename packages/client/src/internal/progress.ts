@@ -43,6 +43,10 @@ export class Partial {
   }
 }
 
+/** Whether an event holds a part of the answer, by the rules of {@link converse}. @internal */
+export const isContent = (event: ConverseStreamOutput): boolean =>
+  event.contentBlockDelta !== undefined || event.contentBlockStart?.start !== undefined
+
 /**
  * A ConverseStream is whole when its `messageStop` and its `metadata` were seen, in this order or the other: `metadata`
  * is the only carrier of the usage and comes last (service model, API version 2023-09-30).
@@ -61,7 +65,6 @@ export const converse = (): Progress<ConverseStreamOutput> => {
     observe: (event) => {
       if (event.contentBlockDelta !== undefined) {
         const { delta } = event.contentBlockDelta
-        content = true
         // Nobody has checked what the server wrote.
         if (typeof delta?.text === "string") partial.text += delta.text
         else if (typeof delta?.toolUse?.input === "string") {
@@ -70,7 +73,6 @@ export const converse = (): Progress<ConverseStreamOutput> => {
       } else if (event.contentBlockStart !== undefined) {
         const { start } = event.contentBlockStart
         if (start?.toolUse !== undefined) partial.toolInput = ""
-        content ||= start !== undefined
       } else if (event.messageStop !== undefined) {
         const { stopReason } = event.messageStop
         stopped = true
@@ -80,6 +82,7 @@ export const converse = (): Progress<ConverseStreamOutput> => {
         partial.usage = Usage.fromTokenUsage(event.metadata.usage)
         metadata = true
       }
+      content ||= isContent(event)
     },
     content: () => content,
     complete,

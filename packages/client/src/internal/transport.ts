@@ -185,6 +185,7 @@ class Exchange {
   readonly #outcome: Outcome
   #ready = false
   #ended = false
+  #broken: Error | undefined
 
   constructor(shared: Shared, request: HttpRequest, call: Call, outcome: Outcome) {
     this.#shared = shared
@@ -207,7 +208,10 @@ class Exchange {
     // for a write that failed, too: on a socket that never was ready.
     outgoing.once("finish", () => this.#ready && this.#guarded(() => this.#call.flushed()))
     outgoing.once("response", (response) => this.#onResponse(response))
-    outgoing.on("error", (error) => this.#end(() => error))
+    outgoing.on("error", (error) => {
+      this.#broken = error
+      this.#end(() => error)
+    })
     outgoing.once("close", () => {
       this.#end(() => Object.assign(new Error("The connection was closed without a response."), { code: "ECONNRESET" }))
       // The agent takes the socket back right after this event.
@@ -251,6 +255,9 @@ class Exchange {
     response.on("error", () => {})
     response.once("end", () => {
       this.#end()
+      // What came after its end says that its length was wrong: nobody can tell what it was a part of. Node reports that to the
+      // request alone.
+      if (this.#broken !== undefined) response.emit("error", this.#broken)
       // Answered before it had read the whole request: the server may never read the rest, and until it is written the
       // connection would count as in use.
       if (!this.#request.writableFinished) this.#request.destroy()

@@ -337,6 +337,8 @@ const parsersNames: ReadonlySet<string | undefined> = new Set([...plainNames, "S
 
 const statusOf = (facts: Facts, status: number): Build | undefined => {
   if (status >= 500) return server("internal")
+  // Bedrock redirects nobody: somebody in between does.
+  if (status >= 300 && status < 400) return transport("protocol")
   // An answer that can't be read: cut short, or written by something in between. A name of its own says otherwise: the
   // SDK finds the exception in a stream's first frame while it deserializes.
   return status < 300 && facts.unreadable && parsersNames.has(facts.name) ? transport("protocol") : undefined
