@@ -163,6 +163,16 @@ describe("damage to a frame", () => {
       })
   )
 
+  it.effect("waits for a stream", () =>
+    Effect.gen(function*() {
+      const emulator = yield* start()
+      yield* emulator.inject(Fault.corrupt("json"))
+      yield* exchange(emulator, "converse")
+      assert.deepStrictEqual((yield* emulator.stats).errors, {})
+      yield* exchange(emulator, "converse-stream")
+      assert.deepStrictEqual((yield* emulator.stats).errors, { Corrupt: 1 })
+    }))
+
   it.effect("is noticed by the SDK", () =>
     Effect.gen(function*() {
       const emulator = yield* start()

@@ -35,13 +35,15 @@ export interface FaultControl {
 
 const streaming: ReadonlySet<Fault.Operation> = new Set(["ConverseStream", "InvokeModelWithResponseStream"])
 
+const inStreams: ReadonlySet<Fault.Fault["_tag"]> = new Set(["Truncate", "StreamError", "Corrupt"])
+
 const notInSessions: ReadonlySet<Fault.Fault["_tag"]> = new Set(["Trickle", "BadHead", "BadBody", "Giant"])
 
 /** Some faults only make sense inside a stream, and some not inside one that goes both ways. */
 const applies = (fault: Fault.Fault, operation: Fault.Operation): boolean =>
   operation === "InvokeModelWithBidirectionalStream"
     ? !notInSessions.has(fault._tag)
-    : streaming.has(operation) || (fault._tag !== "Truncate" && fault._tag !== "StreamError")
+    : streaming.has(operation) || !inStreams.has(fault._tag)
 
 export const names = (model: string | undefined, ref: ModelRef | undefined): boolean =>
   model === undefined || (ref !== undefined && (model === ref.id || model === ref.model || model === ref.raw))
