@@ -625,6 +625,18 @@ describe("Family", () => {
       }
     })
 
+    it("what the first chunk told of the cache is kept", () => {
+      const follow = Family.follow(Family.of("anthropic.claude-opus-5", undefined))
+      const cache = { cache_creation_input_tokens: 3, cache_read_input_tokens: 4 }
+      follow({ type: "message_start", message: { usage: { input_tokens: 30, output_tokens: 1, ...cache } } })
+      assert.deepStrictEqual(follow({ type: "message_delta", usage: { output_tokens: 17 } }), {
+        inputTokens: 30,
+        outputTokens: 17,
+        cacheReadInputTokens: 4,
+        cacheWriteInputTokens: 3
+      })
+    })
+
     it("half of it is nothing, and streams are apart", () => {
       const titan = Family.of("amazon.titan-text-lite-v1", undefined)
       const [one, other] = [Family.follow(titan), Family.follow(titan)]
@@ -758,6 +770,55 @@ describe("Family", () => {
           TokenEstimator.body(`${"[".repeat(levels)}"${text}"${"]".repeat(levels)}`, model).tokens
         )
         assert.closeTo((long ?? 0) - (short ?? 0), TokenEstimator.text(words), 2)
+      }
+    })
+
+    it("counts a list by its items, and a key by its letters, there too", () => {
+      const below = (json: string) =>
+        TokenEstimator.body(`${"[".repeat(1000)}${json}${"]".repeat(1000)}`, imported).tokens
+      const items = Array.from({ length: 1000 }, () => 5)
+      // A digit, what a value costs, and what an item does.
+      assert.closeTo(below(JSON.stringify(items)) - below("[]"), 1000 * (0.75 + 1 + 0.5), 1)
+      assert.closeTo(below(`{"word": 5}`) - below("{}"), 1.5 + 0.93 + 1 + 0.75, 1)
+    })
+
+    it("of a request in memory, what lies deep is counted once, and bytes by their number", () => {
+      const deep = (value: unknown, levels = 100): unknown => levels === 0 ? value : [deep(value, levels - 1)]
+      const tokens = (value: unknown) => TokenEstimator.converse({ messages: [deep(value)] })
+      const once = tokens({ a: words })
+      const shared = { a: words }
+      assert.closeTo(tokens([shared, shared]) - once, 2 + 2 * 0.5, 1)
+      assert.closeTo(tokens([{ a: words }, { a: words }]) - once, TokenEstimator.text(words) + 6, 3)
+      assert.closeTo(tokens(new Uint8Array(4000)) - tokens(new Uint8Array(0)), 1000, 1)
+    })
+
+    it("a list of texts is read as it stands", () => {
+      const texts = [png(750, 500), `data:image/png;base64,${png(750, 500)}`]
+      for (
+        const [model, body] of [
+          ["cohere.embed-v4:0", { texts, input_type: "search_document" }],
+          ["cohere.rerank-v3-5:0", { query: "", documents: texts }],
+          ["openai.gpt-oss-20b-1:0", { prompt: texts }]
+        ] as const
+      ) {
+        assert.closeTo(bodyOf(body, model).tokens, textTokens(texts) + 10, 3)
+      }
+      // Objects among them are what they are.
+      const mixed = { messages: [{ role: "user", content: [words, { image: { source: { bytes: png(750, 500) } } }] }] }
+      assert.closeTo(bodyOf(mixed, "openai.gpt-oss-20b-1:0").tokens, TokenEstimator.text(words) + 500 + 12, 2)
+    })
+
+    it("what a schema asks an answer to be, and what a tool gave, is JSON", () => {
+      const schema = { type: "object", properties: { a_name: { type: "string" } } }
+      for (
+        const [field, model] of [
+          ["response_format", "openai.gpt-oss-20b-1:0"],
+          ["responseFormat", "twelvelabs.pegasus-1-2-v1:0"],
+          ["tool_results", "cohere.command-r-v1:0"]
+        ] as const
+      ) {
+        const more = bodyOf({ [field]: [{ schema }] }, model).tokens - bodyOf({}, model).tokens
+        assert.isAtLeast(more, TokenEstimator.text(JSON.stringify(schema)) * 0.8, field)
       }
     })
 

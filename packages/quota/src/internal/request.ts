@@ -164,9 +164,8 @@ const entriesTokens = (
     const child = value[key]
     if (key === "s3Location") tokens += Media.tokensOf(rules.image, ownKind, undefined, undefined)
     else if ((depth === 0 ? topJson : json).has(key)) tokens += jsonTokens(rules, child, depth + 1)
-    else if (type === "text" || texts.has(key)) {
-      tokens += textTokens(rules, child, kinds.get(key) ?? ownKind, ownFormat, depth)
-    } else tokens += contentTokens(rules, child, kinds.get(key) ?? ownKind, ownFormat, depth + 1)
+    else if (type === "text" || texts.has(key)) tokens += textTokens(rules, child, ownKind, ownFormat, depth)
+    else tokens += contentTokens(rules, child, kinds.get(key) ?? ownKind, ownFormat, depth + 1)
   }
   return tokens
 }
