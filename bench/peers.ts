@@ -76,13 +76,13 @@ const retrying = <A>(signal: AbortSignal, attempt: () => Promise<A>): Promise<A>
 const peers: Readonly<Record<string, Peer>> = {
   "caprock": ({ quota, url }) =>
     Effect.map(
-      Layer.build(Bedrock.layer({
+      Layer.build(Layer.orDie(Bedrock.layer({
         region,
         credentials,
         endpoint: url,
         quotas: Quotas.uniform({ requestsPerMinute: quota.requests, tokensPerMinute: quota.tokens }),
         meters: { window }
-      })),
+      }))),
       (context) => (prompt) => Context.get(context, Bedrock.Bedrock).converse(inputOf(prompt))
     ),
   "sdk": direct(),

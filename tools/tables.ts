@@ -4,7 +4,10 @@ import * as Duration from "effect/Duration"
 import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import * as Bedrock from "../packages/bedrock/src/Bedrock.ts"
 import * as Refund from "../packages/bedrock/src/Refund.ts"
+import * as BedrockClient from "../packages/client/src/BedrockClient.ts"
+import type * as Settings from "../packages/client/src/Settings.ts"
 import { ErrorName } from "../packages/emulator/src/Fault.ts"
 import * as WireError from "../packages/emulator/src/internal/wireError.ts"
 import * as Classification from "../packages/errors/src/Classification.ts"
@@ -102,6 +105,14 @@ const importRows = (): Cells =>
     ]
   })
 
+/** Each option once, with its variables in the order in which they count. */
+const variableRows = (variables: ReadonlyArray<Settings.Variable>): Cells =>
+  [...Map.groupBy(variables, ({ option }) => option)].map(([option, variables]) => [
+    variables.map(({ name }) => `\`${name}\``).join(", else "),
+    `\`${option}\``,
+    `\`${variables[0]?.example}\``
+  ])
+
 /** All that are generated. */
 export const tables = (): ReadonlyArray<Table> => [
   {
@@ -123,6 +134,19 @@ export const tables = (): ReadonlyArray<Table> => [
     page: "docs/guide/bedrock.md",
     name: "refunds",
     rows: [["failed with", "its request is", "its tokens are"], ...refundRows()]
+  },
+  {
+    page: "docs/guide/bedrock.md",
+    name: "variables",
+    rows: [
+      ["variable", "option", "such as"],
+      ...variableRows(Bedrock.variables.filter((variable) => !BedrockClient.variables.includes(variable)))
+    ]
+  },
+  {
+    page: "docs/guide/client.md",
+    name: "variables",
+    rows: [["variable", "option", "such as"], ...variableRows(BedrockClient.variables)]
   },
   {
     page: "docs/guide/emulator.md",

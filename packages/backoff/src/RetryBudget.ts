@@ -114,8 +114,8 @@ export const Options = Schema.Struct({
 export type Options = typeof Options.Encoded
 
 /**
- * The options as they are found in configuration, each with its default: `RETRY_RATIO`, `RETRY_PER_SECOND` and
- * `RETRY_CAPACITY`.
+ * The options as they are found in configuration, each with its default: `CAPROCK_RETRY_RATIO`,
+ * `CAPROCK_RETRY_PER_SECOND` and `CAPROCK_RETRY_CAPACITY`.
  *
  * @category configuration
  * @since 0.1.0
@@ -124,7 +124,7 @@ export const config: Config.Config<Options> = Config.all({
   ratio: Config.schema(atLeastZero, "RATIO").pipe(Config.withDefault(defaults.ratio)),
   perSecond: Config.schema(atLeastZero, "PER_SECOND").pipe(Config.withDefault(defaults.perSecond)),
   capacity: Config.schema(atLeastZero, "CAPACITY").pipe(Config.withDefault(defaults.capacity))
-}).pipe(Config.nested("RETRY"))
+}).pipe(Config.nested("RETRY"), Config.nested("CAPROCK"))
 
 // -----------------------------------------------------------------------------
 // Service

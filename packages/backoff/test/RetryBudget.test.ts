@@ -213,9 +213,14 @@ describe("the layers", () => {
       assert.strictEqual(yield* capacityOf(RetryBudget.layer({ capacity: 7 })), 7)
       assert.strictEqual(yield* capacityOf(RetryBudget.layer()), 100)
       assert.strictEqual(yield* capacityOf(env({})), 100)
-      assert.strictEqual(yield* capacityOf(env({ RETRY_CAPACITY: "8", RETRY_RATIO: "0.1", RETRY_PER_SECOND: "2" })), 8)
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(capacityOf(env({ RETRY_RATIO: "-5" })))))
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(capacityOf(env({ RETRY_PER_SECOND: "many" })))))
+      assert.strictEqual(
+        yield* capacityOf(
+          env({ CAPROCK_RETRY_CAPACITY: "8", CAPROCK_RETRY_RATIO: "0.1", CAPROCK_RETRY_PER_SECOND: "2" })
+        ),
+        8
+      )
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(capacityOf(env({ CAPROCK_RETRY_RATIO: "-5" })))))
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(capacityOf(env({ CAPROCK_RETRY_PER_SECOND: "many" })))))
     }))
 
   it.effect("for tests grants exactly so many", () =>

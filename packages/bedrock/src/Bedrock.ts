@@ -49,6 +49,7 @@ import * as RetryBudget from "@caprock/backoff/RetryBudget"
 import * as BedrockClient from "@caprock/client/BedrockClient"
 import type * as BedrockClientTest from "@caprock/client/BedrockClientTest"
 import * as Operations from "@caprock/client/Operations"
+import * as Settings from "@caprock/client/Settings"
 import * as Usage from "@caprock/client/Usage"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Catalogue from "@caprock/quota/Catalogue"
@@ -57,18 +58,17 @@ import * as Pool from "@caprock/quota/Pool"
 import * as Quotas from "@caprock/quota/Quotas"
 import * as RateLimiter from "@caprock/rate-limiter/RateLimiter"
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { Accountant } from "./internal/accountant.ts"
 import * as calls from "./internal/calls.ts"
 import { fromLimiter } from "./internal/failures.ts"
 import * as listening from "./internal/listening.ts"
+import * as settings from "./internal/options.ts"
 import * as questions from "./internal/questions.ts"
 import * as readings from "./internal/readings.ts"
 
@@ -103,8 +103,7 @@ export interface QuotaOptions {
    * The quotas of the account: entries by model id, inference profile or ARN, and `default` for every pool without one of its
    * own, as in a quota file; or `Quotas` made of them. A pool without a quota is not limited. None unless given.
    *
-   * An entry that makes no sense is a defect when the layer is built, which names it. What comes from outside the program
-   * is read by `Quotas.fromJson` or {@link layerConfig}, which fail with a `QuotaError`.
+   * An entry that makes no sense fails the layer, as any option does.
    */
   readonly quotas?: Quotas.Quotas | Readonly<Record<string, Quotas.Quota>> | undefined
   /** Meters that are shorter than a minute, and the length of the minute itself (for emulators). */
@@ -141,12 +140,40 @@ export interface CallOptions {
 }
 
 /**
+ * What {@link layer} takes, but for the client's own.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface ServiceOptions extends QuotaOptions, CallOptions {
+  /** Bounds the retries of all calls of this layer together, for each pool: see `RetryBudget`. */
+  readonly retryBudget?: RetryBudget.Options | undefined
+}
+
+/**
  * Everything that {@link layer} takes.
  *
  * @category configuration
  * @since 0.1.0
  */
-export interface Options extends QuotaOptions, CallOptions, BedrockClient.Options {}
+export interface Options extends ServiceOptions, BedrockClient.Options {}
+
+/**
+ * The variables that {@link layerConfig} reads, with those of the client: ours before those of AWS.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const variables: ReadonlyArray<Settings.Variable> = settings.variables
+
+/**
+ * The options that are given, and for all others what is found in {@link variables} by the current `ConfigProvider`. Fails with
+ * all that is wrong with them.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const config = (options: Options = {}): Effect.Effect<Options, Settings.OptionsError> => settings.load(options)
 
 // -----------------------------------------------------------------------------
 // Service
@@ -198,9 +225,10 @@ export const make = Effect.fnUntraced(function*(
   options: CallOptions = {}
 ): Effect.fn.Return<
   Bedrock["Service"],
-  never,
+  Settings.OptionsError,
   BedrockClient.BedrockClient | RateLimiter.RateLimiter | RetryBudget.RetryBudget
 > {
+  yield* Settings.check(settings.CallOptions, options)
   const client = yield* BedrockClient.BedrockClient
   const clock = yield* Clock.Clock
   const desk: calls.Desk = {
@@ -290,19 +318,23 @@ export const make = Effect.fnUntraced(function*(
  * @category layers
  * @since 0.1.0
  */
-export const layerLimiter = (options: QuotaOptions = {}): Layer.Layer<RateLimiter.RateLimiter> =>
-  Layer.unwrap(Effect.map(quotasOf(options), (quotas) =>
-    RateLimiter.layer({
+export const layerLimiter = (
+  options: QuotaOptions = {}
+): Layer.Layer<RateLimiter.RateLimiter, Settings.OptionsError> =>
+  Layer.unwrap(Effect.map(settings.check(settings.QuotaOptions, options), ({ guard, meters, ...options }) => {
+    const quotas = settings.quotasOf(options)
+    return RateLimiter.layer({
       meters: (key) => {
         const pool = Pool.fromKey(key)
-        return pool === undefined ? [] : Quotas.metersOf(Quotas.lookup(quotas, pool), options.meters)
+        return pool === undefined ? [] : Quotas.metersOf(Quotas.lookup(quotas, pool), meters)
       },
-      guard: options.guard
-    })))
+      guard
+    })
+  }))
 
 /**
  * The service on a client, limiter and retry budget of your own: for a limiter that is shared between processes, a scripted
- * client in tests, or a budget that other calls draw on too.
+ * client in tests, or a budget that other calls draw on too. A client of your own has to keep the `CallDeadline`.
  *
  * @category layers
  * @since 0.1.0
@@ -311,54 +343,28 @@ export const layerNoDeps = (
   options: CallOptions = {}
 ): Layer.Layer<
   Bedrock,
-  never,
+  Settings.OptionsError,
   BedrockClient.BedrockClient | RateLimiter.RateLimiter | RetryBudget.RetryBudget
 > => Layer.effect(Bedrock, make(options))
 
 /**
- * The whole service. Needs nothing; looks for Region and credentials where the SDK does, unless they are given.
+ * The whole service. Needs nothing; looks for Region and credentials where the SDK does, unless they are given. Fails where an
+ * option makes no sense, with all that is wrong.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options = {}): Layer.Layer<Bedrock> =>
-  layerNoDeps(options).pipe(
-    Layer.provide([BedrockClient.layer(options), layerLimiter(options), Layer.orDie(RetryBudget.layer())])
-  )
+export const layer = (options: Options = {}): Layer.Layer<Bedrock, Settings.OptionsError> =>
+  Layer.unwrap(Effect.map(settings.check(settings.Options, options), assembled))
 
 /**
- * The whole service, configured by the environment: the variables that the SDK reads, and
- *
- * - `CAPROCK_RPM`, `CAPROCK_TPM`: requests and tokens per minute of every pool that has no quota of its own;
- * - `CAPROCK_QUOTAS`: quotas by model as JSON, in the form of a quota file;
- * - `CAPROCK_ACCOUNT`: a name for the account.
+ * {@link layer}, with what is not given read from {@link variables}: ours, such as `CAPROCK_TPM`, and those of AWS.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig = (
-  options: Options = {}
-): Layer.Layer<Bedrock, Config.ConfigError | Quotas.QuotaError> =>
-  Layer.unwrap(Effect.gen(function*() {
-    const { account, quotas, rpm, tpm } = yield* Config.all({
-      account: Config.option(Config.String("CAPROCK_ACCOUNT")),
-      quotas: Config.option(Config.String("CAPROCK_QUOTAS")),
-      rpm: Config.option(Config.Number("CAPROCK_RPM")),
-      tpm: Config.option(Config.Number("CAPROCK_TPM"))
-    })
-    const named = Option.isNone(quotas) ? undefined : yield* Effect.fromResult(Quotas.fromJson(quotas.value))
-    const common = yield* Effect.fromResult(Quotas.fromJson(JSON.stringify({
-      default: {
-        ...(Option.isNone(rpm) ? {} : { requestsPerMinute: rpm.value }),
-        ...(Option.isNone(tpm) ? {} : { tokensPerMinute: tpm.value })
-      }
-    })))
-    return layer({
-      quotas: { default: named?.default ?? common.default, pools: named?.pools ?? common.pools },
-      ...(Option.isNone(account) ? {} : { account: account.value }),
-      ...options
-    })
-  }))
+export const layerConfig = (options: Options = {}): Layer.Layer<Bedrock, Settings.OptionsError> =>
+  Layer.unwrap(Effect.map(config(options), assembled))
 
 /**
  * The whole service over a client that answers from a script, for tests of programs that use it. Quotas, waits and retries are
@@ -371,25 +377,30 @@ export const layerConfig = (
  */
 export const layerTest = (
   script: BedrockClientTest.Script,
-  options: QuotaOptions & CallOptions = {}
-): Layer.Layer<Bedrock | BedrockClientTest.BedrockClientTest> =>
-  layerNoDeps(options).pipe(
-    Layer.provide([layerLimiter(options), Layer.orDie(RetryBudget.layer())]),
-    Layer.provideMerge(BedrockClient.layerTest(script))
-  )
+  options: ServiceOptions = {}
+): Layer.Layer<Bedrock | BedrockClientTest.BedrockClientTest, Settings.OptionsError> =>
+  Layer.unwrap(Effect.map(
+    settings.check(settings.ServiceOptions, options),
+    (options) => Layer.provideMerge(service(options), BedrockClient.layerTest(script))
+  ))
 
 // -----------------------------------------------------------------------------
 // Mechanics
 // -----------------------------------------------------------------------------
 
+const service = (
+  options: ServiceOptions
+): Layer.Layer<Bedrock, Settings.OptionsError, BedrockClient.BedrockClient> =>
+  layerNoDeps(Settings.pick(settings.CallOptions, options)).pipe(
+    Layer.provide([
+      layerLimiter(Settings.pick(settings.QuotaOptions, options)),
+      // Its options have been checked.
+      Layer.orDie(RetryBudget.layer(options.retryBudget))
+    ])
+  )
+
+const assembled = (options: Options): Layer.Layer<Bedrock, Settings.OptionsError> =>
+  Layer.provide(service(options), BedrockClient.layer(Settings.pick(BedrockClient.Options, options)))
+
 const millisOf = (limit: Duration.Input | undefined): number =>
-  limit === undefined ? Infinity : Duration.toMillis(Duration.fromInputUnsafe(limit))
-
-/** Plain entries are read as a quota file is, so that a wrong one is named and not taken for no limit. */
-const quotasOf = ({ quotas = {} }: QuotaOptions): Effect.Effect<Quotas.Quotas> =>
-  isQuotas(quotas)
-    ? Effect.succeed(quotas)
-    : Effect.orDie(Effect.fromResult(Quotas.fromJson(JSON.stringify(quotas))))
-
-const isQuotas = (quotas: NonNullable<QuotaOptions["quotas"]>): quotas is Quotas.Quotas =>
-  "pools" in quotas && quotas.pools instanceof Map
+  limit === undefined ? Infinity : Settings.millisOf(limit)

@@ -21,11 +21,10 @@ const unavailable = failed(new Reason.ServerError({ kind: "unavailable", message
 const throttled = (limit: Reason.ThrottlingError["limit"]) =>
   failed(new Reason.ThrottlingError({ limit, message: "no" }), 429)
 
-const house = (script: BedrockClientTest.Script, options: Bedrock.CallOptions & { readonly tokens?: number } = {}) =>
-  Bedrock.layerTest(script, {
-    ...options,
-    quotas: { default: { requestsPerMinute: 10, tokensPerMinute: options.tokens ?? 100 } }
-  })
+const house = (
+  script: BedrockClientTest.Script,
+  { tokens = 100, ...options }: Bedrock.CallOptions & { readonly tokens?: number } = {}
+) => Bedrock.layerTest(script, { ...options, quotas: { default: { requestsPerMinute: 10, tokensPerMinute: tokens } } })
 
 const recorded = () => {
   const events: Array<CallEvents.CallEvent> = []

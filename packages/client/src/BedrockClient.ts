@@ -36,7 +36,6 @@ import {
 } from "@aws-sdk/client-bedrock-runtime"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import type { AwsCredentialIdentity, AwsCredentialIdentityProvider } from "@smithy/types"
-import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -53,6 +52,7 @@ import * as scripted from "./internal/scripted.ts"
 import * as session from "./internal/session.ts"
 import * as Transport from "./internal/transport.ts"
 import * as Operations from "./Operations.ts"
+import * as Settings from "./Settings.ts"
 import * as Timeouts from "./Timeouts.ts"
 
 // -----------------------------------------------------------------------------
@@ -99,31 +99,81 @@ export interface Options {
   readonly timeouts?: Timeouts.Timeouts | undefined
 }
 
-const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
-
-const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> => Config.withDefault(config, undefined)
-
 /**
- * The options as they are found in configuration, all optional: `BEDROCK_REGION`, `BEDROCK_ENDPOINT`, `BEDROCK_TOKEN`,
- * `BEDROCK_PROFILE`, `BEDROCK_MAX_CONNECTIONS`, and `BEDROCK_TIMEOUT_CONNECT`, `BEDROCK_TIMEOUT_FIRST_TOKEN`,
- * `BEDROCK_TIMEOUT_BETWEEN_TOKENS`, `BEDROCK_TIMEOUT_CALL` (durations such as `"30 seconds"`).
+ * What is allowed for each option, whether it is given in code or by a variable.
  *
  * @category configuration
  * @since 0.1.0
  */
-export const config: Config.Config<Options> = Config.all({
-  region: optional(Config.NonEmptyString("REGION")),
-  endpoint: optional(Config.NonEmptyString("ENDPOINT")),
-  token: optional(Config.Redacted("TOKEN")),
-  profile: optional(Config.NonEmptyString("PROFILE")),
-  maxConnections: optional(Config.schema(PositiveInt, "MAX_CONNECTIONS")),
-  timeouts: Config.all({
-    connect: optional(Config.Duration("CONNECT")),
-    firstToken: optional(Config.Duration("FIRST_TOKEN")),
-    betweenTokens: optional(Config.Duration("BETWEEN_TOKENS")),
-    call: optional(Config.Duration("CALL"))
-  }).pipe(Config.nested("TIMEOUT"))
-}).pipe(Config.nested("BEDROCK"))
+export const Options = Schema.Struct({
+  region: Schema.optionalKey(Settings.region),
+  endpoint: Schema.optionalKey(Settings.endpoint),
+  credentials: Schema.optionalKey(Settings.credentials),
+  token: Schema.optionalKey(Settings.secret),
+  profile: Schema.optionalKey(Settings.name),
+  maxConnections: Schema.optionalKey(Settings.count),
+  timeouts: Schema.optionalKey(Schema.Struct({
+    connect: Schema.optionalKey(Settings.timeLimit),
+    firstToken: Schema.optionalKey(Settings.timeLimit),
+    betweenTokens: Schema.optionalKey(Settings.timeLimit),
+    call: Schema.optionalKey(Settings.timeLimit)
+  }))
+})
+
+/**
+ * The variables that {@link layerConfig} reads, ours before those of AWS. What else AWS has, such as `AWS_PROFILE` and the
+ * credentials, the SDK reads itself, as its documentation says.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const variables: ReadonlyArray<Settings.Variable> = [
+  { name: "CAPROCK_REGION", option: "region", read: Settings.readers.text, example: "us-east-1" },
+  { name: "AWS_REGION", option: "region", read: Settings.readers.text, example: "us-east-1" },
+  // Of the AWS CLI and of boto3; the SDK for JavaScript does not know it.
+  { name: "AWS_DEFAULT_REGION", option: "region", read: Settings.readers.text, example: "us-east-1" },
+  { name: "CAPROCK_ENDPOINT", option: "endpoint", read: Settings.readers.text, example: "http://127.0.0.1:8080" },
+  ...["AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL"].map((name) => ({
+    name,
+    option: "endpoint",
+    read: Settings.readers.text,
+    example: "http://127.0.0.1:8080",
+    ignoredIf: "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
+  })),
+  ...["CAPROCK_TOKEN", "AWS_BEARER_TOKEN_BEDROCK"].map((name) => ({
+    name,
+    option: "token",
+    read: Settings.readers.secret,
+    example: "bedrock-api-key-1",
+    unless: ["credentials"]
+  })),
+  { name: "CAPROCK_PROFILE", option: "profile", read: Settings.readers.text, example: "production" },
+  { name: "CAPROCK_MAX_CONNECTIONS", option: "maxConnections", read: Settings.readers.number, example: "200" },
+  { name: "CAPROCK_TIMEOUT_CONNECT", option: "timeouts.connect", read: Settings.readers.text, example: "5 seconds" },
+  {
+    name: "CAPROCK_TIMEOUT_FIRST_TOKEN",
+    option: "timeouts.firstToken",
+    read: Settings.readers.text,
+    example: "2 minutes"
+  },
+  {
+    name: "CAPROCK_TIMEOUT_BETWEEN_TOKENS",
+    option: "timeouts.betweenTokens",
+    read: Settings.readers.text,
+    example: "30 seconds"
+  },
+  { name: "CAPROCK_TIMEOUT_CALL", option: "timeouts.call", read: Settings.readers.text, example: "5 minutes" }
+]
+
+/**
+ * The options that are given, and for all others what is found in {@link variables} by the current `ConfigProvider`. Fails with
+ * all that is wrong with them.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const config = (options: Options = {}): Effect.Effect<Options, Settings.OptionsError> =>
+  Settings.load(Options, variables, options)
 
 // -----------------------------------------------------------------------------
 // Service
@@ -164,17 +214,15 @@ export class BedrockClient extends Context.Service<BedrockClient, Service>()("@c
 
 /**
  * Makes a client that lives as long as the scope. Closing it ends the calls that are still running, and closes every
- * connection. Sends nothing, and looks for credentials only at the first call.
+ * connection. Sends nothing, and looks for credentials only at the first call. Fails where an option makes no sense.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options = {}): Effect.Effect<Service, never, Scope.Scope> =>
+export const make = (options: Options = {}): Effect.Effect<Service, Settings.OptionsError, Scope.Scope> =>
   Effect.gen(function*() {
+    yield* Settings.check(Options, options)
     const maxConnections = options.maxConnections ?? defaults.maxConnections
-    if (!(maxConnections >= 1)) {
-      return yield* Effect.die(new RangeError(`maxConnections must be at least 1, and is ${maxConnections}`))
-    }
     const limits = limitsOf(options.timeouts, Timeouts.defaults)
     const transport = yield* Effect.acquireRelease(
       Effect.sync(() =>
@@ -216,17 +264,17 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Scope
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options = {}): Layer.Layer<BedrockClient> => Layer.effect(BedrockClient, make(options))
+export const layer = (options: Options = {}): Layer.Layer<BedrockClient, Settings.OptionsError> =>
+  Layer.effect(BedrockClient, make(options))
 
 /**
- * {@link layer}, with its options read from configuration.
+ * {@link layer}, with what is not given read from {@link variables}.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig = (
-  options: Config.Config<Options> = config
-): Layer.Layer<BedrockClient, Config.ConfigError> => Layer.unwrap(Effect.map(options, layer))
+export const layerConfig = (options: Options = {}): Layer.Layer<BedrockClient, Settings.OptionsError> =>
+  Layer.effect(BedrockClient, Effect.flatMap(config(options), make))
 
 /**
  * A client that answers from a script, for tests of programs that use one; and what it was asked. No network, no

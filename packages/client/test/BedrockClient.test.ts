@@ -1,7 +1,7 @@
 import { BedrockClient, BedrockClientTest, CallObserver } from "@caprock/client"
 import { BedrockError, Reason } from "@caprock/errors"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Duration, Effect, Redacted, Stream } from "effect"
+import { Effect, Redacted, Stream } from "effect"
 import { answer, clientOf, credentials, frames, request, sendJson, server, startStream } from "./server.ts"
 
 const environmentOf = (environment: Record<string, string>) =>
@@ -131,42 +131,6 @@ describe("BedrockClient", () => {
       )
     }))
 
-  it.effect("reads its options from configuration", () =>
-    Effect.gen(function*() {
-      const read = (env: Record<string, string>) =>
-        Effect.provide(BedrockClient.config, ConfigProvider.layer(ConfigProvider.fromEnv({ env })))
-      assert.deepStrictEqual(yield* read({}), {
-        region: undefined,
-        endpoint: undefined,
-        token: undefined,
-        profile: undefined,
-        maxConnections: undefined,
-        timeouts: { connect: undefined, firstToken: undefined, betweenTokens: undefined, call: undefined }
-      })
-      const all = yield* read({
-        BEDROCK_REGION: "us-west-2",
-        BEDROCK_TOKEN: "secret",
-        BEDROCK_MAX_CONNECTIONS: "5",
-        BEDROCK_TIMEOUT_FIRST_TOKEN: "90 seconds"
-      })
-      assert.strictEqual(all.region, "us-west-2")
-      assert.strictEqual(all.token && Redacted.value(all.token), "secret")
-      assert.strictEqual(all.maxConnections, 5)
-      assert.deepStrictEqual(all.timeouts?.firstToken, Duration.seconds(90))
-      for (const wrong of ["many", "0", "-1"]) {
-        const error = yield* Effect.flip(read({ BEDROCK_MAX_CONNECTIONS: wrong }))
-        assert.include(String(error), "MAX_CONNECTIONS")
-      }
-    }))
-
-  it.effect("refuses a pool without connections, in which every call would wait for ever", () =>
-    Effect.gen(function*() {
-      for (const maxConnections of [0, -1, NaN]) {
-        const exit = yield* Effect.exit(BedrockClient.make({ maxConnections }))
-        assert.include(String(exit), `maxConnections must be at least 1, and is ${maxConnections}`)
-      }
-    }))
-
   it.effect("works as a layer, from options or from configuration", () =>
     Effect.gen(function*() {
       const { url } = yield* server((_incoming, response) => {
@@ -179,7 +143,7 @@ describe("BedrockClient", () => {
       })
       const options = { region: "us-east-1", endpoint: url, credentials }
       assert.strictEqual(yield* Effect.provide(count, BedrockClient.layer(options)), 4)
-      assert.strictEqual(yield* Effect.provide(count, BedrockClient.layerConfig(Config.succeed(options))), 4)
+      assert.strictEqual(yield* Effect.provide(count, BedrockClient.layerConfig(options)), 4)
     }))
 })
 

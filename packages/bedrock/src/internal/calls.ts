@@ -142,7 +142,7 @@ export const unmetered = <Input, Output>(
     const clock = yield* Clock.Clock
     const limits = yield* Effect.withFiber((fiber) => Effect.succeed(limitsOf(desk.limits, fiber)))
     if (Result.isFailure(limits)) {
-      return yield* Effect.fail(wrongLimits({ operation, modelId: "", region: desk.region }, limits.failure))
+      return yield* wrongLimits({ operation, modelId: "", region: desk.region }, limits.failure)
     }
     const tally: Tally = { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0, gaveUp: undefined }
     const observer = { onFlushed: () => void tally.sent++, onResponse: () => {} }

@@ -1,9 +1,8 @@
 // How long a call may take: what its caller says, else what holds for all calls of the layer.
 import { CallDeadline } from "@caprock/client/CallDeadline"
+import * as Settings from "@caprock/client/Settings"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { CallLimits } from "../CallLimits.ts"
 
@@ -26,10 +25,10 @@ export const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicT
 /** The limits of a call that begins now, or what is wrong with them. @internal */
 export const limitsOf = (defaults: Defaults, fiber: Fiber.Fiber<unknown, unknown>): Result.Result<Limits, string> => {
   const own = fiber.getRef(CallLimits)
-  const deadline = own.deadline === undefined ? defaults.deadline : millisOf(own.deadline)
-  const maxWait = own.maxWait === undefined ? defaults.maxWait : millisOf(own.maxWait)
-  if (deadline === undefined) return Result.fail(problem("deadline", own.deadline))
-  if (maxWait === undefined) return Result.fail(problem("maxWait", own.maxWait))
+  const deadline = own.deadline === undefined ? defaults.deadline : Settings.millisOf(own.deadline)
+  const maxWait = own.maxWait === undefined ? defaults.maxWait : Settings.millisOf(own.maxWait)
+  if (Number.isNaN(deadline)) return Result.fail(problem("deadline", own.deadline))
+  if (Number.isNaN(maxWait)) return Result.fail(problem("maxWait", own.maxWait))
   return Result.succeed({
     deadline: Math.min(fiber.getRef(CallDeadline), monotonic(fiber.getRef(Clock.Clock)) + deadline),
     maxWait
@@ -38,9 +37,3 @@ export const limitsOf = (defaults: Defaults, fiber: Fiber.Fiber<unknown, unknown
 
 const problem = (field: string, value: unknown): string =>
   `CallLimits.${field} is ${String(value)}: it must be a duration of 0 or more, such as "30 seconds"`
-
-const millisOf = (input: Duration.Input): number | undefined => {
-  if (typeof input === "number" && Number.isNaN(input)) return undefined
-  const millis = Option.getOrUndefined(Option.map(Duration.fromInput(input), Duration.toMillis))
-  return millis === undefined || millis < 0 ? undefined : millis
-}

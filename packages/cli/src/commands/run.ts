@@ -52,8 +52,8 @@ const runFlags = {
     Flag.optional
   ),
   region: Flag.String("region").pipe(
-    Flag.withDescription("AWS Region; else AWS_REGION, else what the AWS configuration says"),
-    Flag.withFallbackConfig(Config.String("AWS_REGION")),
+    Flag.withDescription("AWS Region; else AWS_REGION or AWS_DEFAULT_REGION, else what the AWS configuration says"),
+    Flag.withFallbackConfig(Config.String("AWS_REGION").pipe(Config.orElse(() => Config.String("AWS_DEFAULT_REGION")))),
     Flag.optional
   ),
   system: Flag.String("system").pipe(
@@ -173,6 +173,13 @@ export const run = Command.make(
             Screen.layerLogger
           ).pipe(Layer.provideMerge(target))
         ),
+        Effect.catchTag("OptionsError", ({ message }) =>
+          Effect.fail(
+            new CliFailure({
+              problem: message,
+              remedy: "Correct the flag of that name, or the variable that stands in for it."
+            })
+          )),
         // Each failed line has its own in the output; what the layers log besides is asked for with --log-level.
         Effect.provideService(
           References.MinimumLogLevel,

@@ -31,7 +31,7 @@ export const make = (
   endpoint: string
 ): Effect.Effect<(input: ConverseCommandInput) => Effect.Effect<unknown, LayeredFailure>, never, Scope.Scope> =>
   Effect.map(
-    Layer.build(Bedrock.layer({
+    Layer.build(Layer.orDie(Bedrock.layer({
       region: Workload.region,
       credentials: Workload.credentials,
       endpoint,
@@ -40,7 +40,7 @@ export const make = (
         tokensPerMinute: Workload.quota.tokens
       }),
       meters: { window: Workload.windowMillis }
-    })),
+    }))),
     (context) => {
       const bedrock = Context.get(context, Bedrock.Bedrock)
       return (input) =>

@@ -6,6 +6,7 @@
 import type { ConverseCommandOutput } from "@aws-sdk/client-bedrock-runtime"
 import * as Bedrock from "@caprock/bedrock/Bedrock"
 import { CallEvents } from "@caprock/bedrock/CallEvents"
+import type { OptionsError } from "@caprock/client/Settings"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
@@ -58,8 +59,8 @@ export const layerNoDeps = (options: { readonly stream: boolean }): Layer.Layer<
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<Target> =>
-  layerNoDeps(options).pipe(Layer.provide(Bedrock.layer(options)))
+export const layer = ({ stream, ...options }: Options): Layer.Layer<Target, OptionsError> =>
+  layerNoDeps({ stream }).pipe(Layer.provide(Bedrock.layer(options)))
 
 const nothing: PoolSnapshot = { waiting: 0, meters: [] }
 

@@ -1,0 +1,114 @@
+// What is allowed for each option, and the variables that set them: once for code and for the environment.
+import * as RetryBudget from "@caprock/backoff/RetryBudget"
+import * as BedrockClient from "@caprock/client/BedrockClient"
+import * as Settings from "@caprock/client/Settings"
+import * as Quotas from "@caprock/quota/Quotas"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+
+const entries = Schema.Record(Schema.String, Quotas.Quota).check(
+  Schema.makeFilter((entries) => {
+    const quotas = Quotas.make(entries)
+    return Result.isSuccess(quotas) ? true : quotas.failure.message
+  })
+).annotate({ identifier: "quotas by model id, such as {\"default\":{\"tokensPerMinute\":200000}}" })
+
+const models = Schema.declare<ReadonlyMap<string, string>>(
+  (value): value is ReadonlyMap<string, string> => value instanceof Map,
+  { expected: "a Map from ids to model ids" }
+)
+
+/** @internal */
+export const QuotaOptions = Schema.Struct({
+  quotas: Schema.optionalKey(entries),
+  meters: Schema.optionalKey(Schema.Struct({
+    window: Schema.optionalKey(Settings.span),
+    day: Schema.optionalKey(Settings.span),
+    burst: Schema.optionalKey(Schema.Struct({ share: Settings.share, window: Settings.span }))
+  })),
+  guard: Schema.optionalKey(Settings.wait)
+})
+
+/** @internal */
+export const CallOptions = Schema.Struct({
+  account: Schema.optionalKey(Settings.name),
+  resolve: Schema.optionalKey(models),
+  backoff: Schema.optionalKey(Schema.Struct({
+    base: Schema.optionalKey(Settings.wait),
+    factor: Schema.optionalKey(Settings.factor),
+    cap: Schema.optionalKey(Settings.wait),
+    jitter: Schema.optionalKey(Settings.oneOf("full", "equal", "decorrelated", "none")),
+    attempts: Schema.optionalKey(Settings.count),
+    elapsed: Schema.optionalKey(Settings.wait)
+  })),
+  maxWait: Schema.optionalKey(Settings.wait),
+  deadline: Schema.optionalKey(Settings.timeLimit),
+  countThrottled: Schema.optionalKey(Settings.flag)
+})
+
+/** Those of a service on a client that is there already. @internal */
+export const ServiceOptions = Schema.Struct({
+  ...QuotaOptions.fields,
+  ...CallOptions.fields,
+  retryBudget: Schema.optionalKey(RetryBudget.Options)
+})
+
+/** @internal */
+export const Options = Schema.Struct({ ...BedrockClient.Options.fields, ...ServiceOptions.fields })
+
+const { json, number, text } = Settings.readers
+const unless = ["quotas"]
+
+/** @internal */
+export const variables: ReadonlyArray<Settings.Variable> = [
+  ...BedrockClient.variables,
+  {
+    name: "CAPROCK_QUOTAS",
+    option: "quotas",
+    read: json,
+    example: "{\"default\":{\"tokensPerMinute\":200000}}",
+    unless
+  },
+  { name: "CAPROCK_RPM", option: "quotas.default.requestsPerMinute", read: number, example: "200", unless },
+  { name: "CAPROCK_TPM", option: "quotas.default.tokensPerMinute", read: number, example: "200000", unless },
+  { name: "CAPROCK_ACCOUNT", option: "account", read: text, example: "production" },
+  { name: "CAPROCK_MAX_WAIT", option: "maxWait", read: text, example: "20 seconds" },
+  { name: "CAPROCK_DEADLINE", option: "deadline", read: text, example: "2 minutes" },
+  { name: "CAPROCK_ATTEMPTS", option: "backoff.attempts", read: number, example: "6" },
+  { name: "CAPROCK_RETRY_RATIO", option: "retryBudget.ratio", read: number, example: "0.1" },
+  { name: "CAPROCK_RETRY_PER_SECOND", option: "retryBudget.perSecond", read: number, example: "0.5" },
+  { name: "CAPROCK_RETRY_CAPACITY", option: "retryBudget.capacity", read: number, example: "20" }
+]
+
+type Entries = Quotas.Quotas | Readonly<Record<string, Quotas.Quota>>
+
+interface Given {
+  readonly quotas?: Entries | undefined
+}
+
+/** Holds options with quotas against their Schema. @internal */
+export const check = <A extends Given>(
+  schema: Parameters<typeof Settings.check>[0],
+  options: A
+): Effect.Effect<A, Settings.OptionsError> => Effect.as(Settings.check(schema, withoutQuotas(options)), options)
+
+/** Completes options from the environment. @internal */
+export const load = <A extends Given>(options: A): Effect.Effect<A, Settings.OptionsError> =>
+  isQuotas(options.quotas)
+    ? Effect.map(
+      Settings.load(Options, variables.filter(({ unless: silencing }) => silencing !== unless), withoutQuotas(options)),
+      (loaded) => ({ ...loaded, quotas: options.quotas })
+    )
+    : Settings.load(Options, variables, options)
+
+/** The quotas of options that were checked. @internal */
+export const quotasOf = ({ quotas = {} }: Given): Quotas.Quotas =>
+  isQuotas(quotas) ? quotas : Result.getOrThrow(Quotas.make(quotas))
+
+// Made of entries, they have been checked.
+const withoutQuotas = <A extends Given>(options: A): A =>
+  isQuotas(options.quotas) ? { ...options, quotas: undefined } : options
+
+const isQuotas = (quotas: Entries | undefined): quotas is Quotas.Quotas =>
+  typeof quotas === "object" && quotas !== null && "pools" in quotas && quotas.pools instanceof Map
