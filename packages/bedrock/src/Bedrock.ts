@@ -71,6 +71,7 @@ import * as listening from "./internal/listening.ts"
 import * as settings from "./internal/options.ts"
 import * as questions from "./internal/questions.ts"
 import * as readings from "./internal/readings.ts"
+import * as session from "./internal/session.ts"
 
 // -----------------------------------------------------------------------------
 // Models
@@ -199,6 +200,12 @@ export const config = (options: Options = {}): Effect.Effect<Options, Settings.O
 export interface Service extends Operations.Operations {
   /** The jobs of all pages of `listAsyncInvokes`: a call for each page, when the consumer wants it. */
   readonly listAsyncInvokesAll: BedrockClient.Service["listAsyncInvokesAll"]
+  /**
+   * A conversation, admitted as one request and the tokens that others of its pool have cost (5,000 at first), and settled by the last
+   * usage that it tells. One that breaks off stays charged with what was booked, or what it had told if that is more. It is tried again
+   * only if nothing was sent: what was said can't be said again.
+   */
+  readonly invokeModelWithBidirectionalStream: BedrockClient.Service["invokeModelWithBidirectionalStream"]
   /** How the pool of a model id, profile or ARN stands. */
   readonly snapshot: (modelId: string) => Effect.Effect<Snapshot, BedrockError>
 }
@@ -287,6 +294,7 @@ export const make = Effect.fnUntraced(function*(
           ({ family }) => readings.chunks(family)
         )
       )),
+    invokeModelWithBidirectionalStream: (input) => session.converse(desk, client, input),
     countTokens: unmetered("CountTokens", client.countTokens),
     applyGuardrail: unmetered("ApplyGuardrail", client.applyGuardrail),
     invokeGuardrailChecks: unmetered("InvokeGuardrailChecks", client.invokeGuardrailChecks),

@@ -25,7 +25,7 @@ const span = "a duration of more than 0, such as \"1 minute\""
 const wrong: ReadonlyArray<readonly [options: object, message: string]> = [
   [
     { quotas: { default: { tpm: 400_000 } } },
-    "quotas.default.tpm is not known. There are requestsPerMinute, tokensPerMinute, tokensPerDay."
+    "quotas.default.tpm is not known. There are requestsPerMinute, tokensPerMinute, tokensPerDay, concurrentRequests."
   ],
   [
     { quotas: { default: { tokenPerMinute: 400_000 } } },
@@ -185,7 +185,7 @@ describe("the environment", () => {
         ]
       )
       assert.deepStrictEqual(yield* of({ CAPROCK_QUOTAS: "{\"default\":{\"tpm\":1}}" }), [
-        "CAPROCK_QUOTAS.default.tpm is not known. There are requestsPerMinute, tokensPerMinute, tokensPerDay."
+        "CAPROCK_QUOTAS.default.tpm is not known. There are requestsPerMinute, tokensPerMinute, tokensPerDay, concurrentRequests."
       ])
       assert.deepStrictEqual(yield* of({ CAPROCK_QUOTAS: "{" }), [
         "CAPROCK_QUOTAS is \"{\", and must be quotas by model id, such as {\"default\":{\"tokensPerMinute\":200000}}."

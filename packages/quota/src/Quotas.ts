@@ -12,6 +12,7 @@
  *   "default": { "requestsPerMinute": 100, "tokensPerMinute": 200000 },
  *   "us.anthropic.claude-sonnet-4-6": { "tokensPerMinute": 6000000, "tokensPerDay": 700000000 },
  *   "amazon.nova-lite-v1:0": { "requestsPerMinute": 2000, "tokensPerMinute": 4000000 },
+ *   "amazon.nova-2-sonic-v1:0": { "concurrentRequests": 20 },
  *   "us.anthropic.claude-sonnet-4-5-20250929-v1:0@1m": { "tokensPerMinute": 1000000 }
  * }
  * ```
@@ -44,7 +45,12 @@ const Limit = Schema.Int.check(
 export const Quota = Schema.Struct({
   requestsPerMinute: Schema.optionalKey(Limit),
   tokensPerMinute: Schema.optionalKey(Limit),
-  tokensPerDay: Schema.optionalKey(Limit)
+  tokensPerDay: Schema.optionalKey(Limit),
+  /**
+   * Requests at once: "On-demand InvokeModel concurrent requests for …", which a few models have in place of the others (Nova Sonic,
+   * Pegasus; AWS General Reference, copy of 2026-04).
+   */
+  concurrentRequests: Schema.optionalKey(Limit)
 })
 
 /**
@@ -240,5 +246,6 @@ export const metersOf = (quota: Quota | undefined, options?: MeterOptions): Read
   minute("requests", quota.requestsPerMinute)
   minute("tokens", quota.tokensPerMinute)
   if (quota.tokensPerDay !== undefined) add("tokens", quota.tokensPerDay, options?.day ?? "24 hours")
+  if (quota.concurrentRequests !== undefined) add("concurrency", quota.concurrentRequests, 0)
   return meters
 }

@@ -73,7 +73,7 @@ describe("Quotas", () => {
       [`{"default":{"tokensPerMinute":-1}}`, "shape", "0 or more"],
       [`{"default":{"tokensPerMinute":1.5}}`, "shape", "integer"],
       [`{"default":{"tokensPerMinute":1e300}}`, "shape", `["tokensPerMinute"]`],
-      [`{"default":{"tpm":1}}`, "shape", "requestsPerMinute, tokensPerMinute, tokensPerDay"],
+      [`{"default":{"tpm":1}}`, "shape", "requestsPerMinute, tokensPerMinute, tokensPerDay, concurrentRequests"],
       [`{"@1m":{}}`, "model-id", "it is empty"],
       [`{"us.":{}}`, "model-id", `Entry "us." is not a model id`],
       [`{"us.amazon.nova-lite-v1:0@":{},"a b":{}}`, "model-id", `"a b"`],
@@ -86,6 +86,14 @@ describe("Quotas", () => {
       const error = failure(text)
       assert.strictEqual(error.reason, reason)
       assert.include(error.message, part)
+    })
+
+    it("counts those that run by themselves, whatever a minute is", () => {
+      const meters = Quotas.metersOf({ concurrentRequests: 3 }, {
+        window: "1 second",
+        burst: { share: 0.1, window: "1 second" }
+      })
+      assert.deepStrictEqual(meters, [{ unit: "concurrency", limit: 3, window: Duration.zero }])
     })
 
     it("tells all that is wrong at once", () => {

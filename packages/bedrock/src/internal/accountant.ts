@@ -26,6 +26,8 @@ export interface Entry {
   readonly begin: () => void
   /** What it was charged, and how much of that after its arrival. Learns from it. */
   readonly charged: (usage: Accounting.Usage) => { readonly tokens: number; readonly growth: number }
+  /** The same for what it had been charged by a time when it was not over. */
+  readonly atLeast?: Entry["charged"]
   /** What its charge is expected to have grown by where it ends without telling. */
   readonly growth: () => number
   readonly end: () => void
@@ -50,7 +52,9 @@ export class Accountant {
     this.now = now
   }
 
-  open(request: Request, maxWait: Duration.Duration | undefined, { priority, tenant }: CallTurn): Entry {
+  open(request: Request, maxWait: Duration.Duration | undefined, turn: CallTurn): Entry {
+    if (request.session === true) return this.openSession(request, maxWait, turn)
+    const { priority, tenant } = turn
     const { base, entry, pool } = request
     const { burndown } = entry
     const experience = this.experienceOf(pool)
@@ -100,6 +104,53 @@ export class Accountant {
         if (state === "flying") experience.inFlight--
         state = "over"
         OutputPredictor.end(experience.lengths, flight, { outputTokens, now: this.now() })
+      }
+    }
+  }
+
+  /**
+   * A conversation: of the server's reservation nothing is known, so it is booked with what others of its pool have cost, and
+   * refused for no number of tokens.
+   */
+  private openSession(request: Request, maxWait: Duration.Duration | undefined, { priority, tenant }: CallTurn): Entry {
+    const { base, entry, pool } = request
+    const experience = this.experienceOf(`${pool} conversations`)
+    const estimate = () => TokenEstimator.estimate(experience.ratios, base, { inFlight: experience.inFlight + 1 })
+    let state: "waiting" | "flying" | "over" = "waiting"
+    let booked = 0
+    return {
+      cost: {
+        pool,
+        requests: 1,
+        tokens: 0,
+        book: () => {
+          booked = estimate().upper
+          return { tokens: booked, growth: [] }
+        },
+        priority,
+        tenant,
+        maxWait
+      },
+      // Once it was begun nothing tells its input from the rest.
+      input: () => booked,
+      reserved: () => 0,
+      begin: () => {
+        state = "flying"
+        experience.inFlight++
+      },
+      charged: (usage) => {
+        const tokens = Accounting.settlement(usage, entry.burndown)
+        TokenEstimator.observe(experience.ratios, { base, actual: tokens })
+        return { tokens, growth: Math.max(0, tokens - booked) }
+      },
+      atLeast: (usage) => {
+        const tokens = Math.max(booked, Accounting.settlement(usage, entry.burndown))
+        return { tokens, growth: tokens - booked }
+      },
+      growth: () => 0,
+      end: () => {
+        if (state === "flying") experience.inFlight--
+        state = "over"
       }
     }
   }

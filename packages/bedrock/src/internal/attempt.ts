@@ -160,10 +160,11 @@ class Admitted implements Attempt {
     })
   }
 
-  private charge({ latencyMillis, usage }: Served): Effect.Effect<void> {
+  /** `whole`: its answer had come to its end. */
+  private charge({ latencyMillis, usage }: Served, whole: boolean): Effect.Effect<void> {
     if (usage === undefined) return this.unknown(this.servedFor(latencyMillis))
     const reserved = this.entry.reserved()
-    const charged = this.entry.charged(usage)
+    const charged = whole ? this.entry.charged(usage) : (this.entry.atLeast ?? this.entry.charged)(usage)
     const { booked } = this.reservation
     this.call.tell({ _tag: "Settled", pool: this.call.request.pool, reserved, booked, charged: charged.tokens })
     return this.reservation.settle({ ...charged, servedFor: this.servedFor(latencyMillis) })
@@ -180,7 +181,7 @@ class Admitted implements Attempt {
     return this.unknown(Duration.millis(this.now() - sentAt))
   }
 
-  readonly succeeded = (served: Served): Effect.Effect<void> => this.once(() => this.charge(served))
+  readonly succeeded = (served: Served): Effect.Effect<void> => this.once(() => this.charge(served, true))
 
   readonly failed = (error: BedrockError): Effect.Effect<void> =>
     this.once(() => {
@@ -210,9 +211,9 @@ class Admitted implements Attempt {
       case "nothing":
         if (this.response === undefined && this.sentAt !== undefined) return this.unanswered(this.sentAt)
         return this.charge({
-          usage: reason._tag === "InterruptedStreamError" ? reason.partial.usage : undefined,
+          usage: reason._tag === "InterruptedStreamError" ? reason.partial.usage : this.served?.usage,
           latencyMillis: undefined
-        })
+        }, false)
     }
   }
 
@@ -223,7 +224,7 @@ class Admitted implements Attempt {
   get abandoned(): Effect.Effect<void> {
     return this.once(() => {
       if (this.sentAt === undefined) return this.reservation.release
-      return this.served?.usage === undefined ? this.unanswered(this.sentAt) : this.charge(this.served)
+      return this.served?.usage === undefined ? this.unanswered(this.sentAt) : this.charge(this.served, false)
     })
   }
 }

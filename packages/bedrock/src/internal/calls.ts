@@ -97,12 +97,17 @@ export const unary = <A>(
   })
 }
 
-/** The same for a stream, which is asked for again only until its first content. @internal */
+/**
+ * The same for a stream, which is asked for again only until its first content; or, where it is asked for `once`, until it was sent.
+ *
+ * @internal
+ */
 export const streamed = <A>(
   desk: Desk,
   question: Question,
   send: () => Stream.Stream<A, BedrockError>,
-  reading: (request: Request) => Reading<A>
+  reading: (request: Request) => Reading<A>,
+  once = false
 ): Effect.Effect<Stream.Stream<A, BedrockError>, BedrockError> => {
   const pool = poolOf(desk, question)
   if (Result.isFailure(pool)) return Effect.fail(pool.failure)
@@ -117,6 +122,9 @@ export const streamed = <A>(
         left = opened.left
         return Stream.concat(Stream.fromIterable(opened.held), opened.rest)
       }
+    ).pipe(
+      // A failure that no retry sees.
+      Effect.catch((error) => once && call.tally.sent > 0 ? Effect.succeed(Stream.fail(error)) : Effect.fail(error))
     )
     return Stream.unwrap(retried(desk, call.request.pool, call.limits, call.tally, attempt)).pipe(
       Stream.mapError((error) => withAttempts(error, call.tally.sent, call.tally.gaveUp)),

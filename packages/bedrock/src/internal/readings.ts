@@ -1,6 +1,7 @@
 // Where the answers of each operation tell what they cost.
 import * as AnswerContent from "@caprock/client/AnswerContent"
 import type { BedrockClient } from "@caprock/client/BedrockClient"
+import * as BidirectionalStream from "@caprock/client/BidirectionalStream"
 import type { ResponseHead } from "@caprock/client/CallObserver"
 import * as Usage from "@caprock/client/Usage"
 import * as Family from "@caprock/quota/Family"
@@ -11,6 +12,7 @@ import type { Reading } from "./streaming.ts"
 
 type Operations = BedrockClient["Service"]
 type ConverseEvent = Stream.Success<ReturnType<Operations["converseStream"]>>
+type SessionEvent = Stream.Success<ReturnType<Operations["invokeModelWithBidirectionalStream"]>>
 type ChunkEvent = Stream.Success<ReturnType<Operations["invokeModelWithResponseStream"]>>
 
 const metricsKey = "amazon-bedrock-invocationMetrics"
@@ -52,6 +54,25 @@ export const chunks = (family: Family.Family = Family.unknown): Reading<ChunkEve
     usageAtEnd: () => followed
   }
 }
+
+/** A conversation tells what it has cost so far, again and again. What was begun is not asked for again, whatever it was. @internal */
+export const session: Reading<SessionEvent> = {
+  isContent: () => true,
+  servedBy: (event) => {
+    const bytes = event.chunk?.bytes
+    // Most events are speech.
+    if (bytes === undefined || bytes.length > largestUsage) return undefined
+    const said = BidirectionalStream.json(event)
+    const named = Predicate.hasProperty(said, "event") ? said.event : undefined
+    return Predicate.hasProperty(named, "usageEvent")
+      ? { usage: Usage.fromUsageEvent(named.usageEvent), latencyMillis: undefined }
+      : undefined
+  },
+  usageAtEnd: () => undefined
+}
+
+/** A `usageEvent` has about 600 bytes. */
+const largestUsage = 4_000
 
 /** An answer of 128,000 tokens is below 1 MB: what is larger holds vectors or pictures, and has its usage in the headers. */
 const largestRead = 4_000_000
