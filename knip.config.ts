@@ -19,7 +19,7 @@ const config = ({ strict = false }: { readonly strict?: boolean }): KnipConfig =
       // The examples of the docs run in this package, too.
       ignoreDependencies: ["@caprock/quota"]
     },
-    "packages/*": { entry: ["test/**/*.test.ts", "test/alone.ts"], project: ["src/**/*.ts!", "test/**/*.ts"] }
+    "packages/*": { entry: ["test/**/*.test.ts", "test/{alone,beside*}.ts"], project: ["src/**/*.ts!", "test/**/*.ts"] }
   },
   // A name that @effect/tsgo reads from the plugins of a tsconfig. There is no such package to install.
   ignoreDependencies: ["@effect/language-service"]

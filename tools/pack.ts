@@ -1,8 +1,9 @@
-// `pnpm packages`: packs every package, and looks at each as a stranger does who installs only that one. `pnpm build` first.
+// `pnpm packages [name ...]`: packs every package, and looks at each, or at those named, as a stranger does who installs only that
+// one. `pnpm build` first.
 import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { budgets } from "./pack/budgets.ts"
+import { budgets, neighbours } from "./pack/budgets.ts"
 import * as Checks from "./pack/checks.ts"
 import { lintProblems } from "./pack/linters.ts"
 import { format, type Problem } from "./pack/problem.ts"
@@ -49,7 +50,9 @@ try {
   const typescript = join(root, "node_modules", ".bin", "tsc")
 
   problems.push(...Checks.effectProblems(packages.map(({ tarball }) => tarball.manifest)))
+  const named = process.argv.slice(2).map((name) => `@caprock/${name}`)
   for (const { folder, name, path, tarball } of packages) {
+    if (named.length > 0 && !named.includes(name)) continue
     const since = performance.now()
     const budget = budgets[name]
     const { [name]: _, ...others } = tarballs
@@ -72,6 +75,22 @@ try {
       ...Project.compile(project, join(root, folder), typescript),
       ...Project.start(project, join(root, folder))
     )
+    for (const { copies, effect, program } of neighbours[name] ?? []) {
+      const beside: Project.Project = {
+        folder: join(work, `${name}-${program}`.replace("/", "-")),
+        tarball,
+        program,
+        beside: { effect }
+      }
+      const refused = Project.install(beside, path, others, versions)
+      problems.push(...refused)
+      if (refused.length > 0) continue
+      problems.push(
+        ...Checks.copyProblems(tarball.manifest, Project.pulled(beside, weights), copies),
+        ...Project.compile(beside, join(root, folder), typescript),
+        ...Project.start(beside, join(root, folder))
+      )
+    }
     console.log(
       `${name} (${((performance.now() - since) / 1000).toFixed(1)} s): ${
         Checks.entries(tarball).entries.length

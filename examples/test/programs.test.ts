@@ -23,6 +23,14 @@ describe("examples", () => {
     assert.match(counts, /^40 tickets: [1-9]\d* summaries cut off, 0 missing\.$/)
   })
 
+  it("promise: who stays is answered, who leaves costs nothing more, and who would wait too long is told", async () => {
+    const [outcomes = "", server = ""] = await run("promise")
+    const [, ...counts] = /^(\d+) 503, (\d+) answered, (\d+) left$/.exec(outcomes) ?? []
+    const [busy = 0, answered = 0, left = 0] = counts.map(Number)
+    assert.deepStrictEqual([busy, answered, left], [20, 35, 5], outcomes)
+    assert.strictEqual(server, "The server got 40 requests, and throttled 0.")
+  })
+
   it("limiter: nothing is refused", async () => {
     const [counts = ""] = await run("limiter")
     assert.match(counts, /^60 answers, none refused, in \d+ seconds$/)

@@ -79,12 +79,15 @@ const module = (root: string, path: string): ReadonlyArray<string> => {
   ]
 }
 
-/** An index says what its package is, and only exports again: each public module, in order. */
+/**
+ * An index says what its package is, and only exports again: each public module, in order. A module with a small letter is an
+ * entry point of its own (`@caprock/bedrock/promise`), for programs that don't import the index.
+ */
 const index = (root: string, folder: string): ReadonlyArray<string> => {
   const path = `${folder}/src/index.ts`
   const modules = globSync("src/*.ts", { cwd: join(root, folder) })
     .map((file) => basename(file, ".ts"))
-    .filter((name) => name !== "index" && name !== "bin")
+    .filter((name) => /^[A-Z]/.test(name))
     .toSorted()
   const expected = modules.map((name) => `export * as ${name} from "./${name}.ts"\n`).join("")
   const text = existsSync(join(root, path)) ? read(root, path) : ""

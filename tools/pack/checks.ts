@@ -2,7 +2,7 @@
 import { builtinModules } from "node:module"
 import { join, normalize } from "node:path/posix"
 import { parseSync } from "rolldown/utils"
-import { type Budget, withoutAws } from "./budgets.ts"
+import { type Budget, neighbours, withoutAws } from "./budgets.ts"
 import type { Problem } from "./problem.ts"
 import type { Manifest, Tarball } from "./tarball.ts"
 
@@ -133,14 +133,28 @@ const manifestProblems = ({ files, manifest }: Tarball): ReadonlyArray<Problem> 
       )
     }
 
-    if (manifest.peerDependencies?.["effect"] === undefined) {
+    const peer = manifest.peerDependencies?.["effect"] !== undefined
+    const own = manifest.dependencies?.["effect"] !== undefined
+    if (manifest.name in neighbours) {
+      if (!own) {
+        wrong(
+          "`effect` is not a dependency, and programs without it, or with Effect 3, import an entry point of this package",
+          "add it to `dependencies`"
+        )
+      }
+      if (peer) {
+        wrong(
+          "`effect` is a peer, and pnpm gives it the Effect 3 of a program that has one",
+          "leave it in `dependencies` only"
+        )
+      }
+    } else if (!peer) {
       wrong(
         "`effect` is not a peer",
         "add it to `peerDependencies`: a program has one Effect, and the package takes the program's"
       )
     }
-    const own = manifest.dependencies?.["effect"] !== undefined
-    if (manifest.bin === undefined && own) {
+    if (manifest.bin === undefined && own && !(manifest.name in neighbours)) {
       wrong(
         "`effect` is a dependency",
         "leave it in `peerDependencies` only: two copies of Effect in one program collide without a word"
@@ -191,14 +205,17 @@ const manifestProblems = ({ files, manifest }: Tarball): ReadonlyArray<Problem> 
     }
   })
 
+const effectOf = ({ dependencies, peerDependencies }: Manifest): string | undefined =>
+  peerDependencies?.["effect"] ?? dependencies?.["effect"]
+
 /** `effect` has one range in all packages, or npm refuses to install two of them together. */
 export const effectProblems = (manifests: ReadonlyArray<Manifest>): ReadonlyArray<Problem> => {
-  const ranges = Map.groupBy(manifests, (manifest) => manifest.peerDependencies?.["effect"])
+  const ranges = Map.groupBy(manifests, effectOf)
   const usual = [...ranges].toSorted(([, a], [, b]) => b.length - a.length)[0]?.[0]
-  return manifests.filter((manifest) => manifest.peerDependencies?.["effect"] !== usual).map((manifest) => ({
+  return manifests.filter((manifest) => effectOf(manifest) !== usual).map((manifest) => ({
     package: manifest.name,
     file: "package.json",
-    message: `its peer \`effect\` is "${manifest.peerDependencies?.["effect"]}", and "${usual}" in the other packages`,
+    message: `it asks for \`effect\` "${effectOf(manifest)}", and the other packages for "${usual}"`,
     mend: "write the same range"
   }))
 }
@@ -376,6 +393,30 @@ const statementProblems = ({ files, manifest }: Tarball): ReadonlyArray<Problem>
     }
   })
 
+/** Whether an entry point is one of its own, for programs without Effect: its name has a small letter. */
+const isOwnEntry = (subpath: string): boolean => /\/[a-z][^/]*$/.test(subpath)
+
+/** Declarations of an entry point for programs without Effect that lead to Effect's. */
+const declarationProblems = (tarball: Tarball): ReadonlyArray<Problem> =>
+  collect(tarball.manifest, (report) => {
+    for (const { specifier, subpath, types } of entries(tarball).entries) {
+      if (!isOwnEntry(subpath)) continue
+      const seen = new Set([types])
+      for (const path of seen) {
+        for (const asked of specifiers(path, tarball.files.get(path) ?? "")) {
+          if (asked.startsWith(".")) seen.add(normalize(join(path, "..", asked)).replace(/(\.d)?\.[jt]s$/, ".d.ts"))
+          else if (asked === "effect" || /^(?:effect|@effect|@caprock)\//.test(asked)) {
+            report(
+              path,
+              `\`${specifier}\` is for programs without Effect, and its declarations lead to ${asked}`,
+              "write the type down in words of its own, and let the compiler compare the two where the module is made"
+            )
+          }
+        }
+      }
+    }
+  })
+
 // -----------------------------------------------------------------------------
 // Weight and company
 // -----------------------------------------------------------------------------
@@ -444,8 +485,18 @@ export const pullProblems = (
         "do without the new one; if it is wanted, raise `pulls` and say why in `reason`"
       )
     }
+  }).concat(budget === undefined ? [] : copyProblems(manifest, pulled, 1))
+
+/** More copies than there may be: of Effect as many as are said, of our own packages one. */
+export const copyProblems = (
+  manifest: Manifest,
+  pulled: ReadonlyArray<Pulled>,
+  effects: number
+): ReadonlyArray<Problem> =>
+  collect(manifest, (report) => {
     for (const [name, copies] of Map.groupBy(pulled, ({ name }) => name)) {
-      if (name !== "effect" && !name.startsWith("@caprock/") || copies.length === 1) continue
+      const may = name === "effect" ? effects : name.startsWith("@caprock/") ? 1 : Infinity
+      if (copies.length <= may) continue
       report(
         "package.json",
         `${copies.length} copies of ${name} are installed: ${copies.map(({ version }) => version).join(", ")}`,
@@ -461,5 +512,6 @@ export const problems = (tarball: Tarball, budget: Budget | undefined): Readonly
   ...fileProblems(tarball),
   ...importProblems(tarball),
   ...statementProblems(tarball),
+  ...declarationProblems(tarball),
   ...budgetProblems(tarball, budget)
 ]

@@ -21,6 +21,9 @@ import type { Manifest, Tarball } from "./tarball.ts"
 export interface Project {
   readonly folder: string
   readonly tarball: Tarball
+  /** Which program of the package it is for, and what it depends on beside the package. */
+  readonly program?: string
+  readonly beside?: Readonly<Record<string, string>>
 }
 
 const json = (path: string, value: unknown) => writeFileSync(path, JSON.stringify(value, null, 2) + "\n")
@@ -69,7 +72,7 @@ export const install = (
   versions: Readonly<Record<string, string>>
 ): ReadonlyArray<Problem> => {
   const { folder, tarball: { manifest } } = project
-  const peers = manifest.bin === undefined ? manifest.peerDependencies ?? {} : {}
+  const peers = project.beside ?? (manifest.bin === undefined ? manifest.peerDependencies ?? {} : {})
   const pinned = Object.entries(versions).filter(([name]) => !(name in peers))
   mkdirSync(folder, { recursive: true })
   json(join(folder, "package.json"), {
@@ -170,8 +173,9 @@ for (const specifier of ${JSON.stringify(all.map(({ specifier }) => specifier))}
 }
 const index = modules[${JSON.stringify(tarball.manifest.name)}] ?? {}
 const exported = new Set(Object.values(index))
+// With a small letter: an entry point of its own.
 const hidden = Object.entries(modules).flatMap(([specifier, module]) =>
-  module === index || exported.has(module) ? [] : [specifier])
+  module === index || exported.has(module) || /\\/[a-z][^/]*$/.test(specifier) ? [] : [specifier])
 console.log(JSON.stringify({ failures, effects, hidden, names: Object.keys(index).length }))
 `
 }
@@ -261,7 +265,7 @@ export const bundle = async ({ folder, tarball }: Project): Promise<ReadonlyArra
 // -----------------------------------------------------------------------------
 
 /** The program of a package, in the repository. */
-export const programOf = (packageFolder: string): string => join(packageFolder, "test", "alone.ts")
+export const programOf = (packageFolder: string, name = "alone"): string => join(packageFolder, "test", `${name}.ts`)
 
 /** What `tsc` found in our own files. Declarations of others are theirs to mend. */
 export const typeProblems = (name: string, program: string, output: string): ReadonlyArray<Problem> =>
@@ -288,7 +292,7 @@ export const typeProblems = (name: string, program: string, output: string): Rea
 export const compile = (project: Project, packageFolder: string, tsc: string): ReadonlyArray<Problem> => {
   const { folder, tarball } = project
   const { manifest } = tarball
-  const program = programOf(packageFolder)
+  const program = programOf(packageFolder, project.program)
   if (!existsSync(program)) {
     const mend =
       "write a small program that uses the package, and throws where the package is wrong: it is run in an empty project"
@@ -322,7 +326,7 @@ export const compile = (project: Project, packageFolder: string, tsc: string): R
 /** Runs the package's program, and starts what it installs as commands. */
 export const start = (project: Project, packageFolder: string): ReadonlyArray<Problem> => {
   const { folder, tarball: { manifest } } = project
-  const program = programOf(packageFolder)
+  const program = programOf(packageFolder, project.program)
   const problems: Array<Problem> = []
   if (existsSync(program)) {
     const { ok, output } = run(folder, process.execPath, "program.ts")

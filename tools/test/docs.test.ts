@@ -58,6 +58,14 @@ describe("the errors", () => {
     }
   })
 
+  it("of bedrock without Effect stand in its page of the guide", async () => {
+    const entry: object = await import(pathToFileURL("packages/bedrock/src/promise.ts").href)
+    const page = readFileSync("docs/guide/promise.md", "utf8")
+    const classes = Object.entries(entry).flatMap(([name, of]) => of.prototype instanceof Error ? [name] : [])
+    assert.isAbove(classes.length, 12)
+    for (const name of classes) assert.include(page, `\`${name}\``)
+  })
+
   it("are found", async () => {
     const found = errorsOf(await import(pathToFileURL("packages/rate-limiter/src/index.ts").href))
     assert.includeMembers(found.map(([name]) => name), ["CostExceedsLimit", "RateLimiterError"])

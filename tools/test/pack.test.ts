@@ -152,6 +152,30 @@ describe("a package in which nothing is wrong", () => {
   })
 })
 
+describe("an entry point of its own", () => {
+  const entry = (types: string) => ({
+    ...compiled("promise", "export const one = 1\n", "export type { One } from \"./internal/one.ts\"\n"),
+    ...compiled("internal/one", "export const one = 1\n", types)
+  })
+
+  it("may say what it likes in its own words", () => {
+    const add = entry("import type { Sdk } from \"somewhere\"\nexport type One = Sdk\n")
+    assert.deepStrictEqual(Checks.problems(sample({ add, manifest: { dependencies: { somewhere: "1" } } }), budget), [])
+    assert.deepStrictEqual(Project.load(installed({ add })), [])
+  })
+
+  it.each(["effect/Duration", "@caprock/errors/Reason"])("does not lead to %s", (specifier) => {
+    const add = entry(`import type * as Leak from "${specifier}"\nexport type One = Leak.Type\n`)
+    const dependencies = { "@caprock/errors": "1" }
+    assertOne(
+      Checks.problems(sample({ add, manifest: { dependencies } }), budget),
+      "dist/internal/one.d.ts",
+      "`@caprock/sample/promise` is for programs without Effect",
+      specifier
+    )
+  })
+})
+
 describe("the manifest", () => {
   it.each<[string, Partial<Manifest>, string]>([
     ["a version", { version: "next" }, "version"],
@@ -202,6 +226,19 @@ describe("the manifest", () => {
     const different = { ...manifest, peerDependencies: { effect: "^4.0.0" } }
     assert.deepStrictEqual(Checks.effectProblems([manifest, other]), [])
     assertOne(Checks.effectProblems([other, different, { ...other, name: "@caprock/third" }]), "package.json", "^4.0.0")
+  })
+
+  it("of a package for programs without Effect, or with an older one, brings it along, and asks for none", () => {
+    const named = { ...manifest, name: "@caprock/bedrock" }
+    const says = (change: Partial<Manifest>) =>
+      Checks.problems(sample({ manifest: { ...named, ...change } }), budget).map(({ message }) => message)
+    assert.deepStrictEqual(says({ dependencies: { effect: ">=4.1.0 <4.2.0" }, peerDependencies: {} }), [])
+    assert.match(says({ dependencies: { effect: ">=4.1.0 <4.2.0" } }).join(), /^`effect` is a peer, and pnpm gives it/)
+    assert.match(says({ peerDependencies: {} }).join(), /^`effect` is not a dependency, and programs without it/)
+    const own = { ...named, dependencies: { effect: "^4.0.0" }, peerDependencies: {} }
+    assert.lengthOf(Checks.effectProblems([manifest, { ...manifest, name: "@caprock/other" }, own]), 1)
+    const same = { ...own, dependencies: { effect: ">=4.1.0 <4.2.0" } }
+    assert.lengthOf(Checks.effectProblems([manifest, same]), 0)
   })
 
   it.each(["README.md", "LICENSE"])("comes with a %s", (file) => {
@@ -431,6 +468,9 @@ describe("in a project of its own", () => {
     )
     assertOne(Project.compile(project, folder, "tsc"), "dist/Thing.d.ts:1", "Cannot find name 'Gone'")
     assertOne(Project.start(project, folder), Project.programOf(folder), "planted 1")
+    const beside: Project.Project = { ...project, program: "beside" }
+    assertOne(Project.compile(beside, folder, "tsc"), Project.programOf(folder, "beside"), "it is missing")
+    assert.deepStrictEqual(Project.start(beside, folder), [])
   })
 
   it("a program that does not know its version is told", () => {
@@ -484,6 +524,16 @@ describe("budgets", () => {
     const pulled = [own, { name: "@smithy/types", version: "1.0.0", bytes: 1 }]
     const problems = Checks.pullProblems({ ...manifest, name: `@caprock/${room}` }, pulled, { ...budget, aws: true })
     assert.lengthOf(problems, 1)
+  })
+
+  it("allow as many copies of effect as are said, and one of ours", () => {
+    const pulled = [own, effect, { ...effect, version: "3.22.4" }]
+    assert.deepStrictEqual(Checks.copyProblems(manifest, pulled, 2), [])
+    assertOne(
+      Checks.copyProblems(manifest, [...pulled, { ...own, version: "1.2.4" }], 2),
+      "package.json",
+      "2 copies of @"
+    )
   })
 
   it("hold one copy of effect", () => {

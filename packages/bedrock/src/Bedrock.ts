@@ -66,6 +66,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { Accountant } from "./internal/accountant.ts"
 import * as calls from "./internal/calls.ts"
+import * as copies from "./internal/copies.ts"
 import { fromLimiter } from "./internal/failures.ts"
 import * as listening from "./internal/listening.ts"
 import * as settings from "./internal/options.ts"
@@ -236,6 +237,7 @@ export const make = Effect.fnUntraced(function*(
   BedrockClient.BedrockClient | RateLimiter.RateLimiter | RetryBudget.RetryBudget
 > {
   yield* Settings.check(settings.CallOptions, options)
+  yield* copies.warned
   const client = yield* BedrockClient.BedrockClient
   const clock = yield* Clock.Clock
   const desk: calls.Desk = {

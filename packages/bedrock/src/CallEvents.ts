@@ -5,6 +5,7 @@
  */
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Context from "effect/Context"
+import type { Told } from "./internal/told.ts"
 
 /**
  * One event of a call. Times are milliseconds. `pool` is the key of the model's pool; of a call that passes no limiter, such as
@@ -20,25 +21,7 @@ import * as Context from "effect/Context"
  * @category models
  * @since 0.1.0
  */
-export type CallEvent =
-  | { readonly _tag: "Waiting"; readonly pool: string; readonly tokens: number }
-  | { readonly _tag: "Admitted"; readonly pool: string; readonly attempt: number; readonly waitedMillis: number }
-  | { readonly _tag: "AttemptFailed"; readonly pool: string; readonly attempt: number; readonly error: BedrockError }
-  | {
-    readonly _tag: "Settled"
-    readonly pool: string
-    readonly reserved: number
-    readonly booked: number
-    readonly charged: number
-  }
-  | {
-    readonly _tag: "CallEnded"
-    readonly pool: string
-    readonly attempts: number
-    readonly waitedMillis: number
-    readonly serviceMillis: number
-    readonly succeeded: boolean
-  }
+export type CallEvent = Told<BedrockError>
 
 /**
  * Who listens to the calls made by this fiber. It is called in the middle of the call and must return at once; nobody

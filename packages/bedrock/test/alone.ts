@@ -1,24 +1,33 @@
-// A program that needs only this package and its peers. `pnpm packages` runs it in an empty project.
-import { Bedrock } from "@caprock/bedrock"
-import { Effect } from "effect"
+// A program that needs only this package, and has no Effect. `pnpm packages` runs it in an empty project.
+import { AdmissionError, BedrockError, createBedrock, TransportError, ValidationError } from "@caprock/bedrock/promise"
 
-const ask = (maxTokens: number) =>
-  Bedrock.Bedrock.use((bedrock) =>
-    bedrock.converse({
-      modelId: "us.amazon.nova-lite-v1:0",
-      messages: [{ role: "user", content: [{ text: "Why is the sky blue?" }] }],
-      inferenceConfig: { maxTokens }
-    })
-  )
-const BedrockLive = Bedrock.layer({
+const bedrock = createBedrock({
   region: "us-east-1",
   quotas: { default: { tokensPerMinute: 4000 } },
   endpoint: "http://127.0.0.1:1",
-  credentials: { accessKeyId: "any", secretAccessKey: "any" }
+  credentials: { accessKeyId: "any", secretAccessKey: "any" },
+  backoff: { attempts: 1 }
 })
-const error = await Effect.runPromise(Effect.flip(ask(5000)).pipe(Effect.provide(BedrockLive)))
+const ask = (maxTokens: number, signal?: AbortSignal) =>
+  bedrock.converse({
+    modelId: "us.amazon.nova-lite-v1:0",
+    messages: [{ role: "user", content: [{ text: "Why is the sky blue?" }] }],
+    inferenceConfig: { maxTokens }
+  }, { signal }).then(() => undefined, (error: unknown) => error)
+
+const expect = (holds: boolean, error: unknown) => {
+  if (!holds) throw new Error("it fails otherwise than it should", { cause: error })
+}
 
 // Larger than the whole quota: the limiter says so before anything is sent.
-if (error._tag !== "BedrockError" || error.reason._tag !== "ValidationError" || error.reason.kind !== "exceeds-quota") {
-  throw new Error(`${error._tag}: ${error.message}`)
-}
+const larger = await ask(5000)
+expect(larger instanceof ValidationError && larger.kind === "exceeds-quota" && larger.attempts === 0, larger)
+const refused = await ask(100)
+expect(refused instanceof TransportError && refused instanceof BedrockError && refused.kind === "connect", refused)
+const aborted = await ask(100, AbortSignal.abort("gone"))
+expect(aborted === "gone", aborted)
+const { meters } = await bedrock.snapshot("us.amazon.nova-lite-v1:0")
+expect(meters[0]?.limit === 4000, meters)
+await bedrock.close()
+const late = await ask(100)
+expect(late instanceof AdmissionError && late.kind === "shutting-down", late)

@@ -1,0 +1,93 @@
+// The client without Effect, made of the service: an operation more is a line here, and one in the interface of `promise.ts`.
+import * as Settings from "@caprock/client/Settings"
+import type { BedrockError } from "@caprock/errors/BedrockError"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import * as Bedrock from "../../Bedrock.ts"
+import type * as Facade from "../../promise.ts"
+import { streamed, unary } from "./answers.ts"
+import { Desk, Thrown } from "./calls.ts"
+import { OptionsError } from "./errors.ts"
+
+/** What an operation is without Effect. */
+type Promised<Operation> = Operation extends (input: infer Input) => Effect.Effect<infer Output, BedrockError>
+  ? (input: Input, options?: Facade.CallOptions) => Promise<Output>
+  : Operation extends (input: infer Input) => Stream.Stream<infer Event, BedrockError>
+    ? (input: Input, options?: Facade.CallOptions) => AsyncIterable<Event>
+  : never
+
+// A conversation is as the SDK has it, with an iterable where the service has a Stream.
+type Plain = Omit<Bedrock.Service, "snapshot" | "invokeModelWithBidirectionalStream">
+
+type Operations = { readonly [Name in keyof Plain]: Promised<Plain[Name]> }
+
+/** @internal */
+export const make = ({ onEvent, onWarning, ...options }: Facade.Options): Facade.Bedrock => {
+  const exit = Effect.runSyncExit(Bedrock.config(optionsOf(options)))
+  if (Exit.isFailure(exit)) throw thrown(exit.cause)
+  const desk = new Desk(Layer.orDie(Bedrock.layer(exit.value)), { onEvent, onWarning })
+  const close = () => desk.close()
+  const snapshot = unary(desk, "Snapshot", (bedrock, modelId: string) =>
+    bedrock.snapshot(modelId).pipe(
+      Effect.map(({ guard, nextAdmission, ...snapshot }): Facade.Snapshot => ({
+        ...snapshot,
+        guardMillis: Duration.toMillis(guard),
+        nextAdmissionMillis: nextAdmission === undefined ? undefined : Duration.toMillis(nextAdmission)
+      }))
+    ))
+  const bedrock: Facade.Bedrock = {
+    converse: unary(desk, "Converse", (bedrock, input) => bedrock.converse(input)),
+    converseStream: streamed(desk, "ConverseStream", (bedrock, input) => bedrock.converseStream(input)),
+    invokeModel: unary(desk, "InvokeModel", (bedrock, input) => bedrock.invokeModel(input)),
+    invokeModelWithResponseStream: streamed(
+      desk,
+      "InvokeModelWithResponseStream",
+      (bedrock, input) => bedrock.invokeModelWithResponseStream(input)
+    ),
+    invokeModelWithBidirectionalStream: streamed(
+      desk,
+      "InvokeModelWithBidirectionalStream",
+      (bedrock, { body, ...input }) =>
+        bedrock.invokeModelWithBidirectionalStream({
+          ...input,
+          body: body === undefined ? Stream.empty : Stream.fromAsyncIterable(body, (reason) => new Thrown(reason))
+        })
+    ),
+    countTokens: unary(desk, "CountTokens", (bedrock, input) => bedrock.countTokens(input)),
+    applyGuardrail: unary(desk, "ApplyGuardrail", (bedrock, input) => bedrock.applyGuardrail(input)),
+    invokeGuardrailChecks: unary(
+      desk,
+      "InvokeGuardrailChecks",
+      (bedrock, input) => bedrock.invokeGuardrailChecks(input)
+    ),
+    startAsyncInvoke: unary(desk, "StartAsyncInvoke", (bedrock, input) => bedrock.startAsyncInvoke(input)),
+    getAsyncInvoke: unary(desk, "GetAsyncInvoke", (bedrock, input) => bedrock.getAsyncInvoke(input)),
+    listAsyncInvokes: unary(desk, "ListAsyncInvokes", (bedrock, input) => bedrock.listAsyncInvokes(input)),
+    listAsyncInvokesAll: streamed(desk, "ListAsyncInvokes", (bedrock, input) => bedrock.listAsyncInvokesAll(input)),
+    snapshot: (modelId) => snapshot(modelId),
+    close,
+    [Symbol.asyncDispose]: close
+  }
+  // Else an operation of the service is missing in the interface.
+  return bedrock satisfies Operations
+}
+
+const thrown = (cause: Cause.Cause<Settings.OptionsError>): unknown => {
+  const error = Cause.squash(cause)
+  if (!(error instanceof Settings.OptionsError)) return error
+  // Here a token is a text.
+  return new OptionsError(
+    error.problems.map(({ message, name }) => ({ name, message: message.replace("a Redacted text", "a text") }))
+  )
+}
+
+const optionsOf = ({ resolve, token, ...options }: Omit<Facade.Options, "onEvent" | "onWarning">): Bedrock.Options => ({
+  ...options,
+  ...(resolve === undefined ? {} : { resolve: new Map(Object.entries(resolve)) }),
+  ...(token === undefined ? {} : { token: Redacted.make(token) })
+})
