@@ -67,8 +67,8 @@ describe("the errors", () => {
   })
 
   it("are found", async () => {
-    const found = errorsOf(await import(pathToFileURL("packages/rate-limiter/src/index.ts").href))
-    assert.includeMembers(found.map(([name]) => name), ["CostExceedsLimit", "RateLimiterError"])
+    const found = errorsOf(await import(pathToFileURL("packages/errors/src/index.ts").href))
+    assert.includeMembers(found.map(([name]) => name), ["BedrockError", "ThrottlingError"])
     assert.includeMembers(found.flatMap(([, words]) => words), ["requests", "tokens"])
   })
 
