@@ -26,6 +26,7 @@ export interface ResponseHead {
  * - `onFlushed`: the whole request was handed to the kernel (or may have been: see below). It is called at most once for
  *   a call, never before the socket is connected and, with https, its handshake done. So a call that ends without it,
  *   because the connection was refused, the name not resolved or the credentials not found, was never charged.
+ *   Of a conversation (`BidirectionalStream`) it is the request's head, as its body has no end yet.
  *   Where it cannot be known whether the last bytes left, such as an interruption in the same turn as the write, it is
  *   called: to book a request that never arrived is the cheaper error.
  * - `onResponse`: status and headers have arrived. Never before `onFlushed`.

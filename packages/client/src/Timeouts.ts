@@ -35,6 +35,9 @@ import * as Duration from "effect/Duration"
  * - `betweenTokens`: silence within a stream, after its first content.
  * - `call`: all the waiting of one call.
  *
+ * In a conversation (`BidirectionalStream`) `connect` ends when both sides have agreed on HTTP/2, and `firstToken` and `betweenTokens`
+ * begin when its input has ended: until then nobody can tell a silent user from a silent server.
+ *
  * `Duration.infinity` switches one off.
  *
  * @category configuration

@@ -544,6 +544,27 @@ describe("a server", () => {
     }))
 })
 
+describe("an observer", () => {
+  it.effect("that throws fails its call, and leaves nothing", () =>
+    Effect.gen(function*() {
+      const { open, url } = yield* http2Server((stream) => echo(stream))
+      const client = yield* clientOf(url)
+      const broken = () => {
+        throw new Error("observer")
+      }
+      for (
+        const observer of [{ onFlushed: broken, onResponse: () => {} }, { onFlushed: () => {}, onResponse: broken }]
+      ) {
+        const error = yield* failureOf(client.invokeModelWithBidirectionalStream({ modelId, body: talker().body }))
+          .pipe(
+            Effect.provideService(CallObserver.CallObserver, observer)
+          )
+        assert.include(error.reason.message, "observer")
+        yield* eventually(() => open.size === 0)
+      }
+    }))
+})
+
 describe("time", () => {
   const quiet = (timeouts: Timeouts.Timeouts) =>
     Effect.gen(function*() {
