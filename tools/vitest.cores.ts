@@ -1,14 +1,32 @@
 // The tests of the pure core that `pnpm mutation` breaks: its own tests have to notice, not those of the packages that stand on it.
+import type { Plugin } from "vite"
+import { kept } from "./mutation/pool.ts"
 import workspace from "../vitest.workspace.ts"
 
 const core = process.env["MUTATED_CORE"]
 
+// Stryker knows the pools of vitest by name and sets one of them, which this takes back.
+const pool: Plugin = {
+  name: "kept-threads",
+  configureVitest: ({ vitest }) => {
+    for (const project of vitest.projects) {
+      if (process.env.NOKEPT) continue
+      project.config.pool = kept.name
+      project.config.poolRunner = kept
+    }
+  }
+}
+
 export default {
   ...workspace,
+  plugins: [pool],
   test: {
     ...workspace.test,
-    projects: workspace.test?.projects?.filter((project) =>
+    projects: workspace.test?.projects?.flatMap((project) =>
       typeof project === "object" && "test" in project && project.test?.name === core
+        // A test of the cores takes a second at most. One that hangs has noticed, and need not be waited for any longer.
+        ? [{ ...project, test: { ...project.test, testTimeout: 10_000 } }]
+        : []
     )
   }
 }
