@@ -23,6 +23,10 @@ const packages = ["errors", "quota", "rate-limiter", "backoff", "client", "bedro
 
 export default defineConfig({
   test: {
+    tags: [{
+      name: "statistics",
+      description: "draws so much that a mutation run leaves it out; the other tests must notice alone"
+    }],
     projects: [
       ...packages.map((name) => project(name, `packages/${name}`)),
       project("examples", "examples"),

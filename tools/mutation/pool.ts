@@ -20,7 +20,7 @@ const worker = (options: PoolOptions): PoolWorker => {
 
   const take = (): Worker =>
     idle.pop() ??
-    new Worker(new URL("worker.ts", import.meta.url), { env: options.env, execArgv: options.execArgv })
+      new Worker(new URL("worker.ts", import.meta.url), { env: options.env, execArgv: options.execArgv })
   const running = (): Worker => {
     if (thread === undefined) throw new Error("this thread is not started, or stopped")
     return thread

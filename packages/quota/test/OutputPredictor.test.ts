@@ -214,7 +214,7 @@ describe("OutputPredictor", () => {
   describe("the sum over what is in flight", () => {
     for (const burndown of [5, 15]) {
       for (const [name, share] of Object.entries(distributions)) {
-        it(`is covered at the stated level in the end, burndown ${burndown}, ${name}`, () => {
+        it(`is covered at the stated level in the end, burndown ${burndown}, ${name}`, { tags: "statistics" }, () => {
           const seed = 12_345
           const random = seeded(seed)
           const level = 0.99
@@ -235,7 +235,7 @@ describe("OutputPredictor", () => {
       }
     }
 
-    describe("is covered at the stated level at each time, with any ages", () => {
+    describe("is covered at the stated level at each time, with any ages", { tags: "statistics" }, () => {
       const level = 0.9
       const burndown = 5
       // All are older than an eighth of an answer's time, and so assessed when the last one asks.
