@@ -47,6 +47,7 @@ const run = async (core: string): Promise<{ readonly wrong: boolean; readonly to
     mutate: files.filter((file) => coreOf(file) === core),
     ignoreStatic: core === "quota",
     ...(sample === undefined ? {} : {
+      plugins: [...config.plugins, import.meta.resolve("./mutation/sample.ts")],
       checkers: ["sample"],
       // Judged here.
       thresholds: { ...config.thresholds, break: null },

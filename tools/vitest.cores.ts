@@ -1,9 +1,11 @@
 // The tests of the pure core that `pnpm mutation` breaks: its own tests have to notice, not those of the packages that stand on it.
+import { fileURLToPath } from "node:url"
 import type { Plugin } from "vite"
 import workspace from "../vitest.workspace.ts"
 import { kept } from "./mutation/pool.ts"
 
 const core = process.env["MUTATED_CORE"]
+const setup = fileURLToPath(new URL("mutation/setup.ts", import.meta.url))
 
 // Stryker knows the pools of vitest by name and sets one of them, which this takes back.
 const pool: Plugin = {
@@ -25,8 +27,7 @@ export default {
     tagsFilter: ["!statistics"],
     projects: workspace.test?.projects?.flatMap((project) =>
       typeof project === "object" && "test" in project && project.test?.name === core
-        // A test of the cores takes a second at most. One that hangs has noticed, and need not be waited for any longer.
-        ? [{ ...project, test: { ...project.test, testTimeout: 10_000 } }]
+        ? [{ ...project, test: { ...project.test, setupFiles: [...[project.test.setupFiles ?? []].flat(), setup] } }]
         : []
     )
   }

@@ -4,15 +4,18 @@
 // tests. A mutant is thousands of such runs. Here the thread stays, and with it what comes from `node_modules`; the modules of ours and the
 // tests are evaluated anew for each file, as ever, so that a mutant of what is evaluated once has its effect, and ends with its run. 15 ms.
 //
-// A thread is not used again when a run was forced to end, or took as long as a test may take: what hangs may go on in the background.
+// A thread is not used again when a run was forced to end, or took so long that something may have hung and go on in the background.
 import { Worker } from "node:worker_threads"
 import type { PoolOptions, PoolWorker } from "vitest/node"
 
 type Listener = Parameters<PoolWorker["on"]>[1]
 
+/** Milliseconds. */
+const longest = 15_000
+
 const idle: Array<Worker> = []
 
-const worker = (options: PoolOptions): PoolWorker => {
+const make = (options: PoolOptions): PoolWorker => {
   const started = performance.now()
   const listeners = new Set<readonly [string, Listener]>()
   let thread: Worker | undefined
@@ -36,7 +39,7 @@ const worker = (options: PoolOptions): PoolWorker => {
       const last = running()
       thread = undefined
       for (const [event, listener] of listeners) last.off(event, listener)
-      if (!ended || performance.now() - started >= options.project.config.testTimeout) {
+      if (!ended || performance.now() - started > longest) {
         await last.terminate()
       } else {
         last.unref()
@@ -50,7 +53,7 @@ const worker = (options: PoolOptions): PoolWorker => {
     off: (event, listener) => {
       running().off(event, listener)
     },
-    send: (message) => running().postMessage(message),
+    send: (message) => running().postMessage(message, []),
     deserialize: (data) => {
       ended ||= typeof data === "object" && data !== null && "type" in data && data.type === "stopped"
       return data
@@ -59,4 +62,4 @@ const worker = (options: PoolOptions): PoolWorker => {
 }
 
 /** The pool, as vitest takes it: by name, and by what makes its workers. */
-export const kept = { name: "kept", createPoolWorker: worker }
+export const kept = { name: "kept", createPoolWorker: make }

@@ -301,7 +301,7 @@ const horizons = [0, 0.25, 0.5, 1] as const
 /** When that end is taken to be. */
 const latest = 2
 
-const nothing = (): Array<number> => Array.from({ length: LengthTable.moments * (horizons.length + 1) }, () => 0)
+const nothing = (): Array<number> => Array.from(new Float64Array(LengthTable.moments * (horizons.length + 1)))
 
 const worstOf = ({ burndown, maxTokens }: Flight): number => (burndown - 1) * maxTokens
 

@@ -572,11 +572,13 @@ describe("OutputPredictor", () => {
       assert.strictEqual(expected(first), 4000)
       ask(lengths, 1_000_000)
       assert.strictEqual(snapshot(lengths).expected, 81 * 4000)
-      teach(lengths)
+      for (let i = 0; i < minimumSamples; i++) observe(lengths, { maxTokens: 1000, outputTokens: 100, millis: 8000 })
+      // In the same millisecond already.
       ask(lengths, 1_000_000)
       assert.strictEqual(snapshot(lengths).requests, 82)
+      assert.isBelow(snapshot(lengths).expected, 80 * 4000 + 2 * 400)
       ask(lengths, 1_001_001)
-      assert.isBelow(snapshot(lengths).expected, 80 * 4000 + 3 * 200)
+      assert.isBelow(snapshot(lengths).expected, 80 * 4000 + 3 * 400)
     })
 
     it("by the time from admission to end", () => {

@@ -244,6 +244,20 @@ describe("lengthTable", () => {
       }
     })
 
+    it("by the definition of the standard error, of both", () => {
+      // √(0.25/63 + 0.25/399) is 0.0678: growth that differs by 0.1345 is near, by 0.1365 it is not.
+      const spread = (around: number) => (i: number) => around + (i % 2 === 0 ? 0.1 : -0.1)
+      const base = alike(400, 1024, spread(0.4))
+      for (const [own, samples] of [[0.4269, 464], [0.3731, 464], [0.4273, 64], [0.3727, 64]] as const) {
+        assert.strictEqual(meanOf(remember([...base, ...alike(64, 128, spread(own))]), 7).samples, samples)
+      }
+    })
+
+    it("none of which grows beyond its reservation, however short", () => {
+      const short = [...alike(400, 1024, (i) => 0.15 + 0.01 * (i % 2)), ...alike(64, 128, 0.05)]
+      assert.deepInclude(meanOf(remember(short), 7), { samples: 464 })
+    })
+
     it("and where there are no others", () => {
       assert.deepInclude(meanOf(remember(alike(5, 128, 0.4)), 7), { samples: 5 })
       assert.closeTo(meanOf(remember(alike(5, 128, 0.4)), 7).mean, 1, 1e-9)
@@ -317,6 +331,11 @@ describe("lengthTable", () => {
       // 5 × 0.035 is 0.175 more, over a deviation of 0.25 to 0.26: 2.8 errors for 16, 5.5 for 64.
       assert.strictEqual(samples([436, 0.4], [64, 0.435]), 64)
       assert.strictEqual(samples([436, 0.4], [64, 0.41]), 500)
+    })
+
+    it("64 of 128 at least", () => {
+      assert.strictEqual(samples([64, 0.3], [64, 0.8]), 64)
+      assert.strictEqual(samples([63, 0.3], [64, 0.8]), 127)
     })
 
     it("128 when they are shorter, of 256 at least", () => {

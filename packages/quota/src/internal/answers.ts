@@ -24,6 +24,7 @@ export const classOf = (maxTokens: number): number => Math.min(63, Math.max(0, M
 export const bucketsPerOctave = 4
 export const bucketCount = 128
 export const bucketOf = (millisPerToken: number): number =>
+  // Stryker disable next-line EqualityOperator: the logarithm of 0 is below every bucket
   millisPerToken > 0
     ? Math.min(bucketCount - 1, Math.max(0, Math.floor(bucketsPerOctave * Math.log2(millisPerToken)) + 40))
     : 0
@@ -33,6 +34,7 @@ export const durationOf = (bucket: number): number => 2 ** ((bucket + 0.5 - 40) 
 
 /** How many buckets have their middle no later. */
 export const endedBy = (millisPerToken: number): number =>
+  // Stryker disable next-line EqualityOperator: the logarithm of 0 is below every bucket
   millisPerToken > 0
     ? Math.min(bucketCount, Math.max(0, Math.floor(bucketsPerOctave * Math.log2(millisPerToken) + 40.5)))
     : 0

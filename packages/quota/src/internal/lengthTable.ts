@@ -167,15 +167,17 @@ const sourceFor = (answers: Answers.Answers, size: number, burndown: number): So
     const excess = Math.max(0, burndown * (answers.ratios[slot] ?? 0) - 1)
     const side = steps === 0 ? own : rest
     side.n++
+    // Stryker disable next-line AssignmentOperator: with both means below 0 they differ by the same
     side.sum += excess
     side.squares += excess * excess
   }
-  if (rest.n === 0 || (own.n >= comparable && agree(own, rest))) {
+  // Where there are no others, nothing agrees with them, and what follows takes all as well.
+  if (own.n >= comparable && agree(own, rest)) {
     return { size, burndown, distance: everywhere, byRatio: true }
   }
   let found = 0
-  for (let distance = 0; distance < near.length; distance++) {
-    found += near[distance] ?? 0
+  for (const [distance, n] of near.entries()) {
+    found += n
     if (found >= enough) return { size, burndown, distance, byRatio: false }
   }
   return { size, burndown, distance: everywhere, byRatio: false }
@@ -191,6 +193,7 @@ interface Side {
 const errorOf = ({ n, squares, sum }: Side): number => Math.max(0, squares - sum * sum / n) / (n * Math.max(1, n - 1))
 
 const agree = (own: Side, rest: Side): boolean =>
+  // Stryker disable next-line EqualityOperator: at two errors to the last bit either will do
   Math.abs(own.sum / own.n - rest.sum / rest.n) <= sameErrors * Math.sqrt(errorOf(own) + errorOf(rest)) + 1e-9
 
 /** The answers of a source, the newest first: g, and the duration bucket. */
@@ -211,6 +214,7 @@ const choose = (answers: Answers.Answers, { burndown, byRatio, distance, size }:
     if (steps > distance || steps < -distance) continue
     let ratio = answers.ratios[slot] ?? 0
     let bucket = answers.buckets[slot] ?? 0
+    // Stryker disable next-line EqualityOperator: the same class stays as it is
     if (!byRatio && steps > 0) {
       // The length and the duration as they were, at half the limit and half again.
       ratio = Math.min(1, ratio * 2 ** steps)
@@ -231,7 +235,7 @@ const changeErrors = 4
 const newestThatCount = (excesses: Float64Array, n: number): number => {
   let sum = 0
   let squares = 0
-  const means = [0, 0, 0]
+  const means = new Float64Array(spans.length + 1)
   for (let index = 0; index < n;) {
     const excess = excesses[index++] ?? 0
     sum += excess
