@@ -89,5 +89,6 @@ for (const core of chosen) {
 }
 console.log(`\n${ends.join("\n")}`)
 if (sample !== undefined) {
-  console.log(`The same again: pnpm mutation ${chosen.join(" ")} --sample ${sample} --seed ${seed}`)
+  const mutate = values.mutate === undefined ? "" : ` --mutate '${values.mutate}'`
+  console.log(`The same again: pnpm mutation ${chosen.join(" ")}${mutate} --sample ${sample} --seed ${seed}`)
 }

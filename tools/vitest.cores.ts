@@ -1,11 +1,9 @@
 // The tests of the pure core that `pnpm mutation` breaks: its own tests have to notice, not those of the packages that stand on it.
-import { fileURLToPath } from "node:url"
 import type { Plugin } from "vite"
 import workspace from "../vitest.workspace.ts"
 import { kept } from "./mutation/pool.ts"
 
 const core = process.env["MUTATED_CORE"]
-const setup = fileURLToPath(new URL("mutation/setup.ts", import.meta.url))
 
 // Stryker knows the pools of vitest by name and sets one of them, which this takes back.
 const pool: Plugin = {
@@ -25,10 +23,8 @@ export default {
     ...workspace.test,
     // They would take more than all others, and leaving them out can only let more mutants survive.
     tagsFilter: ["!statistics"],
-    projects: workspace.test?.projects?.flatMap((project) =>
+    projects: workspace.test?.projects?.filter((project) =>
       typeof project === "object" && "test" in project && project.test?.name === core
-        ? [{ ...project, test: { ...project.test, setupFiles: [...[project.test.setupFiles ?? []].flat(), setup] } }]
-        : []
     )
   }
 }
