@@ -282,7 +282,7 @@ describe("Family", () => {
         })
     )
 
-    it("errs high before it has learned, and is right after", () => {
+    it("errs high before it has learned, and is right after", { tags: "statistics" }, () => {
       const random = seeded(21)
       const draw = () => Array.from({ length: 3 }, () => `${words} `.repeat(Math.ceil(random.between(1, 40))))
       // Its tokenizer makes up to 1.7 tokens where the base estimate makes one.

@@ -680,7 +680,7 @@ describe("OutputPredictor", () => {
       assert.isBelow(mean(lengths), 400)
     })
 
-    it("is not seen where there is none", () => {
+    it("is not seen where there is none", { tags: "statistics" }, () => {
       for (const [name, share] of Object.entries(distributions)) {
         const random = seeded(31)
         const lengths = learned(times(windowSize, () => share(random)))

@@ -595,7 +595,7 @@ describe("TokenEstimator", () => {
     }
     for (const [tokenizer, actualOf] of Object.entries(tokenizers)) {
       for (const [kind, baseOf] of Object.entries(sizes)) {
-        it(`covers ${tokenizer}, ${kind}`, () => {
+        it(`covers ${tokenizer}, ${kind}`, { tags: "statistics" }, () => {
           const seed = 5
           const random = seeded(seed)
           const rounds = 1500

@@ -45,7 +45,7 @@ describe("statistics", () => {
     assert.strictEqual(Statistics.upperQuantile(Float64Array.from([4, 4]), 0.99), 4)
   })
 
-  it("is exceeded as often as it says, few values or many", () => {
+  it("is exceeded as often as it says, few values or many", { tags: "statistics" }, () => {
     for (const [seed, n, level] of [[1, 9, 0.99], [2, 30, 0.99], [3, 200, 0.99], [4, 50, 0.9]] as const) {
       const random = seeded(seed)
       let exceeded = 0
