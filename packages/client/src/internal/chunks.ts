@@ -30,6 +30,8 @@ export const chunks = (): Progress<ResponseStream> => {
   let novaStopped = false
   return {
     observe: (event) => {
+      // No chunk is without bytes but one that holds other JSON than it should.
+      if ("chunk" in event && event.chunk?.bytes === undefined) throw new TypeError("a chunk without bytes")
       const bytes = event.chunk?.bytes
       if (bytes === undefined) return
       const seen = seenIn(decoder.decode(bytes))

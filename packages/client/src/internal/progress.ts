@@ -63,6 +63,8 @@ export const converse = (): Progress<ConverseStreamOutput> => {
   const complete = () => stopped && metadata
   return {
     observe: (event) => {
+      // The SDK takes any JSON for what an event holds.
+      for (const held of Object.values(event)) if (held === null) throw new TypeError("an event that holds nothing")
       if (event.contentBlockDelta !== undefined) {
         const { delta } = event.contentBlockDelta
         // Nobody has checked what the server wrote.

@@ -45,7 +45,6 @@ export const assemble = <Event>(
             ? Cause.done()
             : Effect.fail(failures.interrupted(progress))
         }
-        // The SDK takes any JSON for an event, also null.
         try {
           progress.observe(result.value)
         } catch (cause) {

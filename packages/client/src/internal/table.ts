@@ -65,17 +65,23 @@ type CommandOf<Input extends ServiceInputTypes, Output extends ServiceOutputType
   input: Input
 ) => Command<Input, Output, BedrockRuntimeClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>
 
-/** `required`: members that the service's model says every answer has, and without which it says nothing. */
-const unary = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+const whole = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
   Operation: CommandOf<Input, Output>,
-  ...required: ReadonlyArray<keyof Output>
+  isWhole: (output: Output) => boolean
 ): Row<(input: Input) => Effect.Effect<Output, BedrockError>> =>
 (name, maker) =>
   maker.unary({
     operation: operationOf(name),
     send: (client, input, options) => client.send(new Operation(input), options),
-    isWhole: (output) => required.every((member) => output[member] !== undefined)
+    isWhole
   }, name)
+
+/** `required`: members that the service's model says every answer has, and without which it says nothing. */
+const unary = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  Operation: CommandOf<Input, Output>,
+  ...required: ReadonlyArray<keyof Output>
+): Row<(input: Input) => Effect.Effect<Output, BedrockError>> =>
+  whole(Operation, (output) => required.every((member) => output[member] !== undefined))
 
 const streaming = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes, Event>(
   Operation: CommandOf<Input, Output>,
@@ -92,7 +98,12 @@ const streaming = <Input extends ServiceInputTypes, Output extends ServiceOutput
 const table: { readonly [Name in keyof Operations]: Row<Operations[Name]> } = {
   converse: unary(ConverseCommand, "output", "stopReason"),
   converseStream: streaming(ConverseStreamCommand, ({ stream }) => stream, converse),
-  invokeModel: unary(InvokeModelCommand, "body"),
+  // The bytes are the model's own. No model answers with nothing, or with a page of a network that wants its users to sign in.
+  invokeModel: whole(
+    InvokeModelCommand,
+    ({ body, contentType }) =>
+      Predicate.isUint8Array(body) && body.length > 0 && !/^text\/html\b/i.test(contentType ?? "")
+  ),
   invokeModelWithResponseStream: streaming(InvokeModelWithResponseStreamCommand, ({ body }) => body, chunks),
   countTokens: unary(CountTokensCommand, "inputTokens"),
   applyGuardrail: unary(ApplyGuardrailCommand, "action", "assessments"),

@@ -1,0 +1,59 @@
+// Every operation under every fault: the exact end, and nothing left behind. The rows are in `faultTable.ts`.
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import {
+  compare,
+  counted,
+  expected,
+  makeEmulator,
+  nothingIsLeft,
+  observe,
+  placesOf,
+  timeouts,
+  until
+} from "./faultLab.ts"
+import { type Asked, type End, faults, job, type Name, operations, type Row } from "./faultTable.ts"
+import { clientOf } from "./server.ts"
+
+const run = <N extends Name>(name: N, asked: Asked<N>, row: Row, end: End) =>
+  counted((sleeping) =>
+    Effect.gen(function*() {
+      const emulator = yield* makeEmulator
+      yield* Effect.scoped(Effect.gen(function*() {
+        const client = yield* clientOf(emulator.url, { timeouts, maxConnections: 1 })
+        const arn = name === "getAsyncInvoke" ? (yield* client.startAsyncInvoke(job)).invocationArn ?? "" : ""
+        const call = asked.ask(client, arn)
+        const intact = yield* observe({ emulator, call })
+        compare({ _tag: "Answered" }, intact, 1)
+        const all = intact.events.length
+        for (const frame of placesOf(row, asked.shape, all - (asked.after ?? 0))) {
+          const injected = yield* emulator.inject(row.fault({ frame }), { times: 99, operation: asked.emulated })
+          const arrives = row.spares === "all" ? all : frame
+          const seen = yield* observe({ emulator, call, waits: row.waits, shows: arrives })
+          const arrived = intact.events.slice(0, row.spares === "some" ? seen.events.length : arrives)
+          const wanted = expected(asked, end, arrived)
+          compare(wanted, seen, 1)
+          if (wanted._tag !== "Answered") assert.strictEqual(seen.events.length, arrived.length)
+          yield* nothingIsLeft(emulator, sleeping)
+          yield* injected.withdraw
+          // The one connection that there may be is free again.
+          compare({ _tag: "Answered" }, yield* observe({ emulator, call }), 1)
+          yield* nothingIsLeft(emulator, sleeping)
+        }
+      }))
+      yield* until("all connections are closed", Effect.map(emulator.stats, ({ open }) => open === 0))
+    })
+  )
+
+const describeAll = <N extends Name>(name: N) => {
+  for (const asked of operations[name]) {
+    describe(asked.family === undefined ? name : `${name}, ${asked.family}`, () => {
+      for (const row of faults) {
+        const end = row.ends[asked.shape]
+        if (end !== undefined) it.effect(`${row.name}: ${end}`, () => run(name, asked, row, end))
+      }
+    })
+  }
+}
+
+for (const name of Object.keys(operations) as ReadonlyArray<Name>) describeAll(name)
