@@ -53,7 +53,7 @@ const llama = "meta.llama3-1-70b-instruct-v1:0"
 const sonic = "amazon.nova-sonic-v1:0"
 
 /** What is asked for at most, of each model. */
-export const maxTokens = 60
+const maxTokens = 60
 
 const conversation = {
   messages: [{ role: "user" as const, content: [{ text: "Why is the sky blue?" }] }],
