@@ -50,8 +50,8 @@ describe("the types without Effect", () => {
 })
 
 /** Runs a program in a process of its own, which imports the package by its name. */
-const run = (source: string, env: Readonly<Record<string, string>> = {}) =>
-  promisify(execFile)(process.execPath, ["--input-type=module", "--eval", source], {
+const run = (source: string, env: Readonly<Record<string, string>> = {}, type = "module") =>
+  promisify(execFile)(process.execPath, [`--input-type=${type}`, "--eval", source], {
     cwd: fileURLToPath(new URL("..", import.meta.url)),
     env: { ...process.env, ...env },
     timeout: 30_000
@@ -92,6 +92,11 @@ describe("options", () => {
   })
 })
 
+it("a CommonJS program can require it", async () => {
+  const program = `const { createBedrock } = require("@caprock/bedrock/promise"); console.log(typeof createBedrock)`
+  assert.strictEqual((await run(program, {}, "commonjs")).stdout, "function\n")
+})
+
 describe("a program that never closes its client", () => {
   it("ends when its calls have", async () => {
     await using emulator = await served()
@@ -108,6 +113,11 @@ describe("a program that never closes its client", () => {
       await Promise.all([bedrock.converse(ask), bedrock.converse(ask)])
       for await (const event of bedrock.converseStream(ask)) if (event.metadata) console.log("whole")
       for await (const event of bedrock.converseStream(ask)) break
+      const body = (async function*() {
+        yield { chunk: { bytes: new TextEncoder().encode('{"event":{"sessionStart":{}}}') } }
+        yield { chunk: { bytes: new TextEncoder().encode('{"event":{"sessionEnd":{}}}') } }
+      })()
+      for await (const event of bedrock.invokeModelWithBidirectionalStream({ modelId: "amazon.nova-2-sonic-v1:0", body }));
       await bedrock.converse(ask, { signal: AbortSignal.abort() }).catch((error) => console.log(error.name))
     `)
     assert.deepStrictEqual([stdout, stderr], ["whole\nAbortError\n", ""])

@@ -372,6 +372,29 @@ describe("a stream", () => {
     await eventually(() => server.open.size === 0)
   })
 
+  it("is a ReadableStream where one is asked for", async () => {
+    await using server = await listening((_, response) => {
+      response.writeHead(200, { "content-type": "application/vnd.amazon.eventstream" })
+      response.write(Buffer.concat([frame("messageStart", { role: "assistant" }), text("Hel")]))
+    })
+    await using bedrock = clientOf(server)
+    const reader = ReadableStream.from(bedrock.converseStream(question("Why?"))).getReader()
+    assert.isDefined((await reader.read()).value?.messageStart)
+    assert.isDefined((await reader.read()).value?.contentBlockDelta)
+    await reader.cancel()
+    await eventually(() => server.open.size === 0)
+  })
+
+  it("can be read by hand first, and then in a loop", async () => {
+    await using emulator = await served()
+    await using bedrock = clientOf(emulator)
+    const events = bedrock.converseStream(question("Why?"))[Symbol.asyncIterator]()
+    assert.isDefined((await events.next()).value?.messageStart)
+    const { failure, seen } = await read(events as AsyncIterator<object> & AsyncIterable<object>)
+    assert.isUndefined(failure)
+    assert.property(seen.at(-1), "metadata")
+  })
+
   it("gives its events in order to those who ask at the same time", async () => {
     await using server = await listening((_, response) => {
       response.writeHead(200, { "content-type": "application/vnd.amazon.eventstream" })

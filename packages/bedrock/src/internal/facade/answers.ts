@@ -64,7 +64,7 @@ interface Failed {
 const ended = { done: true, value: undefined } as const
 
 /** The events of one call: each is asked for when the one who reads wants it. */
-class Events<Event> implements AsyncIterator<Event, undefined, undefined> {
+class Events<Event> implements AsyncIterableIterator<Event, undefined, undefined> {
   readonly #call: Call
   readonly #scope = Scope.makeUnsafe()
   #pull: Pull.Pull<Batch<Event>, BedrockError | Thrown>
@@ -93,6 +93,11 @@ class Events<Event> implements AsyncIterator<Event, undefined, undefined> {
     const { promise, resolve } = Promise.withResolvers<IteratorResult<Event, undefined>>()
     this.#queue.push(() => resolve(this.#next()))
     return promise
+  }
+
+  /** As every iterator of the language: who has taken the first event can read the rest in a loop. */
+  [Symbol.asyncIterator](): this {
+    return this
   }
 
   return(): Promise<IteratorResult<Event, undefined>> {
