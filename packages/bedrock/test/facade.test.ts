@@ -1,15 +1,19 @@
 // What the entry point without Effect has to have in common with the service, and how a program ends that uses it.
-import type { Bedrock, CallLimits, CallTurn } from "@caprock/bedrock"
+import { Bedrock, type CallLimits, type CallTurn } from "@caprock/bedrock"
 import type * as Facade from "@caprock/bedrock/promise"
 import { createBedrock, OptionsError } from "@caprock/bedrock/promise"
-import { Reason } from "@caprock/errors"
+import { BedrockError, Reason } from "@caprock/errors"
 import type { Quotas } from "@caprock/quota"
+import { Duration, Effect, Layer, Stream } from "effect"
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { assert, describe, it } from "vitest"
+import { streamed } from "../src/internal/facade/answers.ts"
+import { Desk } from "../src/internal/facade/calls.ts"
 import * as Errors from "../src/internal/facade/errors.ts"
-import { rejected, served } from "./served.ts"
+import { fromEffect } from "../src/internal/facade/rejections.ts"
+import { eventually, rejected, served } from "./served.ts"
 
 type Same<A, B> = [A] extends [B] ? [B] extends [A] ? true : false : false
 
@@ -90,6 +94,67 @@ describe("options", () => {
     const failure = await rejected(run(program, { ...set, CAPROCK_TPM: "4k" }))
     assert.match(String(failure), /OptionsError: CAPROCK_TPM is "4k", and must be/)
   })
+})
+
+describe("between an event and who waits for it", () => {
+  /** A stream of one event and silence, whose end is seen; `give` hands the event over, and leaves the reader a turn behind. */
+  const oneEvent = () => {
+    const desk = new Desk(Layer.orDie(Bedrock.layerTest({})), {})
+    const { promise: asked, resolve: ask } = Promise.withResolvers<() => void>()
+    let closed = false
+    const first = Effect.callback<string>((resume) => ask(() => resume(Effect.succeed("an event"))))
+    const stream = Stream.fromEffect(first).pipe(
+      Stream.concat(Stream.never),
+      Stream.ensuring(Effect.sync(() => {
+        closed = true
+      }))
+    )
+    const controller = new AbortController()
+    const events = streamed(desk, "Test", () => stream)({}, { signal: controller.signal })[Symbol.asyncIterator]()
+    return { asked, closed: () => closed, controller, desk, events }
+  }
+
+  it("an abort counts", async () => {
+    const { asked, closed, controller, events } = oneEvent()
+    const waits = rejected(events.next())
+    const give = await asked
+    give()
+    controller.abort("gone")
+    assert.strictEqual(await waits, "gone")
+    await eventually(closed)
+  })
+
+  it("leaving counts", async () => {
+    const { asked, closed, events } = oneEvent()
+    const waits = events.next()
+    const give = await asked
+    give()
+    await events.return?.()
+    assert.deepStrictEqual(await waits, { done: true, value: undefined })
+    assert.isTrue(closed())
+  })
+
+  it("the close of the client counts", async () => {
+    const { asked, closed, desk, events } = oneEvent()
+    const waits = rejected(events.next())
+    const give = await asked
+    give()
+    await desk.close()
+    assert.include(await waits, { name: "AdmissionError", kind: "shutting-down" })
+    await eventually(closed)
+  })
+})
+
+it("an error says when to try again", () => {
+  const reason = new Reason.ThrottlingError({ limit: "tokens", message: "no", retryAfter: Duration.seconds(3) })
+  const error = fromEffect(new BedrockError.BedrockError({ operation: "Converse", attempts: 1, reason }))
+  assert.strictEqual(error.retryAfterMillis, 3_000)
+})
+
+it("an application inference profile draws on the pool of its model", async () => {
+  const profile = "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/a1b2c3"
+  await using bedrock = createBedrock({ region: "us-east-1", resolve: { [profile]: "us.amazon.nova-lite-v1:0" } })
+  assert.include((await bedrock.snapshot(profile)).pool, "amazon.nova-lite-v1:0")
 })
 
 it("a CommonJS program can require it", async () => {

@@ -4,11 +4,7 @@ import * as Reason from "@caprock/errors/Reason"
 import * as Duration from "effect/Duration"
 import * as Errors from "./errors.ts"
 
-/**
- * A new one each time: its stack is that of who waits for it, where it is made in the promise's own continuation.
- *
- * @internal
- */
+/** A new one each time: its stack is that of who waits for it, where it is made in the promise's own continuation. */
 export const fromEffect = (error: BedrockError): Errors.BedrockError => {
   const { reason } = error
   const failure = failureOf(error)
