@@ -27,7 +27,7 @@ export const withoutAws: ReadonlySet<string> = new Set([
 export const neighbours: Readonly<Record<string, ReadonlyArray<Neighbour>>> = {
   "@caprock/bedrock": [
     { effect: ">=4.1.0 <4.2.0", program: "besideEffect4", copies: 1 },
-    { effect: "^3.22.0", program: "besideEffect3", copies: 2 }
+    { effect: "3.22.4", program: "besideEffect3", copies: 2 }
   ]
 }
 
