@@ -49,6 +49,8 @@ const run = async (core: string): Promise<{ readonly wrong: boolean; readonly to
     ...(sample === undefined ? {} : {
       plugins: [...config.plugins, import.meta.resolve("./mutation/sample.ts")],
       checkers: ["sample"],
+      // Hangs take most of the time. On a busy machine what is only slow may pass for one: the whole waits longer.
+      timeoutMS: 4000,
       // Judged here.
       thresholds: { ...config.thresholds, break: null },
       clearTextReporter: { ...config.clearTextReporter, reportScoreTable: false },

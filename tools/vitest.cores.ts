@@ -1,5 +1,7 @@
 // The tests of the pure core that `pnpm mutation` breaks: its own tests have to notice, not those of the packages that stand on it.
+import { statSync } from "node:fs"
 import type { Plugin } from "vite"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
 import workspace from "../vitest.workspace.ts"
 import { kept } from "./mutation/pool.ts"
 
@@ -16,6 +18,14 @@ const pool: Plugin = {
   }
 }
 
+/** Small files first: a run ends with the first test that notices. */
+class SmallestFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>) {
+    const sizes = new Map(files.map(({ moduleId }) => [moduleId, statSync(moduleId).size]))
+    return files.sort((a, b) => (sizes.get(a.moduleId) ?? 0) - (sizes.get(b.moduleId) ?? 0))
+  }
+}
+
 export default {
   ...workspace,
   plugins: [pool],
@@ -23,6 +33,7 @@ export default {
     ...workspace.test,
     // They would take more than all others, and leaving them out can only let more mutants survive.
     tagsFilter: ["!statistics"],
+    sequence: { sequencer: SmallestFirst },
     projects: workspace.test?.projects?.filter((project) =>
       typeof project === "object" && "test" in project && project.test?.name === core
     )
