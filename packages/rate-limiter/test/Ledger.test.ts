@@ -60,16 +60,23 @@ const compare = (steps: Iterable<typeof Step.Type>, guard: number) => {
         ledger.send(one.mine, now)
       }
     }
+    const left = (time: number) => ({ requests: naive.left("requests", time), tokens: naive.left("tokens", time) })
+    assert.deepStrictEqual(ledger.left(now), left(now))
     const asked = [[step.requests, step.tokens], [step.requests + 1, 0], [0, step.tokens]] as const
     for (const [requests, tokens] of asked) {
       // The first instant that it fits: it does then, and did not a moment before.
-      const at = ledger.plan(requests, tokens, now).at
-      if (at === Infinity) {
+      const plan = ledger.plan(requests, tokens, now)
+      if (plan.at === Infinity) {
         assert.isFalse(naive.fits(requests, tokens, now + 1e9))
       } else {
-        assert.isTrue(at >= now)
-        assert.isTrue(naive.fits(requests, tokens, at))
-        if (at > now) assert.isFalse(naive.fits(requests, tokens, at - 0.5))
+        assert.isTrue(plan.at >= now)
+        assert.isTrue(naive.fits(requests, tokens, plan.at))
+        if (plan.at > now) assert.isFalse(naive.fits(requests, tokens, plan.at - 0.5))
+        // What is left then is no more than there is, and no less than if nothing had left by then.
+        assert.isAtMost(plan.requests, left(plan.at).requests - requests)
+        assert.isAtMost(plan.tokens, left(plan.at).tokens - tokens)
+        assert.isAtLeast(plan.requests, left(now).requests - requests)
+        assert.isAtLeast(plan.tokens, left(now).tokens - tokens)
       }
       assert.strictEqual(ledger.fits(requests, tokens, now), naive.fits(requests, tokens, now))
     }
@@ -84,7 +91,8 @@ const compare = (steps: Iterable<typeof Step.Type>, guard: number) => {
       )
     }
     // With growth, too early at worst, when a charge leaves: but not after the first instant that it fits.
-    const at = ledger.plan(step.requests, step.tokens, now, step.growth).at
+    const plan = ledger.plan(step.requests, step.tokens, now, step.growth)
+    const { at } = plan
     const fitsAt = (time: number, late: number) =>
       naive.fits(step.requests, step.tokens, time) && naive.hasRoomFor(step.growth, step.tokens, time, late)
     assert.isAtLeast(at, now)
@@ -96,6 +104,14 @@ const compare = (steps: Iterable<typeof Step.Type>, guard: number) => {
             at <= naive.nextLeaving(meter, now) || naive.charges.some((charge) => naive.leaves(charge, meter) === at)
           )
       )
+    }
+    // What is left then, also beside what grows: no more than there is, and all of it but for what leaves by then and in a part of a window.
+    if (at !== Infinity) {
+      const beside = (late: number) => naive.leftBeside(step.growth, now, at, late)
+      assert.isAtMost(plan.requests, left(at).requests - step.requests)
+      assert.isAtMost(plan.tokens, Math.min(left(at).tokens, beside(0)) - step.tokens)
+      assert.isAtLeast(plan.requests, left(now).requests - step.requests)
+      if (guard < 60) assert.isAtLeast(plan.tokens, Math.min(left(now).tokens, beside(1 / 90)) - step.tokens)
     }
     assert.deepStrictEqual(
       ledger.levels(now).map(({ limit, unit, used, windowMillis }) => [unit, limit, windowMillis, used]),

@@ -36,14 +36,28 @@ export class NaiveLedger {
       this.used(meter, now) + (meter.unit === "requests" ? requests : tokens) <= meter.limit
     )
   }
-  /** Whether what charges grow by has room too when it comes; what leaves is known so much too late, as a share of its window. */
-  hasRoomFor(growth: ReadonlyArray<Cost.Growth>, tokens: number, now: number, late: number): boolean {
-    return this.meters.filter((meter) => meter.unit === "tokens").every((meter) =>
-      growth.every((step) => {
-        const at = now + step.withinMillis - late * Duration.toMillis(meter.window)
-        return this.used(meter, Math.max(now, at)) + tokens + step.tokens <= meter.limit
+  /** What is left on the fullest meter of a unit. */
+  left(unit: "requests" | "tokens", now: number): number {
+    const meters = this.meters.filter((meter) => meter.unit === unit)
+    return Math.min(Infinity, ...meters.map((meter) => meter.limit - this.used(meter, now)))
+  }
+  /**
+   * What is left of tokens at some time beside what charges grow by, when it comes. What leaves after now is known so much too late, as a
+   * share of its window.
+   */
+  leftBeside(growth: ReadonlyArray<Cost.Growth>, now: number, at: number, late: number): number {
+    const meters = this.meters.filter((meter) => meter.unit === "tokens")
+    const left = meters.flatMap((meter) =>
+      growth.map((step) => {
+        const known = at + step.withinMillis - late * Duration.toMillis(meter.window)
+        return meter.limit - this.used(meter, Math.max(now, known)) - step.tokens
       })
     )
+    return Math.min(Infinity, ...left)
+  }
+  /** Whether what charges grow by has room too. */
+  hasRoomFor(growth: ReadonlyArray<Cost.Growth>, tokens: number, now: number, late: number): boolean {
+    return this.leftBeside(growth, now, now, late) >= tokens
   }
   nextLeaving(meter: Meter.Meter, now: number): number {
     return Math.min(Infinity, ...this.countsOn(meter, now).map((charge) => this.leaves(charge, meter)))
