@@ -50,6 +50,10 @@ export interface Level {
   readonly windowMillis: number
   /** What is charged inside the window now; above `limit` only by debt, or for a moment after a refusal. */
   readonly used: number
+  /** What of it is booked for somebody else, since the server refused what should have fitted. */
+  readonly foreign: number
+  /** The limit that was told, where `limit` is one that was learned from what the server refused. */
+  readonly told?: number | undefined
 }
 
 /**
@@ -65,6 +69,18 @@ export interface Plan {
   readonly tokens: number
 }
 
+/**
+ * The fullest meter of a unit, and what of it was used by whom the books are for.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Fullest {
+  readonly unit: "requests" | "tokens"
+  readonly windowMillis: number
+  readonly own: number
+}
+
 /** The units that the books of a pool know. */
 type Unit = "requests" | "tokens"
 
@@ -74,6 +90,8 @@ interface MutableCharge extends Charge {
   stamp: number
   /** Bit i is set while the charge counts in window i. */
   counted: number
+  /** It was booked for somebody else. */
+  readonly foreign: boolean
 }
 
 /** What is left of a window. */
@@ -85,10 +103,12 @@ interface Room {
 interface RollingWindow {
   readonly bit: number
   readonly millis: number
-  readonly requestLimit: number
-  readonly tokenLimit: number
+  requestLimit: number
+  tokenLimit: number
   requests: number
   tokens: number
+  /** What of these was booked for somebody else. */
+  readonly foreign: { requests: number; tokens: number }
   /** How many charges count in it, sent or not. */
   charges: number
   /** Sent charges by the time at which they leave, less the guard. A charge whose stamp moved is found again on top. */
@@ -124,6 +144,7 @@ export class Ledger {
       tokenLimit: limit(meters, "tokens"),
       requests: 0,
       tokens: 0,
+      foreign: { requests: 0, tokens: 0 },
       charges: 0,
       leaving: new MinHeap<MutableCharge>(),
       stamped: new StampedTokens(millis)
@@ -166,7 +187,7 @@ export class Ledger {
 
   /** Charges it, whether or not it fits. It stays until it is sent and its windows have passed, or it is removed. */
   book(requests: number, tokens: number): Charge {
-    const charge: MutableCharge = { requests, tokens, stamp: Infinity, counted: 0 }
+    const charge: MutableCharge = { requests, tokens, stamp: Infinity, counted: 0, foreign: false }
     for (const window of this.windows) count(charge, window)
     return charge
   }
@@ -228,30 +249,66 @@ export class Ledger {
 
   /**
    * The server refused what should have fitted, over its limit of `unit` where that is known: it counts more than is in the books.
-   * Somebody else draws on the pool, or charges have grown by more than was foreseen. Nobody knows since when, so the
-   * fullest meter of that unit is filled up, until there is no room for what was refused, with charges that leave evenly over its
-   * window. No meter of more than an hour: nobody is to wait for hours on a guess. False when a meter is in debt: that explains it.
+   * Gives the fullest meter of that unit, or none where there is nothing to say of any; nothing when a meter is in debt: that explains it.
    */
-  refused(unit: string | undefined, now: number): boolean {
+  unexplained(unit: string | undefined, now: number): { readonly fullest: Fullest | undefined } | undefined {
     this.advance(now)
     const inDebt = (unit: Unit) => this.windows.some((window) => window[unit] > limitIn(window, unit))
     // Without a unit of these it may have been no quota at all, but a server that is short of capacity.
-    if (unit !== "requests" && unit !== "tokens") return !units.some(inDebt)
-    if (inDebt(unit)) return false
+    if (unit !== "requests" && unit !== "tokens") return units.some(inDebt) ? undefined : { fullest: undefined }
+    if (inDebt(unit)) return undefined
     const share = (window: RollingWindow) => window[unit] / limitIn(window, unit)
-    const fullest =
-      this.windows.filter(({ millis }) => millis <= longestFilled).toSorted((a, b) => share(b) - share(a))[0]
-    if (fullest !== undefined && share(fullest) > 0) this.fill(fullest, unit, now)
-    return true
+    const window = this.windows.toSorted((a, b) => share(b) - share(a))[0]
+    return {
+      fullest: window === undefined || share(window) === 0 ? undefined : {
+        unit,
+        windowMillis: window.millis,
+        own: window[unit] - window.foreign[unit]
+      }
+    }
   }
 
-  private fill(window: RollingWindow, unit: Unit, now: number): void {
+  /**
+   * Fills a meter up until there is no room for what was refused, with charges that leave evenly over its window: somebody else draws on the
+   * pool, or charges have grown by more than was foreseen, and nobody knows since when.
+   */
+  fill({ unit, windowMillis }: Fullest, now: number): void {
+    const window = this.windowOf(windowMillis)
+    if (window !== undefined) this.fillWindow(window, unit, now)
+  }
+
+  /** What a meter allows from now on. */
+  setLimit({ unit, windowMillis }: Pick<Fullest, "unit" | "windowMillis">, limit: number): void {
+    const window = this.windowOf(windowMillis)
+    if (window === undefined) return
+    if (unit === "requests") window.requestLimit = limit
+    else window.tokenLimit = limit
+  }
+
+  /** How much of a meter is used. */
+  used({ unit, windowMillis }: Pick<Fullest, "unit" | "windowMillis">, now: number): number {
+    this.advance(now)
+    return this.windowOf(windowMillis)?.[unit] ?? 0
+  }
+
+  private windowOf(millis: number): RollingWindow | undefined {
+    return this.windows.find((window) => window.millis === millis)
+  }
+
+  private fillWindow(window: RollingWindow, unit: Unit, now: number): void {
     // One more than there is room for, as whole numbers.
     const missing = Math.floor(limitIn(window, unit) - window[unit]) + 1
     const parts = Math.min(missing, fillings)
     for (let part = 1; part <= parts; part++) {
       const amount = Math.round(missing * part / parts) - Math.round(missing * (part - 1) / parts)
-      const charge: MutableCharge = { requests: 0, tokens: 0, stamp: Infinity, counted: 0, [unit]: amount }
+      const charge: MutableCharge = {
+        requests: 0,
+        tokens: 0,
+        stamp: Infinity,
+        counted: 0,
+        foreign: true,
+        [unit]: amount
+      }
       count(charge, window)
       this.send(charge, now - this.guard - window.millis + window.millis * part / parts)
     }
@@ -326,12 +383,18 @@ export class Ledger {
   levels(now: number): ReadonlyArray<Level> {
     this.advance(now)
     const levels: Array<Level> = []
-    for (const { millis, requestLimit, requests, tokenLimit, tokens } of this.windows) {
+    for (const { foreign, millis, requestLimit, requests, tokenLimit, tokens } of this.windows) {
       if (requestLimit !== Infinity) {
-        levels.push({ unit: "requests", limit: requestLimit, windowMillis: millis, used: requests })
+        levels.push({
+          unit: "requests",
+          limit: requestLimit,
+          windowMillis: millis,
+          used: requests,
+          foreign: foreign.requests
+        })
       }
       if (tokenLimit !== Infinity) {
-        levels.push({ unit: "tokens", limit: tokenLimit, windowMillis: millis, used: tokens })
+        levels.push({ unit: "tokens", limit: tokenLimit, windowMillis: millis, used: tokens, foreign: foreign.tokens })
       }
     }
     return levels
@@ -423,6 +486,12 @@ const count = (charge: MutableCharge, window: RollingWindow): void => {
   window.requests += charge.requests
   window.tokens += charge.tokens
   window.charges++
+  if (charge.foreign) countForeign(window, charge, 1)
+}
+
+const countForeign = ({ foreign }: RollingWindow, { requests, tokens }: MutableCharge, sign: 1 | -1): void => {
+  foreign.requests += sign * requests
+  foreign.tokens += sign * tokens
 }
 
 /** Its time in a window that counts it begins. */
@@ -437,6 +506,7 @@ const uncount = (charge: MutableCharge, window: RollingWindow): void => {
   charge.counted &= ~window.bit
   window.charges--
   window.stamped.remove(charge.stamp, charge.tokens)
+  if (charge.foreign) countForeign(window, charge, -1)
   window.requests = window.charges === 0 ? 0 : window.requests - charge.requests
   window.tokens = window.charges === 0 ? 0 : window.tokens - charge.tokens
 }
@@ -448,9 +518,6 @@ const limitIn = (window: RollingWindow, unit: Unit): number =>
 
 /** In so many parts does it leave that a refusal was about: as often is the server asked again within a window. */
 const fillings = 12
-
-/** The longest window that is filled for a refusal, in milliseconds. */
-const longestFilled = 3_600_000
 
 const hasRoom = (window: RollingWindow, requests: number, tokens: number): boolean =>
   window.requests + requests <= window.requestLimit && window.tokens + tokens <= window.tokenLimit

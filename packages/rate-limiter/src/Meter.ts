@@ -35,6 +35,11 @@ export interface Meter {
    * day. Each pool has its own unless set.
    */
   readonly shared?: string | undefined
+  /**
+   * The limit is not known: it begins here, grows with each answer until the server refuses, and stays near what the server took. `limit` is then
+   * the most that it may ever be. Of requests and tokens only, in windows of up to an hour.
+   */
+  readonly start?: number | undefined
 }
 
 /**
@@ -79,6 +84,19 @@ export const units = (unit: string, limit: number, window: Duration.Input = "1 m
   unit,
   limit,
   window: Duration.fromInputUnsafe(window)
+})
+
+/**
+ * Requests or tokens in any window (one minute unless told), of which nobody knows how many there may be: see `start`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const probing = (unit: "requests" | "tokens", start: number, window: Duration.Input = "1 minute"): Meter => ({
+  unit,
+  limit: Infinity,
+  window: Duration.fromInputUnsafe(window),
+  start
 })
 
 /**

@@ -65,6 +65,7 @@ import {
   InvalidMeter,
   InvalidOption,
   LimiterClosed,
+  PoolParked,
   RateLimiterError,
   RoomFull,
   WaitTooLong
@@ -98,6 +99,8 @@ export interface Snapshot {
   readonly meters: ReadonlyArray<Level>
   /** How long a charge now stays beyond its window. */
   readonly guard: Duration.Duration
+  /** How long nobody is admitted yet; `undefined` when the pool is open. */
+  readonly parked: Duration.Duration | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -168,10 +171,23 @@ export class RateLimiter extends Context.Service<RateLimiter, {
   /**
    * The server rejected a request of the pool that had been admitted, over its limit of `unit` where that is known.
    * Unless a meter of that unit is in debt, which explains it, the guard widens, and so much is booked as leaves no room for
-   * what was refused; it leaves again, in parts, within a window. Tell before the request is settled: what it had booked is
-   * part of the debt.
+   * what was refused; it leaves again, in parts, within a window. When that goes on for half a window, the limit itself is
+   * lowered to what the server took, and raised again step by step. Tell before the request is settled: what it had booked is part of the
+   * debt.
    */
   readonly throttled: (pool: string, unit?: Unit) => Effect.Effect<void>
+
+  /**
+   * The server is short of capacity: fewer are in flight from now on, by three tenths of what is, and one more for as many answers as may be. It
+   * comes back by itself.
+   */
+  readonly overloaded: (pool: string) => Effect.Effect<void>
+
+  /**
+   * Admits nobody for so long: for a quota of the day that is used up. Who waits, and who comes, fails with `PoolParked` at once, which says when
+   * to come back.
+   */
+  readonly park: (pool: string, remaining: Duration.Input) => Effect.Effect<void>
 
   /**
    * The wait that a cost would have if it were reserved now: from the books, those who wait, and whom it would go before. Not what is refunded or
@@ -287,6 +303,8 @@ export const make = Effect.fnUntraced(
           if (pool instanceof RateLimiterError) return Effect.fail(pool)
           const refusal = pool.refusal(cost)
           if (refusal !== undefined) return refuse(refusal)
+          const parked = () => refuse(new PoolParked({ remaining: Duration.millis(pool.parkedMillis) }))
+          if (pool.parkedMillis > 0) return parked()
           const scope = Context.getUnsafe(fiber.context, Scope.Scope)
           const own = (open: OpenReservation) => Effect.as(Scope.addFinalizer(scope, open.abandon), open)
 
@@ -322,6 +340,7 @@ export const make = Effect.fnUntraced(
               },
               proceed: () => resume(Effect.void),
               close: () => resume(refuse(new LimiterClosed())),
+              park: () => resume(parked()),
               shed: () => resume(full())
             })
             if (waiter === undefined) resume(full())
@@ -379,11 +398,26 @@ export const make = Effect.fnUntraced(
           const explained = pool.throttled(unit)
           tell(() => ({ _tag: "Throttled", pool: name, unit, explained }))
         }),
+      park: (name, remaining) =>
+        Effect.sync(() => {
+          const pool = poolOf(name)
+          if (!(pool instanceof RateLimiterError)) pool.park(Duration.toMillis(Duration.fromInputUnsafe(remaining)))
+        }),
+      overloaded: (name) =>
+        Effect.sync(() => {
+          const pool = poolOf(name)
+          if (!(pool instanceof RateLimiterError)) pool.overloaded()
+        }),
       estimate: (cost) =>
         Effect.suspend(() => {
           const pool = poolOf(cost.pool)
           if (pool instanceof RateLimiterError) return Effect.fail(pool)
-          const reason = closed ? new LimiterClosed() : pool.refusal(cost)
+          const parked = pool.parkedMillis
+          const reason = closed
+            ? new LimiterClosed()
+            : parked > 0
+            ? new PoolParked({ remaining: Duration.millis(parked) })
+            : pool.refusal(cost)
           return reason === undefined
             ? Effect.succeed(Duration.millis(pool.forecast(cost) - now()))
             : Effect.fail(new RateLimiterError({ pool: cost.pool, reason }))
@@ -403,7 +437,8 @@ export const make = Effect.fnUntraced(
             line: pool.line().map((part) => ({ ...part, priority: Priority.fromNumber(part.priority) })),
             nextAdmission: pool.nextAt === undefined ? undefined : Duration.millis(Math.max(0, pool.nextAt - now())),
             meters: pool.levels(),
-            guard: Duration.millis(pool.guardMillis)
+            guard: Duration.millis(pool.guardMillis),
+            parked: pool.parkedMillis > 0 ? Duration.millis(pool.parkedMillis) : undefined
           })
         })
     })

@@ -107,6 +107,21 @@ export class RoomFull extends Schema.TaggedError<RoomFull>()("RoomFull", {
 }
 
 /**
+ * The pool admits nobody for now: what it was told is used up comes back only later.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PoolParked extends Schema.TaggedError<PoolParked>()("PoolParked", {
+  /** Until it admits again. */
+  remaining: Schema.DurationFromMillis
+}) {
+  override get message(): string {
+    return `it is parked for another ${rounded(this.remaining)}: come later, or send it elsewhere`
+  }
+}
+
+/**
  * The limiter was shut down while the request waited, or before it asked.
  *
  * @category errors
@@ -131,6 +146,7 @@ export type Reason =
   | InvalidMeter
   | InvalidOption
   | RoomFull
+  | PoolParked
   | LimiterClosed
 
 /**
@@ -148,6 +164,7 @@ export class RateLimiterError extends Schema.TaggedError<RateLimiterError>()("Ra
     InvalidMeter,
     InvalidOption,
     RoomFull,
+    PoolParked,
     LimiterClosed
   ])
 }) {

@@ -43,7 +43,7 @@ describe("meters", () => {
         yield* TestClock.adjust(1)
         assert.deepStrictEqual(running, [0, 1, 2, 3, 4])
         const { meters } = yield* limiter.snapshot("p")
-        assert.deepStrictEqual(meters, [{ unit: "concurrency", limit: 2, windowMillis: 0, used: 2 }])
+        assert.deepStrictEqual(meters, [{ unit: "concurrency", limit: 2, windowMillis: 0, used: 2, foreign: 0 }])
       }))
 
     it.effect("is given back by a release, and once only", () =>

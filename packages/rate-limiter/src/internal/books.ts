@@ -5,16 +5,27 @@ import { type Charge, Ledger, type Level } from "../Ledger.ts"
 import type { Meter, Unit } from "../Meter.ts"
 import { CostExceedsLimit, InvalidCost, InvalidMeter } from "../RateLimiterError.ts"
 import type { Settlement } from "../Reservation.ts"
+import { LearnedLimit } from "./learnedLimit.ts"
 import { concurrency, type Holding, isPlain, type Part } from "./parts.ts"
 import type { Owner } from "./waitingRoom.ts"
 
 /** @internal */
 export const checkMeters = (meters: ReadonlyArray<Meter>): InvalidMeter | undefined => {
-  for (const { limit, unit, window } of meters) {
+  for (const meter of meters) {
+    const { limit, start, unit, window } = meter
     if (Number.isNaN(limit) || limit < 0) {
       return new InvalidMeter({ field: "limit", problem: `is ${limit}: it must be 0 or more` })
     }
     const millis = Duration.toMillis(window)
+    if (start !== undefined && !(start >= 1)) {
+      return new InvalidMeter({ field: "start", problem: `is ${start}: it must be 1 or more` })
+    }
+    if (start !== undefined && !isPlain(meter)) {
+      return new InvalidMeter({
+        field: "start",
+        problem: "is for requests and tokens that are not shared, in windows of up to an hour"
+      })
+    }
     if (unit === concurrency) continue
     if (!Number.isFinite(millis) || millis <= 0) {
       return new InvalidMeter({ field: "window", problem: `is ${millis} ms: it must be finite and more than 0` })
@@ -59,16 +70,35 @@ export class Books {
   readonly tokenLimit: number
   /** Admitted, and neither settled nor given up. */
   inFlight = 0
+  /** No limit that is learned is lower: it would never let the largest in. Tokens are booked as no more than the limit. */
+  private readonly largest = { requests: 1, tokens: 1 }
   private readonly ledger: Ledger
   private readonly parts: ReadonlyArray<Part>
+  private readonly learned: ReadonlyArray<{
+    readonly unit: "requests" | "tokens"
+    readonly windowMillis: number
+    readonly limit: LearnedLimit
+  }>
 
   constructor(meters: ReadonlyArray<Meter>, parts: ReadonlyArray<Part>, guardMillis: number) {
     this.ledger = new Ledger(meters.filter(isPlain), guardMillis)
     this.parts = parts
+    this.learned = meters.filter(isPlain).map(({ limit, start, unit, window }) => {
+      const windowMillis = Duration.toMillis(window)
+      const own = { unit: unit === "requests" ? unit : "tokens", windowMillis } as const
+      const learned = new LearnedLimit(limit, start, windowMillis)
+      if (learned.isLearned) this.ledger.setLimit(own, learned.limit)
+      return { ...own, limit: learned }
+    })
     const limitOf = (unit: string) =>
       meters.reduce((least, meter) => meter.unit === unit ? Math.min(least, meter.limit) : least, Infinity)
     this.requestLimit = limitOf("requests")
     this.tokenLimit = limitOf("tokens")
+  }
+
+  /** What the tokens of one request can be at most, for now: a limit that was learned refuses nobody, who goes when all else has left. */
+  get mostTokens(): number {
+    return Math.min(this.tokenLimit, this.ledger.limitOf("tokens"))
   }
 
   get guardMillis(): number {
@@ -80,7 +110,11 @@ export class Books {
   }
 
   levels(now: number): ReadonlyArray<Level> {
-    return [...this.ledger.levels(now), ...this.parts.map((part) => part.level(now))]
+    const levels = this.ledger.levels(now).map((level) => {
+      const learned = this.learnedOf(level.unit, level.windowMillis)
+      return learned?.isLearned === true ? { ...level, told: learned.told } : level
+    })
+    return [...levels, ...this.parts.map((part) => part.level(now))]
   }
 
   sharesWith(other: Books): boolean {
@@ -122,6 +156,7 @@ export class Books {
 
   book(owner: Owner, { tokens }: Booking, queued: boolean, now: number): Held {
     this.inFlight++
+    this.largest.requests = Math.max(this.largest.requests, owner.requests)
     const { parts } = this
     return {
       charge: this.ledger.book(owner.requests, tokens),
@@ -211,8 +246,11 @@ export class Books {
   }
 
   /** Gives what it was charged. */
-  settle({ charge, holdings, owner }: Held, settlement: Settlement, now: number): Pick<Amount, "requests" | "tokens"> {
+  settle(held: Held, settlement: Settlement, now: number): Pick<Amount, "requests" | "tokens"> {
+    const { charge, holdings, owner } = held
     this.inFlight--
+    // Nothing charged is no answer, unless nothing ever is. Before it is given back: what was booked is what filled a meter.
+    if (settlement.tokens > 0 || owner.tokens === 0) this.answered(held, settlement, now)
     const requests = isAmount(settlement.requests) ? settlement.requests : charge.requests
     const tokens = isAmount(settlement.tokens) ? settlement.tokens : charge.tokens
     // What is beyond the booking of its arrival can't be told to have been counted then.
@@ -235,9 +273,35 @@ export class Books {
 
   /** The server refused what was admitted. False when the books explain it. */
   refused(unit: Unit | undefined, now: number): boolean {
-    return this.ledger.refused(unit, now)
+    const refusal = this.ledger.unexplained(unit, now)
+    if (refusal === undefined) return false
+    const { fullest } = refusal
+    if (fullest === undefined) return true
+    const limit = this.learnedOf(fullest.unit, fullest.windowMillis)
+    if (limit?.refused(fullest.own, this.largest[fullest.unit], now) === true) {
+      this.ledger.setLimit(fullest, limit.limit)
+    } else this.ledger.fill(fullest, now)
+    return true
+  }
+
+  /** The server answered what was admitted: a limit that was learned may rise. */
+  private answered({ charge }: Held, { tokens }: Settlement, now: number): void {
+    for (const { limit, unit, windowMillis } of this.learned) {
+      if (!limit.isLearned) continue
+      const meter = { unit, windowMillis }
+      const full = this.ledger.used(meter, now) >= limit.limit * fullFrom
+      const amount = unit === "requests" ? charge.requests : Math.min(tokens, charge.tokens)
+      if (limit.answered(amount, full, now)) this.ledger.setLimit(meter, limit.limit)
+    }
+  }
+
+  private learnedOf(unit: string, windowMillis: number): LearnedLimit | undefined {
+    return this.learned.find((one) => one.unit === unit && one.windowMillis === windowMillis)?.limit
   }
 }
+
+/** From this part of a limit on it counts as in use: what is given back leaves gaps, and whoever waits may be too large for the rest. */
+const fullFrom = 0.5
 
 const none: ReadonlyArray<never> = []
 

@@ -109,7 +109,13 @@ const rolling = ({ limit, unit, window }: Meter, guardMillis: number): Part => {
     left: (now) => ledger.left(now).tokens,
     forecast: (amount, now) => ledger.forecast(0, amount, now),
     book: (amount) => holding(ledger.book(0, amount)),
-    level: (now) => ({ unit, limit, windowMillis: Duration.toMillis(window), used: limit - ledger.left(now).tokens })
+    level: (now) => ({
+      unit,
+      limit,
+      windowMillis: Duration.toMillis(window),
+      used: limit - ledger.left(now).tokens,
+      foreign: 0
+    })
   }
 }
 
@@ -142,7 +148,7 @@ const inFlight = (limit: number): Part => {
     left: () => limit - used,
     forecast: (amount, now) => now + Math.max(0, used + amount - limit) / limit * meanMillis,
     book,
-    level: () => ({ unit: concurrency, limit, windowMillis: 0, used })
+    level: () => ({ unit: concurrency, limit, windowMillis: 0, used, foreign: 0 })
   }
 }
 
@@ -244,7 +250,7 @@ const long = ({ limit, unit, window }: Meter, guardMillis: number): Part => {
     book,
     level: (now) => {
       advance(now)
-      return { unit, limit, windowMillis, used }
+      return { unit, limit, windowMillis, used, foreign: 0 }
     }
   }
 }

@@ -6,11 +6,15 @@ import * as Priority from "../Priority.ts"
 import type { CostExceedsLimit, InvalidCost } from "../RateLimiterError.ts"
 import type { Settlement } from "../Reservation.ts"
 import { type Amount, Books, type Held, isAmount, savedUpMillis, sizesOf, type Start } from "./books.ts"
+import { Ceiling } from "./ceiling.ts"
 import type { Part } from "./parts.ts"
 import { type Order, type Owner, type Turn, type Waiter, WaitingRoom } from "./waitingRoom.ts"
 
 /** The guard never widens beyond this: it costs a thirtieth of a minute, and no network is slower. */
 const widestGuardMillis = 2_000
+
+/** So long without a refusal that the books can't explain, in milliseconds: whatever held requests up is over. */
+const narrowsAfterMillis = 600_000
 
 /** What a pool tells. */
 export interface Hooks {
@@ -42,6 +46,9 @@ export class Pool {
   private readonly now: () => number
   private readonly wakeAfter: (millis: number, wake: () => void) => () => void
   private widenedAt = -Infinity
+  private readonly guardAtFirst: number
+  private readonly ceiling = new Ceiling()
+  private parked = -Infinity
   /** What one who comes now may take without moving the start of anybody before it. */
   private spare: Amount = nothing
   private timer: { readonly at: number; readonly stop: () => void } | undefined
@@ -56,6 +63,7 @@ export class Pool {
     hooks: Hooks
   ) {
     this.books = new Books(meters, parts, guardMillis)
+    this.guardAtFirst = guardMillis
     this.now = now
     this.wakeAfter = wakeAfter
     this.hooks = hooks
@@ -118,10 +126,11 @@ export class Pool {
 
   private amountToBook({ book, tokens }: Cost): Booking {
     const asked = book?.()
-    if (asked === undefined) return { tokens, growth: [] }
-    const atOnce = isAmount(asked.tokens) ? Math.min(asked.tokens, this.books.tokenLimit) : tokens
+    const { inFlight, mostTokens } = this.books
+    if (asked === undefined) return { tokens: Math.min(tokens, mostTokens), growth: [] }
+    const atOnce = Math.min(isAmount(asked.tokens) ? asked.tokens : tokens, mostTokens)
     // More than a whole quota: once nothing else is in flight, an empty window has to do.
-    const most = this.books.inFlight === 0 ? this.books.tokenLimit - atOnce : Infinity
+    const most = inFlight === 0 ? mostTokens - atOnce : Infinity
     // Growth of no amount says nothing, and at no time may come at once.
     const growth = asked.growth.flatMap(({ tokens, withinMillis }) =>
       isAmount(tokens)
@@ -131,13 +140,17 @@ export class Pool {
     return { tokens: atOnce, growth }
   }
 
+  private fits(owner: Owner, amount: Booking, now: number): boolean {
+    return this.books.inFlight < this.ceiling.at(now) && this.books.fits(owner, amount, now)
+  }
+
   /** Books it if nobody waits and it fits. */
   admitNow(cost: Cost): Held | undefined {
     if (this.room.size > 0) return undefined
     const amount = this.amountToBook(cost)
     const owner = ownerOf(cost)
     const now = this.now()
-    if (!this.books.fits(owner, amount, now)) return undefined
+    if (!this.fits(owner, amount, now)) return undefined
     this.room.had(owner)
     return this.books.book(owner, amount, false, now)
   }
@@ -148,14 +161,14 @@ export class Pool {
     const now = this.now()
     const owner = ownerOf(cost)
     const passes = room.size === 0 || books.isWithin(this.spare, owner, cost.tokens)
-    if (passes && books.fits(owner, this.amountToBook(cost), now)) return now
+    if (passes && this.fits(owner, this.amountToBook(cost), now)) return now
     return books.forecast(owner, room.ahead(owner), now)
   }
 
   /** Lets it wait; `undefined` when there is no room for it. */
   wait(
     cost: Cost,
-    ends: Pick<Waiter["request"], "proceed" | "close" | "shed"> & { readonly admit: (held: Held) => void }
+    ends: Pick<Waiter["request"], "proceed" | "close" | "park" | "shed"> & { readonly admit: (held: Held) => void }
   ): Waiter | undefined {
     const owner = ownerOf(cost)
     if (!this.room.makeRoom(owner)) return undefined
@@ -166,6 +179,7 @@ export class Pool {
       admit: (amount) => ends.admit(this.books.book(owner, amount, true, this.now())),
       proceed: ends.proceed,
       close: ends.close,
+      park: ends.park,
       shed: ends.shed
     }, now)
     if (this.room.head(now) === waiter || this.books.isWithin(this.spare, owner, owner.tokens)) this.pump()
@@ -201,7 +215,10 @@ export class Pool {
 
   settle(held: Held, settlement: Settlement): void {
     const { owner, queued } = held
-    const { requests, tokens } = this.books.settle(held, settlement, this.now())
+    const now = this.now()
+    if (settlement.tokens > 0 || owner.tokens === 0) this.ceiling.answered()
+    this.narrow(now)
+    const { requests, tokens } = this.books.settle(held, settlement, now)
     this.room.refund({ ...owner, requests: owner.requests - requests, tokens: owner.tokens - tokens }, queued)
     this.ended()
   }
@@ -219,6 +236,30 @@ export class Pool {
     if (this.isIdle) this.hooks.idle()
   }
 
+  /** A guard that has not been needed for long is halved, down to what it was at first. */
+  private narrow(now: number): void {
+    if (this.books.guardMillis <= this.guardAtFirst || now - this.widenedAt < narrowsAfterMillis) return
+    this.widenedAt = now
+    this.books.setGuard(Math.max(this.guardAtFirst, this.books.guardMillis / 2))
+  }
+
+  /** For how long nobody is admitted; 0 or less when it is open. */
+  get parkedMillis(): number {
+    return this.parked - this.now()
+  }
+
+  /** Nobody is admitted for so long, and who waits is told. */
+  park(millis: number): void {
+    this.parked = Math.max(this.parked, this.now() + millis)
+    this.sendAway((request) => request.park())
+  }
+
+  /** The server is short of capacity. */
+  overloaded(): void {
+    // What failed is still in flight.
+    this.ceiling.overloaded(this.books.inFlight, this.now())
+  }
+
   /** The server refused what was admitted. True when the books explain it. */
   throttled(unit: Unit | undefined): boolean {
     const now = this.now()
@@ -231,13 +272,20 @@ export class Pool {
   }
 
   close(): void {
+    this.sendAway((request) => request.close())
+  }
+
+  private sendAway(end: (request: Waiter["request"]) => void): void {
     this.timer?.stop()
     this.timer = undefined
     const now = this.now()
+    const away: Array<Waiter["request"]> = []
     for (let head = this.room.head(now); head !== undefined; head = this.room.head(now)) {
       this.room.remove(head)
-      head.request.close()
+      away.push(head.request)
     }
+    for (const request of away) end(request)
+    if (this.isIdle) this.hooks.idle()
   }
 
   /**
@@ -256,7 +304,7 @@ export class Pool {
       const { request } = turn.waiter
       const amount = request.amount()
       const tokens = amount.tokens + most(amount)
-      if (books.isWithin(spare, request, tokens) && books.fits(request, amount, now)) {
+      if (books.isWithin(spare, request, tokens) && this.fits(request, amount, now)) {
         room.served(turn, now)
         request.admit(amount)
         admitted.push(request)
@@ -285,6 +333,10 @@ export class Pool {
   private planFor(turn: Turn, amount: Booking, planned: ReadonlyArray<Planned>, now: number): Planned {
     const { books } = this
     const { request } = turn.waiter
+    // When one of those in flight is over, nobody can tell.
+    if (books.inFlight >= this.ceiling.at(now)) {
+      return { turn, start: { at: Infinity, requests: 0, tokens: 0, parts: [] } }
+    }
     const alone = books.startOf([request], amount, now)
     const tokens = amount.tokens + most(amount)
     if (planned.every(({ start }) => alone.at <= start.at && books.isWithin(start, request, tokens))) {

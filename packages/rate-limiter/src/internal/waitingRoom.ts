@@ -27,6 +27,8 @@ export interface Request extends Owner {
   /** It was admitted, and may go on. */
   readonly proceed: () => void
   readonly close: () => void
+  /** Its pool admits nobody for long. */
+  readonly park: () => void
   /** There was no room for it. */
   readonly shed: () => void
 }
