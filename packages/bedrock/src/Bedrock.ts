@@ -56,6 +56,7 @@ import * as Catalogue from "@caprock/quota/Catalogue"
 import type * as OutputPredictor from "@caprock/quota/OutputPredictor"
 import * as Pool from "@caprock/quota/Pool"
 import * as Quotas from "@caprock/quota/Quotas"
+import type * as Order from "@caprock/rate-limiter/Order"
 import * as RateLimiter from "@caprock/rate-limiter/RateLimiter"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -103,15 +104,25 @@ export interface Snapshot extends RateLimiter.Snapshot {
 export interface QuotaOptions {
   /**
    * The quotas of the account: entries by model id, inference profile or ARN, and `default` for every pool without one of its
-   * own, as in a quota file; or `Quotas` made of them. A pool without a quota is not limited. None unless given.
+   * own, as in a quota file; or `Quotas` made of them. For a pool without a quota see
+   * `withoutQuota`; an entry without limits, `{}`, is not limited. None unless given.
    *
    * An entry that makes no sense fails the layer, as any option does.
    */
   readonly quotas?: Quotas.Quotas | Readonly<Record<string, Quotas.Quota>> | undefined
   /** Meters that are shorter than a minute, and the length of the minute itself (for emulators). */
   readonly meters?: Quotas.MeterOptions | undefined
+  /**
+   * What holds for a pool without a quota: `"probe"` finds its limits by what Bedrock refuses, beginning with 100 requests and 100,000 tokens in
+   * a minute; `"unlimited"` sends everything at once. @default "probe"
+   */
+  readonly withoutQuota?: "probe" | "unlimited" | undefined
   /** How long a charge stays booked beyond its window. @default 250 millis */
   readonly guard?: Duration.Input | undefined
+  /** Who goes first: ageing, weights of tenants, shares that are kept. `CallTurn` says whose a call is. */
+  readonly order?: Order.Options | undefined
+  /** How many calls may wait for one pool. No bounds unless set. */
+  readonly room?: Order.RoomOptions | undefined
 }
 
 /**
@@ -331,14 +342,20 @@ export const make = Effect.fnUntraced(function*(
 export const layerLimiter = (
   options: QuotaOptions = {}
 ): Layer.Layer<RateLimiter.RateLimiter, Settings.OptionsError> =>
-  Layer.unwrap(Effect.map(settings.check(settings.QuotaOptions, options), ({ guard, meters, ...options }) => {
+  Layer.unwrap(Effect.map(settings.check(settings.QuotaOptions, options), ({ guard, meters, order, room, withoutQuota, ...options }) => {
     const quotas = settings.quotasOf(options)
     return RateLimiter.layer({
       meters: (key) => {
         const pool = Pool.fromKey(key)
-        return pool === undefined ? [] : Quotas.metersOf(Quotas.lookup(quotas, pool), meters)
+        if (pool === undefined) return []
+        const quota = Quotas.lookup(quotas, pool)
+        return quota === undefined && withoutQuota !== "unlimited"
+          ? Quotas.metersOfUnknown(meters)
+          : Quotas.metersOf(quota, meters)
       },
-      guard
+      guard,
+      order,
+      room
     })
   }))
 
@@ -390,7 +407,7 @@ export const layerTest = (
   options: ServiceOptions = {}
 ): Layer.Layer<Bedrock | BedrockClientTest.BedrockClientTest, Settings.OptionsError> =>
   Layer.unwrap(Effect.map(
-    settings.check(settings.ServiceOptions, options),
+    settings.check<ServiceOptions>(settings.ServiceOptions, { withoutQuota: "unlimited", ...options }),
     (options) => Layer.provideMerge(service(options), BedrockClient.layerTest(script))
   ))
 

@@ -168,16 +168,40 @@ describe("a throttle", () => {
           : BedrockClientTest.answer("hi", { usage: { inputTokens: 100, outputTokens: 50 } })
     }, { tokens: 200, backoff: { attempts: 1 } }))))
 
-  it.effect("of the day's tokens, or of a guardrail, says nothing about the minute's guard", () =>
+  it.effect("of the day's tokens parks the pool for an hour, and until the next day at most", () =>
     Effect.gen(function*() {
       const bedrock = yield* Bedrock.Bedrock
-      yield* Effect.flip(bedrock.converse(ask))
+      yield* TestClock.adjust("1350 minutes")
+      const reasons = []
+      for (const wait of ["30 minutes", "30 minutes", "10 minutes", "20 minutes", "1 minute"] as const) {
+        const error = yield* Effect.flip(bedrock.converse(ask))
+        reasons.push([error.attempts, error.reason.message, error.retryable, error.retryableElsewhere])
+        yield* TestClock.adjust(wait)
+      }
+      const served = [1, "no", false, false]
+      const parked = (left: string) => [
+        0,
+        `The tokens of the day are used up; it is tried again in ${left}. Nothing was sent.`,
+        false,
+        false
+      ]
+      assert.deepStrictEqual(reasons, [served, parked("30m"), served, parked("20m"), served])
+    }).pipe(
+      Effect.provide(house({ converse: [0, 1, 2].map(() => throttled("tokens-per-day")) }, {
+        backoff: { attempts: 1 },
+        tokens: 1000
+      }))
+    ))
+
+  it.effect("of a guardrail says nothing about the minute's guard", () =>
+    Effect.gen(function*() {
+      const bedrock = yield* Bedrock.Bedrock
       yield* Effect.flip(bedrock.converse(ask))
       assert.strictEqual(yield* guard, 250)
       yield* Effect.flip(bedrock.converse(ask))
       assert.strictEqual(yield* guard, 500)
     }).pipe(
-      Effect.provide(house({ converse: [throttled("tokens-per-day"), throttled("guardrails"), throttled("unknown")] }, {
+      Effect.provide(house({ converse: [throttled("guardrails"), throttled("unknown")] }, {
         backoff: { attempts: 1 },
         tokens: 1000
       }))

@@ -249,3 +249,18 @@ export const metersOf = (quota: Quota | undefined, options?: MeterOptions): Read
   if (quota.concurrentRequests !== undefined) add("concurrency", quota.concurrentRequests, 0)
   return meters
 }
+
+/**
+ * The meters of a pool whose quota nobody told: requests and tokens are found by what the server refuses. They begin with what the
+ * smallest default quotas allow (100 requests and 100,000 tokens: "Bedrock endpoints and quotas", copy of 2026-04), and grow within seconds.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const metersOfUnknown = (options?: MeterOptions): ReadonlyArray<Meter> => {
+  const window = Duration.fromInputUnsafe(options?.window ?? "1 minute")
+  return [
+    { unit: "requests", limit: Infinity, window, start: 100 },
+    { unit: "tokens", limit: Infinity, window, start: 100_000 }
+  ]
+}

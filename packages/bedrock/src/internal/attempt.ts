@@ -2,7 +2,7 @@
 import type { Limit } from "@caprock/backoff/Backoff"
 import type { CallObserver, ResponseHead } from "@caprock/client/CallObserver"
 import type { BedrockError } from "@caprock/errors/BedrockError"
-import type { ThrottlingError } from "@caprock/errors/Reason"
+import type { Reason, ServerError, ThrottlingError } from "@caprock/errors/Reason"
 import type * as Accounting from "@caprock/quota/Accounting"
 import type { RateLimiter } from "@caprock/rate-limiter/RateLimiter"
 import type { Reservation } from "@caprock/rate-limiter/Reservation"
@@ -101,6 +101,19 @@ export const admit = Effect.fnUntraced(
   }
 )
 
+/** What says that the server is short of capacity, which fewer requests at once help and fewer a minute do not. */
+const ofCapacity: ReadonlySet<ServerError["kind"]> = new Set(["unavailable", "overloaded"])
+
+const dayMillis = 86_400_000
+const hourMillis = 3_600_000
+
+/**
+ * How long a pool is parked whose tokens of the day are used up. AWS does not say when its day begins, or whether the quota is one of a rolling
+ * day: so until the next day of UTC, and for an hour at most, which is 24 refused requests a day.
+ */
+const untilTheDayMayBegin = (now: number): Duration.Duration =>
+  Duration.millis(Math.min(hourMillis, dayMillis - now % dayMillis))
+
 /** Whether a throttle is a matter of the model's minute, whose guard it widens: tokens per day and guardrails are not. */
 const ofTheMinute = (
   limit: ThrottlingError["limit"]
@@ -112,6 +125,7 @@ class Admitted implements Attempt {
   private readonly entry: Entry
   private readonly reservation: Reservation
   private readonly now: () => number
+  private readonly clock: Clock.Clock
   private readonly admittedAt: number
   private sentAt: number | undefined
   private answeredAt: number | undefined
@@ -122,6 +136,7 @@ class Admitted implements Attempt {
 
   constructor(call: Call, entry: Entry, reservation: Reservation, clock: Clock.Clock) {
     this.call = call
+    this.clock = clock
     this.entry = entry
     this.reservation = reservation
     this.now = () => monotonic(clock)
@@ -188,12 +203,21 @@ class Admitted implements Attempt {
       const { countThrottled, limiter, request, tally, tell } = this.call
       const { reason } = error
       tell({ _tag: "AttemptFailed", pool: request.pool, attempt: tally.attempts, error })
-      const learned = reason._tag === "ThrottlingError" && ofTheMinute(reason.limit)
-        ? limiter.throttled(request.pool, reason.limit === "unknown" ? undefined : reason.limit)
-        : Effect.void
+      const learned = this.learn(reason, limiter, request.pool)
       // Before it is given back: what it had booked is part of the debt that may explain the throttle.
       return Effect.andThen(learned, this.giveBack(error, countThrottled))
     })
+
+  private learn(reason: Reason, limiter: RateLimiter["Service"], pool: string): Effect.Effect<void> {
+    if (reason._tag === "ServerError" && ofCapacity.has(reason.kind)) return limiter.overloaded(pool)
+    if (reason._tag !== "ThrottlingError") return Effect.void
+    if (ofTheMinute(reason.limit)) {
+      return limiter.throttled(pool, reason.limit === "unknown" ? undefined : reason.limit)
+    }
+    return reason.limit === "tokens-per-day"
+      ? limiter.park(pool, reason.retryAfter ?? untilTheDayMayBegin(this.clock.currentTimeMillisUnsafe()))
+      : Effect.void
+  }
 
   private giveBack({ reason }: BedrockError, countThrottled: boolean): Effect.Effect<void> {
     const begun = this.response !== undefined && this.response.statusCode < 300

@@ -48,6 +48,14 @@ const reasonOf = ({ reason }: RateLimiterError, bound: string): Reason.Reason =>
         predictedWait: reason.predicted,
         message: `It would wait ${rounded(reason.predicted)} for quota, and ${bound} ${rounded(reason.maxWait)}.`
       })
+    case "PoolParked":
+      return new Reason.ThrottlingError({
+        limit: "tokens-per-day",
+        retryAfter: reason.remaining,
+        message: `The tokens of the day are used up; it is tried again in ${
+          rounded(reason.remaining)
+        }. Nothing was sent.`
+      })
     case "LimiterClosed":
       return new Reason.AdmissionError({
         kind: "shutting-down",

@@ -3,6 +3,7 @@ import * as RetryBudget from "@caprock/backoff/RetryBudget"
 import * as BedrockClient from "@caprock/client/BedrockClient"
 import * as Settings from "@caprock/client/Settings"
 import * as Quotas from "@caprock/quota/Quotas"
+import type * as Order from "@caprock/rate-limiter/Order"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -19,6 +20,12 @@ const models = Schema.declare<ReadonlyMap<string, string>>(
   { expected: "a Map from ids to model ids" }
 )
 
+// A weight is a function, which nobody can look into; the rest the limiter looks at with its first call.
+const order = Schema.declare<Order.Options>(
+  (value): value is Order.Options => typeof value === "object" && value !== null,
+  { expected: "an object with ageing, weight and guarantees" }
+)
+
 /** @internal */
 export const QuotaOptions = Schema.Struct({
   quotas: Schema.optionalKey(entries),
@@ -27,7 +34,13 @@ export const QuotaOptions = Schema.Struct({
     day: Schema.optionalKey(Settings.span),
     burst: Schema.optionalKey(Schema.Struct({ share: Settings.share, window: Settings.span }))
   })),
-  guard: Schema.optionalKey(Settings.wait)
+  withoutQuota: Schema.optionalKey(Settings.oneOf("probe", "unlimited")),
+  guard: Schema.optionalKey(Settings.wait),
+  order: Schema.optionalKey(order),
+  room: Schema.optionalKey(Schema.Struct({
+    requests: Schema.optionalKey(Settings.count),
+    tokens: Schema.optionalKey(Settings.count)
+  }))
 })
 
 /** @internal */
