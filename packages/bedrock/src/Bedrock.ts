@@ -342,22 +342,27 @@ export const make = Effect.fnUntraced(function*(
 export const layerLimiter = (
   options: QuotaOptions = {}
 ): Layer.Layer<RateLimiter.RateLimiter, Settings.OptionsError> =>
-  Layer.unwrap(Effect.map(settings.check(settings.QuotaOptions, options), ({ guard, meters, order, room, withoutQuota, ...options }) => {
-    const quotas = settings.quotasOf(options)
-    return RateLimiter.layer({
-      meters: (key) => {
-        const pool = Pool.fromKey(key)
-        if (pool === undefined) return []
-        const quota = Quotas.lookup(quotas, pool)
-        return quota === undefined && withoutQuota !== "unlimited"
-          ? Quotas.metersOfUnknown(meters)
-          : Quotas.metersOf(quota, meters)
-      },
-      guard,
-      order,
-      room
-    })
-  }))
+  Layer.unwrap(
+    Effect.map(
+      settings.check(settings.QuotaOptions, options),
+      ({ guard, meters, order, room, withoutQuota, ...options }) => {
+        const quotas = settings.quotasOf(options)
+        return RateLimiter.layer({
+          meters: (key) => {
+            const pool = Pool.fromKey(key)
+            if (pool === undefined) return []
+            const quota = Quotas.lookup(quotas, pool)
+            return quota === undefined && withoutQuota !== "unlimited"
+              ? Quotas.metersOfUnknown(meters)
+              : Quotas.metersOf(quota, meters)
+          },
+          guard,
+          order,
+          room
+        })
+      }
+    )
+  )
 
 /**
  * The service on a client, limiter and retry budget of your own: for a limiter that is shared between processes, a scripted

@@ -50,7 +50,7 @@ export interface Level {
   readonly windowMillis: number
   /** What is charged inside the window now; above `limit` only by debt, or for a moment after a refusal. */
   readonly used: number
-  /** What of it is booked for somebody else, since the server refused what should have fitted. */
+  /** What of it is booked for somebody else, since the server refused what should have fitted, or for what was refused. */
   readonly foreign: number
   /** The limit that was told, where `limit` is one that was learned from what the server refused. */
   readonly told?: number | undefined
@@ -90,8 +90,8 @@ interface MutableCharge extends Charge {
   stamp: number
   /** Bit i is set while the charge counts in window i. */
   counted: number
-  /** It was booked for somebody else. */
-  readonly foreign: boolean
+  /** It was booked for somebody else, or refused: the server took nothing of it, as far as is known. */
+  foreign: boolean
 }
 
 /** What is left of a window. */
@@ -107,7 +107,7 @@ interface RollingWindow {
   tokenLimit: number
   requests: number
   tokens: number
-  /** What of these was booked for somebody else. */
+  /** What of these was booked for somebody else, or refused. */
   readonly foreign: { requests: number; tokens: number }
   /** How many charges count in it, sent or not. */
   charges: number
@@ -237,9 +237,18 @@ export class Ledger {
       if ((mine.counted & window.bit) !== 0) {
         window.requests -= lessRequests
         window.tokens -= lessTokens
+        if (mine.foreign) countForeign(window, { requests: lessRequests, tokens: lessTokens }, -1)
         window.stamped.remove(mine.stamp, lessTokens)
       }
     }
+  }
+
+  /** The server refused it: what is left of it is not what the server took. */
+  refuse(charge: Charge): void {
+    const mine = charge as MutableCharge
+    if (mine.foreign) return
+    mine.foreign = true
+    for (const window of this.windows) if ((mine.counted & window.bit) !== 0) countForeign(window, mine, 1)
   }
 
   /** Charges a debt: tokens that the server took beyond what was booked, from when that is learned. */
@@ -489,7 +498,11 @@ const count = (charge: MutableCharge, window: RollingWindow): void => {
   if (charge.foreign) countForeign(window, charge, 1)
 }
 
-const countForeign = ({ foreign }: RollingWindow, { requests, tokens }: MutableCharge, sign: 1 | -1): void => {
+const countForeign = (
+  { foreign }: RollingWindow,
+  { requests, tokens }: Pick<Charge, "requests" | "tokens">,
+  sign: 1 | -1
+): void => {
   foreign.requests += sign * requests
   foreign.tokens += sign * tokens
 }

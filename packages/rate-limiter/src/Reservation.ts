@@ -23,6 +23,8 @@ export interface Settlement {
    * by now at the latest, and leave the window that much later. 0 unless told.
    */
   readonly growth?: number | undefined
+  /** The server refused it, over a limit: what stays counted says nothing of how much it takes. False unless told. */
+  readonly refused?: boolean | undefined
   /** Requests counted; as booked unless told. */
   readonly requests?: number | undefined
   /** What was charged on meters of other units, by their names; as booked unless told. */

@@ -11,12 +11,14 @@ interface Setting {
   readonly meters: ReadonlyArray<Meter.Meter>
   readonly windows: number
   readonly unit?: "requests" | "tokens" | undefined
+  /** Whether requests that were refused stay counted in our books. */
+  readonly counts?: boolean | undefined
 }
 
 /** Many callers, who always have something to send, at a server that counts tokens in a rolling log. What it took and refused, by window. */
 const run = (setting: Setting) => Random.withSeed(runWith(setting), "learning")
 
-const runWith = Effect.fnUntraced(function*({ meters, truth, unit = "tokens", windows }: Setting) {
+const runWith = Effect.fnUntraced(function*({ counts = false, meters, truth, unit = "tokens", windows }: Setting) {
   const start = yield* Clock.currentTimeMillis
   const taken = Array.from({ length: windows }, () => 0)
   const refused = Array.from({ length: windows }, () => 0)
@@ -42,7 +44,7 @@ const runWith = Effect.fnUntraced(function*({ meters, truth, unit = "tokens", wi
       } else {
         refused[index] = (refused[index] as number) + 1
         yield* limiter.throttled("p", unit)
-        yield* reservation.settle({ tokens: 0, requests: 0 })
+        yield* reservation.settle({ tokens: 0, requests: counts ? 1 : 0, refused: true })
         yield* Effect.sleep(yield* Random.nextIntBetween(500, 1500))
       }
     })))
@@ -94,10 +96,13 @@ describe("learning", () => {
     Effect.gen(function*() {
       for (const [unit, truth] of [["tokens", 600], ["requests", 60]] as const) {
         const meters = [Meter.probing(unit, unit === "tokens" ? 50 : 5, window)]
-        const { refused, taken } = yield* run({ truth: () => truth, unit, meters, windows: 40 })
-        assert.isAtLeast(Math.min(...taken.slice(2)), 0.8 * truth, unit)
-        assert.isAtLeast(sum(taken), 0.88 * truth * 40, unit)
-        assert.isAtMost(sum(refused), 70, unit)
+        for (const counts of [false, true]) {
+          const { refused, taken } = yield* run({ truth: () => truth, unit, meters, counts, windows: 40 })
+          const setting = `${unit}, refused ones ${counts ? "counted" : "not counted"}`
+          assert.isAtLeast(Math.min(...taken.slice(3)), 0.75 * truth, setting)
+          assert.isAtLeast(sum(taken), 0.85 * truth * 40, setting)
+          assert.isAtMost(sum(refused), 70, setting)
+        }
       }
     }))
 

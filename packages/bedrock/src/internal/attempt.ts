@@ -230,6 +230,7 @@ class Admitted implements Attempt {
         return this.reservation.settle({
           tokens: back === "tokens" ? 0 : Math.min(this.entry.input(), this.reservation.booked),
           requests: reason._tag === "ThrottlingError" && !countThrottled ? 0 : 1,
+          refused: reason._tag === "ThrottlingError",
           servedFor: this.servedFor(undefined)
         })
       case "nothing":

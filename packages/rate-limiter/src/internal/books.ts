@@ -250,12 +250,13 @@ export class Books {
     const { charge, holdings, owner } = held
     this.inFlight--
     // Nothing charged is no answer, unless nothing ever is. Before it is given back: what was booked is what filled a meter.
-    if (settlement.tokens > 0 || owner.tokens === 0) this.answered(held, settlement, now)
+    if (isAnswer(held, settlement)) this.answered(held, settlement, now)
     const requests = isAmount(settlement.requests) ? settlement.requests : charge.requests
     const tokens = isAmount(settlement.tokens) ? settlement.tokens : charge.tokens
     // What is beyond the booking of its arrival can't be told to have been counted then.
     const late = Math.min(tokens, Math.max(isAmount(settlement.growth) ? settlement.growth : 0, tokens - charge.tokens))
     this.ledger.shrink(charge, requests, tokens - late)
+    if (settlement.refused === true) this.ledger.refuse(charge)
     if (late > 0) this.ledger.owe(late, now)
     for (const [index, { unit }] of this.parts.entries()) {
       const told = settlement.units?.[unit]
@@ -299,6 +300,10 @@ export class Books {
     return this.learned.find((one) => one.unit === unit && one.windowMillis === windowMillis)?.limit
   }
 }
+
+/** Whether the server served it. */
+export const isAnswer = ({ owner }: Held, { refused, tokens }: Settlement): boolean =>
+  refused !== true && (tokens > 0 || owner.tokens === 0)
 
 /** From this part of a limit on it counts as in use: what is given back leaves gaps, and whoever waits may be too large for the rest. */
 const fullFrom = 0.5

@@ -5,7 +5,7 @@ import type { Meter, Unit } from "../Meter.ts"
 import * as Priority from "../Priority.ts"
 import type { CostExceedsLimit, InvalidCost } from "../RateLimiterError.ts"
 import type { Settlement } from "../Reservation.ts"
-import { type Amount, Books, type Held, isAmount, savedUpMillis, sizesOf, type Start } from "./books.ts"
+import { type Amount, Books, type Held, isAmount, isAnswer, savedUpMillis, sizesOf, type Start } from "./books.ts"
 import { Ceiling } from "./ceiling.ts"
 import type { Part } from "./parts.ts"
 import { type Order, type Owner, type Turn, type Waiter, WaitingRoom } from "./waitingRoom.ts"
@@ -216,7 +216,7 @@ export class Pool {
   settle(held: Held, settlement: Settlement): void {
     const { owner, queued } = held
     const now = this.now()
-    if (settlement.tokens > 0 || owner.tokens === 0) this.ceiling.answered()
+    if (isAnswer(held, settlement)) this.ceiling.answered()
     this.narrow(now)
     const { requests, tokens } = this.books.settle(held, settlement, now)
     this.room.refund({ ...owner, requests: owner.requests - requests, tokens: owner.tokens - tokens }, queued)
