@@ -251,12 +251,16 @@ const readModel = (id: string, catalogue: Catalogue.Catalogue) =>
     )
   )
 
+const none: Quotas.Quotas = { default: undefined, pools: new Map() }
+
 const readQuotas = Effect.fnUntraced(function*(given: {
   readonly rpm: Option.Option<number>
   readonly tpm: Option.Option<number>
   readonly quotaFile: Option.Option<string>
 }) {
   if (Option.isNone(given.quotaFile)) {
+    // Nothing known: the limits are found by what is refused.
+    if (Option.isNone(given.rpm) && Option.isNone(given.tpm)) return none
     return Quotas.uniform({
       ...Option.match(given.rpm, { onNone: () => ({}), onSome: (requestsPerMinute) => ({ requestsPerMinute }) }),
       ...Option.match(given.tpm, { onNone: () => ({}), onSome: (tokensPerMinute) => ({ tokensPerMinute }) })

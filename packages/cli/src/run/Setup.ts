@@ -86,7 +86,7 @@ const awsHost =
  */
 export const unknownQuota = (model: Model | undefined, region: string | undefined): string => {
   const names = Object.values(model?.quotaNames ?? {})
-  return `Warning: no quota is known (--rpm, --tpm, --quota-file), so nothing holds requests back until Bedrock throttles them. ` +
+  return `Warning: no quota is known (--rpm, --tpm, --quota-file), so the limits are found by what Bedrock refuses, which takes throttles and time. ` +
     (names.length === 0
       ? `Read yours in Service Quotas, service code "bedrock"`
       : `Read yours in Service Quotas: ${names.map((name) => `"${name}"`).join(" and ")}`) +
