@@ -113,7 +113,7 @@ export interface QuotaOptions {
   /** Meters that are shorter than a minute, and the length of the minute itself (for emulators). */
   readonly meters?: Quotas.MeterOptions | undefined
   /**
-   * What holds for a pool without a quota: `"probe"` finds its limits by what Bedrock refuses, beginning with 100 requests and 100,000 tokens in
+   * What holds for a pool without a quota: `"probe"` finds its limits by what Bedrock refuses, beginning with 100 requests in
    * a minute; `"unlimited"` sends everything at once. @default "probe"
    */
   readonly withoutQuota?: "probe" | "unlimited" | undefined

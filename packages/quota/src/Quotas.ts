@@ -251,8 +251,9 @@ export const metersOf = (quota: Quota | undefined, options?: MeterOptions): Read
 }
 
 /**
- * The meters of a pool whose quota nobody told: requests and tokens are found by what the server refuses. They begin with what the
- * smallest default quotas allow (100 requests and 100,000 tokens: "Bedrock endpoints and quotas", copy of 2026-04), and grow within seconds.
+ * The meters of a pool whose quota nobody told: requests and tokens are found by what the server refuses. Requests begin with 100 a minute, which is
+ * among the smaller default quotas ("Bedrock endpoints and quotas", copy of 2026-04), and grow within seconds; as long as few are in flight,
+ * tokens have no limit before the first refusal.
  *
  * @category conversions
  * @since 0.1.0
@@ -261,6 +262,6 @@ export const metersOfUnknown = (options?: MeterOptions): ReadonlyArray<Meter> =>
   const window = Duration.fromInputUnsafe(options?.window ?? "1 minute")
   return [
     { unit: "requests", limit: Infinity, window, start: 100 },
-    { unit: "tokens", limit: Infinity, window, start: 100_000 }
+    { unit: "tokens", limit: Infinity, window, start: Infinity }
   ]
 }

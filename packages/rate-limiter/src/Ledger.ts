@@ -266,7 +266,9 @@ export class Ledger {
     // Without a unit of these it may have been no quota at all, but a server that is short of capacity.
     if (unit !== "requests" && unit !== "tokens") return units.some(inDebt) ? undefined : { fullest: undefined }
     if (inDebt(unit)) return undefined
-    const share = (window: RollingWindow) => window[unit] / limitIn(window, unit)
+    // Where nobody knows a limit, the use is all there is to go by.
+    const share = (window: RollingWindow) =>
+      Math.max(window[unit] / limitIn(window, unit), window[unit] > 0 ? Number.MIN_VALUE : 0)
     const window = this.windows.toSorted((a, b) => share(b) - share(a))[0]
     return {
       fullest: window === undefined || share(window) === 0 ? undefined : {

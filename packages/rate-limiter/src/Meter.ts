@@ -37,7 +37,7 @@ export interface Meter {
   readonly shared?: string | undefined
   /**
    * The limit is not known: it begins here, grows with each answer until the server refuses, and stays near what the server took. `limit` is then
-   * the most that it may ever be. Of requests and tokens only, in windows of up to an hour.
+   * the most that it may ever be. An infinite start is no limit until the server refuses. Of requests and tokens only, in windows of up to an hour.
    */
   readonly start?: number | undefined
 }

@@ -70,7 +70,10 @@ export class Books {
   readonly tokenLimit: number
   /** Admitted, and neither settled nor given up. */
   inFlight = 0
-  /** No limit that is learned is lower: it would never let the largest in. Tokens are booked as no more than the limit. */
+  /**
+   * No limit that is learned is lower. Of requests, it would never let the largest in; of tokens, the server has taken so much, and others
+   * with it.
+   */
   private readonly largest = { requests: 1, tokens: 1 }
   private readonly ledger: Ledger
   private readonly parts: ReadonlyArray<Part>
@@ -83,13 +86,16 @@ export class Books {
   constructor(meters: ReadonlyArray<Meter>, parts: ReadonlyArray<Part>, guardMillis: number) {
     this.ledger = new Ledger(meters.filter(isPlain), guardMillis)
     this.parts = parts
-    this.learned = meters.filter(isPlain).map(({ limit, start, unit, window }) => {
-      const windowMillis = Duration.toMillis(window)
-      const own = { unit: unit === "requests" ? unit : "tokens", windowMillis } as const
-      const learned = new LearnedLimit(limit, start, windowMillis)
-      if (learned.isLearned) this.ledger.setLimit(own, learned.limit)
-      return { ...own, limit: learned }
-    })
+    // Without a limit and without a start there is nothing to learn: it was said to be none.
+    this.learned = meters.filter(isPlain).filter(({ limit, start }) => limit < Infinity || start !== undefined).map(
+      ({ limit, start, unit, window }) => {
+        const windowMillis = Duration.toMillis(window)
+        const own = { unit: unit === "requests" ? unit : "tokens", windowMillis } as const
+        const learned = new LearnedLimit(limit, start, windowMillis)
+        if (learned.isLearned) this.ledger.setLimit(own, learned.limit)
+        return { ...own, limit: learned }
+      }
+    )
     const limitOf = (unit: string) =>
       meters.reduce((least, meter) => meter.unit === unit ? Math.min(least, meter.limit) : least, Infinity)
     this.requestLimit = limitOf("requests")
@@ -250,7 +256,7 @@ export class Books {
     const { charge, holdings, owner } = held
     this.inFlight--
     // Nothing charged is no answer, unless nothing ever is. Before it is given back: what was booked is what filled a meter.
-    if (isAnswer(held, settlement)) this.answered(held, settlement, now)
+    if (isAnswer(held, settlement)) this.answered(held, now)
     const requests = isAmount(settlement.requests) ? settlement.requests : charge.requests
     const tokens = isAmount(settlement.tokens) ? settlement.tokens : charge.tokens
     // What is beyond the booking of its arrival can't be told to have been counted then.
@@ -286,13 +292,14 @@ export class Books {
   }
 
   /** The server answered what was admitted: a limit that was learned may rise. */
-  private answered({ charge }: Held, { tokens }: Settlement, now: number): void {
+  private answered({ charge, owner }: Held, now: number): void {
+    this.largest.tokens = Math.max(this.largest.tokens, owner.tokens * besideTheLargest)
     for (const { limit, unit, windowMillis } of this.learned) {
       if (!limit.isLearned) continue
       const meter = { unit, windowMillis }
       const full = this.ledger.used(meter, now) >= limit.limit * fullFrom
-      const amount = unit === "requests" ? charge.requests : Math.min(tokens, charge.tokens)
-      if (limit.answered(amount, full, now)) this.ledger.setLimit(meter, limit.limit)
+      // What was booked and not what it was charged: so much the server had room for.
+      if (limit.answered(charge[unit], full, now)) this.ledger.setLimit(meter, limit.limit)
     }
   }
 
@@ -304,6 +311,9 @@ export class Books {
 /** Whether the server served it. */
 export const isAnswer = ({ owner }: Held, { refused, tokens }: Settlement): boolean =>
   refused !== true && (tokens > 0 || owner.tokens === 0)
+
+/** Beside the largest request there is room for what others were charged: else it would wait for an empty window each time. */
+const besideTheLargest = 1.25
 
 /** From this part of a limit on it counts as in use: what is given back leaves gaps, and whoever waits may be too large for the rest. */
 const fullFrom = 0.5

@@ -23,7 +23,7 @@ const doubtWithin = 0.5
  * The limit of one meter: slow start, additive increase that grows while nothing is refused, multiplicative decrease. Plain arithmetic on times
  * that the caller passes in.
  *
- * - Where nobody told a limit, it begins at `start` and grows with each answer until the server refuses.
+ * - Where nobody told a limit, it begins at `start`, none where that is infinite, and grows with each answer until the server refuses.
  * - Where one was told, it holds until the server has refused for half a window, three times at least, what the books had room for: so a burst of
  *   somebody else's is waited out, and a limit that is wrong is lowered. It comes back as steps up go well.
  *
@@ -66,7 +66,7 @@ export class LearnedLimit {
     // What was sent before the last cut, and is refused after it, says nothing new.
     if (now - this.cutAt < part) return false
     let taken = used
-    if (!this.isLearned) {
+    if (!this.isLearned && this.told < Infinity) {
       const last = this.refusals.at(-1)
       if (last === undefined || now - last.at >= part) this.refusals.push({ at: now, used })
       this.refusals = this.refusals.filter(({ at }) => now - at <= 2 * this.windowMillis)
