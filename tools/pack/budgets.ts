@@ -62,8 +62,8 @@ export const budgets: Readonly<Record<string, Budget>> = {
     reason: "itself and effect: schedules serve any API"
   },
   "@caprock/rate-limiter": {
-    packed: 47_000,
-    unpacked: 194_000,
+    packed: 112_000,
+    unpacked: 480_000,
     pulls: 2,
     aws: false,
     reason: "itself and effect: the limiter serves any API that meters requests and tokens"

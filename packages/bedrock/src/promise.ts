@@ -150,7 +150,13 @@ export interface Snapshot {
     readonly windowMillis: number
     /** What is charged inside the window now. */
     readonly used: number
+    /** What of it is booked for somebody else, or was refused. */
+    readonly foreign: number
+    /** The limit that was told, where `limit` was learned from refusals. */
+    readonly told?: number | undefined
   }>
+  /** How long nobody is admitted yet, since the tokens of the day are used up; `undefined` when the pool is open. */
+  readonly parkedMillis: number | undefined
   /** How long a charge now stays booked beyond its window. */
   readonly guardMillis: number
   /** What `maxTokens` should be; `undefined` before there are enough answers to tell. */
@@ -227,7 +233,7 @@ export interface Options {
   } | undefined
   /**
    * The quotas of the account: entries by model id, inference profile or ARN, and `default` for every pool without one of its own.
-   * A pool without a quota is not limited.
+   * For a pool without a quota see `withoutQuota`.
    */
   readonly quotas?: Readonly<Record<string, Quota>> | undefined
   /** What counts as a minute and a day (for emulators), and meters that are shorter. */
@@ -236,8 +242,30 @@ export interface Options {
     readonly day?: Duration | undefined
     readonly burst?: { readonly share: number; readonly window: Duration } | undefined
   } | undefined
+  /**
+   * What holds for a pool without a quota: `"probe"` finds its limits by what Bedrock refuses, beginning with 100 requests a minute;
+   * `"unlimited"` sends everything at once. @default "probe"
+   */
+  readonly withoutQuota?: "probe" | "unlimited" | undefined
   /** How long a charge stays booked beyond its window. @default 250 */
   readonly guard?: Duration | undefined
+  /** Who goes first: `priority` and `tenant` of a call say whose it is. */
+  readonly order?: {
+    /** A class that is lower by 1 gets a turn each so long, whatever comes in above. @default 30000 */
+    readonly ageing?: Duration | undefined
+    /** Of a tenant, 1 unless told: its part of what there is. */
+    readonly weight?: ((tenant: string) => number) | undefined
+    /** Shares that are kept for a class or a tenant, from 0 to 1. */
+    readonly guarantees?:
+      | ReadonlyArray<{
+        readonly priority?: Priority | undefined
+        readonly tenant?: string | undefined
+        readonly share: number
+      }>
+      | undefined
+  } | undefined
+  /** How many calls may wait for one pool, and for how many tokens together. No bounds unless set. */
+  readonly room?: { readonly requests?: number | undefined; readonly tokens?: number | undefined } | undefined
   /** The account's id, or any name for it. @default "default" */
   readonly account?: string | undefined
   /** Model behind an application inference profile, custom model or other id that does not say it. */

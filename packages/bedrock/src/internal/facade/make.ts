@@ -34,9 +34,10 @@ export const make = ({ onEvent, onWarning, ...options }: Facade.Options): Facade
   const close = () => desk.close()
   const snapshot = unary(desk, "Snapshot", (bedrock, modelId: string) =>
     bedrock.snapshot(modelId).pipe(
-      Effect.map(({ guard, nextAdmission, ...snapshot }): Facade.Snapshot => ({
+      Effect.map(({ guard, nextAdmission, parked, ...snapshot }): Facade.Snapshot => ({
         ...snapshot,
         guardMillis: Duration.toMillis(guard),
+        parkedMillis: parked === undefined ? undefined : Duration.toMillis(parked),
         nextAdmissionMillis: nextAdmission === undefined ? undefined : Duration.toMillis(nextAdmission)
       }))
     ))
