@@ -223,6 +223,22 @@ export const expected = (flight: Flight): number =>
   flight.index < 0 ? 0 : Math.ceil(meanAt(flight.foreseen, horizons.length))
 
 /**
+ * What the charge of a request can have grown by at most, as far as answers tell: with as many output tokens as the longest that is
+ * remembered, and with `maxTokens` where one was cut off by its own, or where there are too few. For one that was given up while it
+ * was answered. Tokens, rounded up; O({@link windowSize}).
+ *
+ * @category foreseeing
+ * @since 0.1.0
+ */
+export const most = ({ answers }: Lengths, { burndown, maxTokens }: Flight): number => {
+  let longest = answers.count < minimumSamples ? maxTokens : 0
+  for (let i = 0; i < Answers.known(answers); i++) {
+    longest = Math.max(longest, (answers.ratios[i] ?? 1) < 1 ? answers.outputs[i] ?? 0 : maxTokens)
+  }
+  return Math.max(0, Math.ceil(burndown * Math.min(longest, maxTokens) - maxTokens))
+}
+
+/**
  * A request has ended: with so many output tokens, or `undefined` where they are not known (never sent, failed, cut short,
  * interrupted). Learns from it. Constant time.
  *

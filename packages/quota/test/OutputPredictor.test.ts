@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { type Random, seeded } from "./random.ts"
 
-const { begin, empty, end, expected, growth, minimumSamples, observe, snapshot, windowSize } = OutputPredictor
+const { begin, empty, end, expected, growth, minimumSamples, most, observe, snapshot, windowSize } = OutputPredictor
 
 /** Answers of the given parts of `maxTokens`, each taking 10 ms per token. */
 const learned = (
@@ -55,6 +55,35 @@ const distributions: Record<string, (random: Random) => number> = {
 }
 
 describe("OutputPredictor", () => {
+  describe("at most", () => {
+    const at = (lengths: OutputPredictor.Lengths, maxTokens = 1000, burndown = 5) =>
+      most(lengths, begin({ maxTokens, burndown }))
+
+    it("is the worst case before it has learned, and nothing where output costs no more than it reserves", () => {
+      assert.strictEqual(at(empty()), 4000)
+      assert.strictEqual(at(learned(times(minimumSamples - 1, () => 0.1))), 4000)
+      for (const burndown of [0, 0.5, 1]) assert.strictEqual(at(empty(), 1000, burndown), 0)
+      assert.strictEqual(at(empty(), 7, 1.5), 4)
+    })
+
+    it("is that of the longest answer that is remembered", () => {
+      const shares = times(minimumSamples, (i) => i === 3 ? 0.3 : 0.1)
+      const lengths = learned(shares)
+      assert.strictEqual(at(lengths), 500)
+      // As long, whatever may be asked for: within the reservation, or all of it.
+      assert.strictEqual(at(lengths, 10_000), 0)
+      assert.strictEqual(at(lengths, 200), 800)
+      for (let i = 0; i < windowSize; i++) observe(lengths, { maxTokens: 1000, outputTokens: 250, millis: 10 })
+      assert.strictEqual(at(lengths), 250)
+    })
+
+    it("is the worst case where an answer was cut off", () => {
+      const lengths = learned(times(minimumSamples, (i) => i === 3 ? 1 : 0.1))
+      assert.strictEqual(at(lengths), 4000)
+      assert.strictEqual(at(lengths, 64_000), 4 * 64_000)
+    })
+  })
+
   describe("bounds", () => {
     it("is the worst case of all in flight, at once, before it has learned, and none for one alone", () => {
       const lengths = empty()

@@ -30,6 +30,8 @@ export interface Entry {
   readonly atLeast?: Entry["charged"]
   /** What its charge is expected to have grown by where it ends without telling. */
   readonly growth: () => number
+  /** What it can have grown by at most, as far as is known. */
+  readonly mostGrowth: () => number
   readonly end: () => void
 }
 
@@ -99,6 +101,7 @@ export class Accountant {
         return { tokens, growth: Math.max(0, tokens - reserved) }
       },
       growth: () => OutputPredictor.expected(flight),
+      mostGrowth: () => OutputPredictor.most(experience.lengths, flight),
       end: () => {
         if (state === "over") return
         if (state === "flying") experience.inFlight--
@@ -148,6 +151,7 @@ export class Accountant {
         return { tokens, growth: tokens - booked }
       },
       growth: () => 0,
+      mostGrowth: () => 0,
       end: () => {
         if (state === "flying") experience.inFlight--
         state = "over"

@@ -186,14 +186,13 @@ class Admitted implements Attempt {
   }
 
   /** It was sent, and what it is charged is not known: what was reserved, and what such requests grow by. */
-  private unknown(servedFor: Duration.Duration): Effect.Effect<void> {
-    const growth = this.entry.growth()
+  private unknown(servedFor: Duration.Duration, growth = this.entry.growth()): Effect.Effect<void> {
     return this.reservation.settle({ tokens: this.reservation.booked + growth, growth, servedFor })
   }
 
   /** No answer came: nothing more is known of its arrival than when it was sent. */
-  private unanswered(sentAt: number): Effect.Effect<void> {
-    return this.unknown(Duration.millis(this.now() - sentAt))
+  private unanswered(sentAt: number, growth?: number): Effect.Effect<void> {
+    return this.unknown(Duration.millis(this.now() - sentAt), growth)
   }
 
   readonly succeeded = (served: Served): Effect.Effect<void> => this.once(() => this.charge(served, true))
@@ -249,7 +248,10 @@ class Admitted implements Attempt {
   get abandoned(): Effect.Effect<void> {
     return this.once(() => {
       if (this.sentAt === undefined) return this.reservation.release
-      return this.served?.usage === undefined ? this.unanswered(this.sentAt) : this.charge(this.served, false)
+      // Nobody will tell what it has cost: it is the upper bound that stays.
+      return this.served?.usage === undefined
+        ? this.unanswered(this.sentAt, this.entry.mostGrowth())
+        : this.charge(this.served, false)
     })
   }
 }
