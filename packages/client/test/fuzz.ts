@@ -1,7 +1,7 @@
 // Damaged streams over real sockets: what the client makes of each, and what is wrong with that.
 import type { BedrockClient } from "@caprock/client"
 import type { BedrockError } from "@caprock/errors/BedrockError"
-import { Deferred, Effect, Exit, Stream } from "effect"
+import { Deferred, Effect, Exit, type Scope, Stream } from "effect"
 import * as Net from "node:net"
 import { judge, type Outcome } from "./judge.ts"
 import { type Mutant, mutant } from "./mutants.ts"
@@ -52,8 +52,9 @@ const serve = (mutants: ReadonlyMap<string, Asked>) =>
             const head = received.subarray(0, end).toString("latin1")
             const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0)
             if (received.length < end + 4 + length) return
+            const body = received.subarray(end + 4, end + 4 + length).toString()
             received = received.subarray(end + 4 + length)
-            const one = mutants.get(/\/model\/(\d+)\//.exec(head)?.[1] ?? "")
+            const one = mutants.get(/mutant-(\d+)/.exec(body)?.[1] ?? "")
             if (one !== undefined) answer(socket, one.mutant, one.done)
           })
         })
@@ -84,14 +85,19 @@ const answer = (socket: Net.Socket, { ending, packets }: Mutant, done: () => voi
   next(0)
 }
 
-const runOne = (client: BedrockClient.Service, id: string, { operation }: Mutant) =>
+/** What is asked: a client, or something with the same operations. */
+type Asking = Pick<BedrockClient.Service, "converseStream" | "invokeModelWithResponseStream">
+
+const modelId = "amazon.nova-lite-v1:0"
+
+const runOne = (client: Asking, id: string, { operation }: Mutant) =>
   Effect.suspend(() => {
     const events: Array<Readonly<Record<string, unknown>>> = []
     const stream: Stream.Stream<object, BedrockError> = operation === "converseStream"
-      ? client.converseStream({ modelId: id, messages: [{ role: "user", content: [{ text: "Hi" }] }] })
-      : client.invokeModelWithResponseStream({ modelId: id, body: "{}" })
+      ? client.converseStream({ modelId, messages: [{ role: "user", content: [{ text: `mutant-${id}` }] }] })
+      : client.invokeModelWithResponseStream({ modelId, body: JSON.stringify({ inputText: `mutant-${id}` }) })
     return stream.pipe(
-      Stream.runForEach((event) => Effect.sync(() => events.push({ ...event }))),
+      Stream.runForEach((event) => Effect.sync(() => void events.push({ ...event }))),
       Effect.exit,
       Effect.map((exit): Outcome => ({ exit, events })),
       Effect.timeoutOption(patienceMillis),
@@ -113,7 +119,7 @@ const nameOf = (exit: Exit.Exit<void, BedrockError> | undefined): string => {
 }
 
 /** Runs mutants one after the other: their outcome, and what is wrong with it. */
-const runner = (mutants: Map<string, Asked>, client: BedrockClient.Service) => {
+const runner = (mutants: Map<string, Asked>, client: Asking) => {
   let next = 0
   return (one: Mutant) =>
     Effect.gen(function*() {
@@ -129,7 +135,11 @@ const runner = (mutants: Map<string, Asked>, client: BedrockClient.Service) => {
 }
 
 /** Runs the mutants of many seeds, some at a time, and counts their outcomes. */
-export const sweep = (seeds: Iterable<number>, concurrency: number) =>
+export const sweep = (
+  seeds: Iterable<number>,
+  concurrency: number,
+  connect: (url: string) => Effect.Effect<Asking, never, Scope.Scope> = (url) => Effect.orDie(clientOf(url))
+) =>
   Effect.gen(function*() {
     const outcomes = new Map<string, number>()
     const findings: Array<Finding> = []
@@ -140,7 +150,7 @@ export const sweep = (seeds: Iterable<number>, concurrency: number) =>
       const mutants = new Map<string, Asked>()
       const { count, open, port } = yield* serve(mutants)
       yield* Effect.scoped(Effect.gen(function*() {
-        const run = runner(mutants, yield* clientOf(`http://127.0.0.1:${port}`))
+        const run = runner(mutants, yield* connect(`http://127.0.0.1:${port}`))
         for (let next = rest.next(); next.done !== true; next = rest.next()) {
           const seed = next.value
           const one = mutant(seed)

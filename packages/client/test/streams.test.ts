@@ -408,6 +408,15 @@ describe("invokeModelWithResponseStream", () => {
       assert.strictEqual(reason.origin?._tag, "TransportError")
     }))
 
+  it.effect("is over with what is no chunk, after its end", () =>
+    Effect.gen(function*() {
+      const whole = [chunk(text("a")), chunk({ type: "message_stop" })]
+      for (const payload of [`{"bytes":{}}`, "{}", "null", "5"]) {
+        const result = yield* invoke([...whole, rawEvent("chunk", payload), ...whole], end)
+        assert.strictEqual(result._tag === "Success" && result.success, 2, payload)
+      }
+    }))
+
   it.effect("fails on a chunk that is no base64, and passes over events of types that are yet to come", () =>
     Effect.gen(function*() {
       const news = event("hologram", { depth: 3 })

@@ -30,10 +30,10 @@ export const chunks = (): Progress<ResponseStream> => {
   let novaStopped = false
   return {
     observe: (event) => {
+      if (!("chunk" in event)) return
       // No chunk is without bytes but one that holds other JSON than it should.
-      if ("chunk" in event && event.chunk?.bytes === undefined) throw new TypeError("a chunk without bytes")
-      const bytes = event.chunk?.bytes
-      if (bytes === undefined) return
+      const bytes: unknown = event.chunk?.bytes
+      if (!Predicate.isUint8Array(bytes)) throw new TypeError("a chunk without bytes")
       const seen = seenIn(decoder.decode(bytes))
       known ||= seen.known
       content ||= seen.content
@@ -54,8 +54,8 @@ export const chunks = (): Progress<ResponseStream> => {
 
 /** Whether a chunk holds a part of the answer, by the rules of {@link chunks}. @internal */
 export const isContent = (event: ResponseStream): boolean => {
-  const bytes = event.chunk?.bytes
-  return bytes !== undefined && seenIn(new TextDecoder().decode(bytes)).content
+  const bytes: unknown = event.chunk?.bytes
+  return Predicate.isUint8Array(bytes) && seenIn(new TextDecoder().decode(bytes)).content
 }
 
 interface Seen {

@@ -35,6 +35,16 @@ export const assemble = <Event>(
     Effect.fail(failures.interrupted(progress, error))
   const onExpired = (expired: Expired) => cut(failures.expired(expired))
 
+  /** Nobody has checked what an event holds: what is none is tripped over here, before anybody sees it. */
+  const observed = (event: Event): { readonly over: unknown } | undefined => {
+    try {
+      progress.observe(event)
+      return undefined
+    } catch (over) {
+      return { over }
+    }
+  }
+
   const live = (iterator: AsyncIterator<Event>): Next =>
     patience.wait<IteratorResult<Event>, Arr.NonEmptyReadonlyArray<Event>, BedrockError | Cause.Done>({
       promise: () => iterator.next(),
@@ -45,12 +55,8 @@ export const assemble = <Event>(
             ? Cause.done()
             : Effect.fail(failures.interrupted(progress))
         }
-        try {
-          progress.observe(result.value)
-        } catch (cause) {
-          return cut(failures.whileReading(cause))
-        }
-        return Effect.succeed(Arr.of(result.value))
+        const tripped = observed(result.value)
+        return tripped === undefined ? Effect.succeed(Arr.of(result.value)) : cut(failures.whileReading(tripped.over))
       },
       onError: (cause) => progress.satisfied?.() === true ? Cause.done() : cut(failures.whileReading(cause)),
       onExpired: (expired) => progress.satisfied?.() === true ? Cause.done() : onExpired(expired)
@@ -64,7 +70,10 @@ export const assemble = <Event>(
       Effect.timeout(Math.min(endMillis, patience.left)),
       Effect.matchEffect({
         onFailure: () => Cause.done(),
-        onSuccess: (result) => result.done === true ? Cause.done() : Effect.succeed(Arr.of(result.value))
+        onSuccess: (result) =>
+          result.done === true || observed(result.value) !== undefined
+            ? Cause.done()
+            : Effect.succeed(Arr.of(result.value))
       })
     )
 
