@@ -9,6 +9,9 @@ const growthInSlowStart = 1.5
 /** What is left of a limit, or of what was used, when the server refuses: what was in flight then was too much as well. */
 const keptWhenRefused = 0.9
 
+/** Of a limit no more is given up at once. */
+const keptAtLeast = 0.5
+
 /** The first step up after a refusal, as a part of the limit; each further one is twice as high, until the server refuses again. */
 const firstStep = 0.05
 
@@ -66,7 +69,7 @@ export class LearnedLimit {
     // What was sent before the last cut, and is refused after it, says nothing new.
     if (now - this.cutAt < part) return false
     let taken = used
-    if (!this.isLearned && this.told < Infinity) {
+    if (!this.isLearned) {
       const last = this.refusals.at(-1)
       if (last === undefined || now - last.at >= part) this.refusals.push({ at: now, used })
       this.refusals = this.refusals.filter(({ at }) => now - at <= 2 * this.windowMillis)
@@ -80,7 +83,9 @@ export class LearnedLimit {
     this.holdWindows = this.raised ? Math.min(longestHold, this.holdWindows * 2) : this.holdWindows
     this.raised = false
     this.cutAt = now
-    this.current = Math.max(least, Math.min(this.current, taken) * keptWhenRefused)
+    // Who had sent next to nothing was refused for what others sent: that says little of the limit.
+    const half = this.current === Infinity ? 0 : this.current * keptAtLeast
+    this.current = Math.max(least, half, Math.min(this.current, taken) * keptWhenRefused)
     this.step = firstStep * this.current
     this.nextStepAt = now + this.holdWindows * this.windowMillis
     return true
