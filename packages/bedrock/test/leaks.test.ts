@@ -82,7 +82,7 @@ it.live("a connection has no more listeners after a hundred calls than after one
       yield* Stream.runDrain(bedrock.converseStream(question))
       yield* emulator.inject(Fault.error("InternalServerException"))
       yield* Effect.flip(bedrock.converse(question))
-      yield* emulator.inject(Fault.error("ThrottlingException"))
+      yield* emulator.inject(Fault.error("ValidationException"))
       yield* Effect.flip(Stream.runDrain(bedrock.converseStream(question)))
       yield* emulator.inject(Fault.badBody("half"))
       yield* Effect.flip(bedrock.converse(question))
