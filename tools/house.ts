@@ -158,4 +158,4 @@ export const modules: ReadonlyArray<Ambient> = [
 ]
 
 /** What has no chance in it, and may be imported from `node:crypto` by its name. */
-export const digests: ReadonlyArray<string> = ["createHash", "createHmac", "hash", "timingSafeEqual"]
+export const digests: ReadonlyArray<string> = ["createHash", "createHmac", "createSecretKey", "hash", "timingSafeEqual"]

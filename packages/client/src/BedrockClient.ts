@@ -45,11 +45,13 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Test from "./BedrockClientTest.ts"
 import type * as BidirectionalStream from "./BidirectionalStream.ts"
-import { collect, eventStreams } from "./internal/bounds.ts"
+import { collect } from "./internal/bounds.ts"
+import { eventStreams } from "./internal/events.ts"
 import * as operations from "./internal/operations.ts"
 import { limitsOf } from "./internal/patience.ts"
 import * as scripted from "./internal/scripted.ts"
 import * as session from "./internal/session.ts"
+import { Sha256 } from "./internal/sha256.ts"
 import * as Transport from "./internal/transport.ts"
 import * as Operations from "./Operations.ts"
 import * as Settings from "./Settings.ts"
@@ -234,11 +236,11 @@ export const make = (options: Options = {}): Effect.Effect<Service, Settings.Opt
       (transport) => transport.close
     )
     const client = yield* Effect.acquireRelease(
-      Effect.sync(() => new BedrockRuntimeClient(configurationOf(options, transport))),
+      Effect.sync(() => clientOf(configurationOf(options, transport))),
       (client) => Effect.sync(() => client.destroy())
     )
     // Most programs never hold a conversation, and a client of the SDK is not free.
-    const duplex = yield* lazily(() => new BedrockRuntimeClient(duplexConfigurationOf(options, transport)))
+    const duplex = yield* lazily(() => clientOf(duplexConfigurationOf(options, transport)))
     const region = yield* Effect.tryPromise(() => client.config.region()).pipe(
       Effect.orElseSucceed((): string | undefined => undefined)
     )
@@ -308,6 +310,13 @@ const serviceOf = (
   invokeModelWithBidirectionalStream: session
 })
 
+const clientOf = (configuration: BedrockRuntimeClientConfig): BedrockRuntimeClient => {
+  const client = new BedrockRuntimeClient(configuration)
+  // It copies every question and answer for a log that nobody has asked for.
+  client.middlewareStack.remove("loggerMiddleware")
+  return client
+}
+
 const configurationOf = (options: Options, transport: Transport.Transport): BedrockRuntimeClientConfig => {
   const { token } = options
   return {
@@ -317,6 +326,7 @@ const configurationOf = (options: Options, transport: Transport.Transport): Bedr
     requestHandler: transport.handler,
     streamCollector: collect,
     eventStreamSerdeProvider: eventStreams,
+    sha256: Sha256,
     ...(options.region === undefined ? {} : { region: options.region }),
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
     ...(options.profile === undefined ? {} : { profile: options.profile }),

@@ -1,7 +1,7 @@
 import type { ConverseStreamOutput } from "@aws-sdk/client-bedrock-runtime"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema, Stream } from "effect"
+import { Effect, Fiber, Schema, Stream } from "effect"
 import type * as Http from "node:http"
 import {
   chunk,
@@ -290,6 +290,57 @@ describe("converseStream", () => {
       const { origin, partial } = interrupted(result._tag === "Failure" ? result.failure : assert.fail("it ended well"))
       assert.strictEqual(partial.text, "Hello.")
       assert.deepInclude(origin, { _tag: "TransportError", kind: "protocol" })
+    }))
+
+  it.effect("gives what arrived together at once, few at a time, and what arrives alone alone", () =>
+    Effect.gen(function*() {
+      const sizes: Array<number> = []
+      let write = (_bytes: Uint8Array): void => {}
+      const { opened, url } = yield* server((_request, response) => {
+        startStream(response)
+        write = (bytes) => void response.write(bytes)
+        write(Buffer.concat([frames.start, ...Array.from({ length: 69 }, () => frames.text("a"))]))
+      })
+      const client = yield* clientOf(url)
+      const reading = yield* client.converseStream(request).pipe(
+        Stream.mapArray((events) => {
+          sizes.push(events.length)
+          return events
+        }),
+        Stream.tap((event) =>
+          Effect.sync(() => {
+            if (event.contentBlockStop !== undefined) write(frames.stop)
+            if (event.messageStop !== undefined) write(frames.metadata)
+            if (event.metadata !== undefined) write(frames.text("late"))
+          })
+        ),
+        Stream.takeUntil((event) => event.contentBlockDelta?.delta?.text === "late"),
+        Stream.runCount,
+        Effect.forkChild
+      )
+      yield* eventually(() => sizes.length === 3)
+      write(frames.blockStop)
+      assert.strictEqual(yield* Fiber.join(reading), 74)
+      assert.deepStrictEqual(sizes, [32, 32, 6, 1, 1, 1, 1])
+      assert.strictEqual(opened(), 1)
+    }))
+
+  it.effect("finds the messages whatever pieces they arrive in", () =>
+    Effect.gen(function*() {
+      const bytes = Buffer.concat(whole)
+      for (const size of [1, 2, 11, 13, 100]) {
+        const { url } = yield* server((_request, response) => {
+          startStream(response)
+          const send = (from: number): void => {
+            if (from >= bytes.length) return void response.end()
+            response.write(bytes.subarray(from, from + size), () => setImmediate(send, from + size))
+          }
+          send(0)
+        })
+        const client = yield* clientOf(url)
+        const events = yield* Stream.runCollect(client.converseStream(request))
+        assert.strictEqual(events.length, whole.length)
+      }
     }))
 
   it.effect("takes for text only what is one", () =>

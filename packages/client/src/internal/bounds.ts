@@ -1,6 +1,4 @@
 // How much of a response is taken: what claims to be larger than any answer is none, and is not waited for.
-import { eventStreamSerdeProvider } from "@smithy/core/event-streams"
-import type { EventStreamSerdeProvider } from "@smithy/types"
 import type { Readable } from "node:stream"
 import { crc32 } from "node:zlib"
 
@@ -34,24 +32,6 @@ export class Unreadable extends Error {
   }
 }
 
-/**
- * The SDK's reader of event streams, behind a look at the beginning of each message.
- *
- * It makes room for a message when it has read its length, four bytes that nobody has checked: one bit that is another one and it takes
- * gigabytes, and waits for bytes that never come. A message begins with a checksum of its own for that length, so here it is compared
- * first.
- *
- * @internal
- */
-export const eventStreams: EventStreamSerdeProvider = (options) => {
-  const marshaller = eventStreamSerdeProvider(options)
-  return {
-    deserialize: (body: AsyncIterable<Uint8Array>, deserializer) =>
-      marshaller.deserialize({ [Symbol.asyncIterator]: () => new Messages(body) }, deserializer),
-    serialize: (input, serializer) => marshaller.serialize(input, serializer)
-  }
-}
-
 /** Two lengths and their checksum. */
 const preludeLength = 12
 
@@ -61,61 +41,67 @@ const minMessage = 16
 const nothing = new Uint8Array()
 
 /**
- * Hands the bytes on as they come, but those of a prelude only when all of it is there and right. Where it is not, what came before
- * is handed on first.
+ * Cuts what arrives into the messages of an event stream. What lies in one chunk is not copied; what does not, once.
+ *
+ * A length is four bytes that nobody has checked: one bit that is another one and it asks for gigabytes, and waits for bytes that never
+ * come. A message begins with a checksum of its own for that length, so it is compared before anything is made of it.
+ *
+ * @internal
  */
-class Messages implements AsyncIterator<Uint8Array> {
-  readonly #source: AsyncIterator<Uint8Array>
-  /** How much of the message under way is still to come. */
-  #left = 0
-  /** The beginning of a prelude that came in parts. */
-  #held: Uint8Array = nothing
-  #broken: Unreadable | undefined
+export class Messages {
+  #bytes: Uint8Array = nothing
+  #at = 0
+  #later: Array<Uint8Array> = []
+  #length = 0
 
-  constructor(source: AsyncIterable<Uint8Array>) {
-    this.#source = source[Symbol.asyncIterator]()
+  push(chunk: Uint8Array): void {
+    if (this.#at === this.#bytes.length) {
+      this.#bytes = chunk
+      this.#at = 0
+    } else this.#later.push(chunk)
+    this.#length += chunk.length
   }
 
-  next(): Promise<IteratorResult<Uint8Array>> {
-    return this.#broken === undefined ? this.#source.next().then(this.#onResult) : Promise.reject(this.#broken)
-  }
-
-  readonly #onResult = (
-    result: IteratorResult<Uint8Array>
-  ): IteratorResult<Uint8Array> | Promise<IteratorResult<Uint8Array>> => {
-    if (result.done === true) {
-      if (this.#held.length > 0) throw new Unreadable("closed", "The stream ended within the length of a message.")
-      return result
+  /** The next message, if it is whole. Throws where there can be none. */
+  take(): Uint8Array | undefined {
+    if (this.#length < preludeLength) return undefined
+    const length = lengthOf(this.#next(preludeLength))
+    if (this.#length < length) return undefined
+    const message = this.#next(length)
+    this.#at += length
+    this.#length -= length
+    // A chunk may be a part of something much larger, and the next message an hour away.
+    if (this.#at === this.#bytes.length) {
+      this.#bytes = nothing
+      this.#at = 0
     }
-    const checked = this.#check(result.value)
-    return checked.length > 0 ? { done: false, value: checked } : this.next()
+    return message
   }
 
-  #check(received: Uint8Array): Uint8Array {
-    const bytes = this.#held.length === 0 ? received : Buffer.concat([this.#held, received])
-    let at = this.#left
-    while (at + preludeLength <= bytes.length) {
-      const length = lengthOf(bytes, at)
-      if (typeof length !== "number") {
-        this.#broken = length
-        return bytes.subarray(0, at)
-      }
-      at += length
+  /** Throws where the beginning of a message is left. */
+  end(): void {
+    if (this.#length > 0) throw new Unreadable("closed", "The stream ended within a message.")
+  }
+
+  // The next so many bytes, in one piece.
+  #next(length: number): Uint8Array {
+    if (this.#bytes.length - this.#at < length) {
+      this.#bytes = Buffer.concat([this.#bytes.subarray(this.#at), ...this.#later])
+      this.#at = 0
+      this.#later = []
     }
-    this.#left = Math.max(0, at - bytes.length)
-    this.#held = bytes.subarray(at)
-    return at >= bytes.length ? bytes : bytes.subarray(0, at)
+    return this.#bytes.subarray(this.#at, this.#at + length)
   }
 }
 
-const lengthOf = (bytes: Uint8Array, at: number): number | Unreadable => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at, preludeLength)
-  if (crc32(bytes.subarray(at, at + 8)) !== view.getUint32(8)) {
-    return new Unreadable("protocol", "A message of the stream has the wrong checksum for its length.")
+const lengthOf = (prelude: Uint8Array): number => {
+  const view = new DataView(prelude.buffer, prelude.byteOffset, preludeLength)
+  if (crc32(prelude.subarray(0, 8)) !== view.getUint32(8)) {
+    throw new Unreadable("protocol", "A message of the stream has the wrong checksum for its length.")
   }
   const length = view.getUint32(0)
   if (length < minMessage || length > maxMessage || view.getUint32(4) > length - minMessage) {
-    return new Unreadable("protocol", `A message of the stream is said to have ${length} bytes, which none can have.`)
+    throw new Unreadable("protocol", `A message of the stream is said to have ${length} bytes, which none can have.`)
   }
   return length
 }

@@ -22,6 +22,9 @@ export class Call {
   /** What the service calls this request, once it has answered. */
   requestId: string | undefined
 
+  /** What the answer comes in, once there is one. */
+  body: object | undefined
+
   readonly observer: CallObserver
   #aborted = false
   #cancel: (() => void) | undefined

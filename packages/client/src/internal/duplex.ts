@@ -148,6 +148,7 @@ export class Duplex {
     // Someone has to listen: an error after the reader has left must not end the process.
     answer.on("error", () => {})
     this.#answer = answer
+    this.#call.body = answer
     this.#outcome.resolve(new HttpResponse({ ...head, body: answer }))
   }
 

@@ -5,6 +5,7 @@ import * as Stream from "effect/Stream"
 import { CallObserver } from "../CallObserver.ts"
 import type { Operations } from "../Operations.ts"
 import { Call } from "./call.ts"
+import { batchesOf } from "./events.ts"
 import { Failures } from "./failures.ts"
 import { type Limits, Patience } from "./patience.ts"
 import { assemble } from "./streaming.ts"
@@ -54,14 +55,16 @@ export const make = (options: {
               call.abort()
             })
           ),
-          assemble(() => send(client, input, { call }).then(iteratorOf), progress(), patience, failures)
+          assemble(
+            () => send(client, input, { call }).then((events = nothing) => batchesOf(call.body, events)),
+            progress(),
+            patience,
+            failures
+          )
         )
       }))
   })
 }
-
-const iteratorOf = <Event>(events: AsyncIterable<Event> | undefined): AsyncIterator<Event> =>
-  (events ?? nothing)[Symbol.asyncIterator]()
 
 const nothing: AsyncIterable<never> = {
   [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) })

@@ -11,6 +11,7 @@ import type * as BidirectionalStream from "../BidirectionalStream.ts"
 import { CallObserver } from "../CallObserver.ts"
 import type { Operations } from "../Operations.ts"
 import { Call } from "./call.ts"
+import { singly } from "./events.ts"
 import { Failures } from "./failures.ts"
 import { Patience, unlimited } from "./patience.ts"
 import type { Progress } from "./progress.ts"
@@ -114,7 +115,7 @@ const streaming = <I, E>(
           return Effect.promise<unknown>(() => iterator.return?.() ?? Promise.resolve())
         }),
         assemble(
-          () => Promise.resolve(iterator),
+          () => Promise.resolve(singly(iterator)),
           progress(),
           patience,
           failures

@@ -13,6 +13,7 @@ import type { Input, Operation } from "../BidirectionalStream.ts"
 import { CallObserver } from "../CallObserver.ts"
 import { Call, type CallOptions } from "./call.ts"
 import { conversation } from "./conversation.ts"
+import { batchesOf } from "./events.ts"
 import { Failures } from "./failures.ts"
 import { Feed } from "./feed.ts"
 import { type Limits, Patience } from "./patience.ts"
@@ -64,9 +65,7 @@ export const make = (options: {
       onFailure: () => call.abort()
     })
     const start = () =>
-      options.send({ ...input, body: feed }, { call }, context).then((events = nothing) =>
-        events[Symbol.asyncIterator]()
-      )
+      options.send({ ...input, body: feed }, { call }, context).then((events = nothing) => batchesOf(call.body, events))
     yield* Effect.addFinalizer(() => {
       patience.end()
       call.abort()

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
+import type { Batches } from "./events.ts"
 import type { Failures } from "./failures.ts"
 import type { Expired, Patience } from "./patience.ts"
 import type { Progress } from "./progress.ts"
@@ -18,13 +19,13 @@ const endMillis = 1_000
 const mostAfterEnd = 32
 
 /**
- * Turns the SDK's iterator into a stream that succeeds only when the whole answer was seen. One event is asked for at a
- * time, when the consumer wants it: a slow consumer holds the connection, not a buffer.
+ * Turns events into a stream that succeeds only when the whole answer was seen. They are asked for when the consumer wants
+ * more: a slow consumer holds the connection, not a buffer.
  *
  * @internal
  */
 export const assemble = <Event>(
-  start: () => Promise<AsyncIterator<Event>>,
+  start: () => Promise<Batches<Event>>,
   progress: Progress<Event>,
   patience: Patience,
   failures: Failures
@@ -36,28 +37,32 @@ export const assemble = <Event>(
   const onExpired = (expired: Expired) => cut(failures.expired(expired))
 
   /** Nobody has checked what an event holds: what is none is tripped over here, before anybody sees it. */
-  const observed = (event: Event): { readonly over: unknown } | undefined => {
-    try {
-      progress.observe(event)
-      return undefined
-    } catch (over) {
-      return { over }
+  let tripped: { readonly over: unknown } | undefined
+  const observed = (events: ReadonlyArray<Event>): Next => {
+    for (const [index, event] of events.entries()) {
+      try {
+        progress.observe(event)
+      } catch (over) {
+        tripped = { over }
+        return given(events.slice(0, index))
+      }
     }
+    return given(events)
   }
 
-  const live = (iterator: AsyncIterator<Event>): Next =>
-    patience.wait<IteratorResult<Event>, Arr.NonEmptyReadonlyArray<Event>, BedrockError | Cause.Done>({
-      promise: () => iterator.next(),
+  const given = (events: ReadonlyArray<Event>): Next => {
+    if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
+    if (progress.complete() || (tripped === undefined && progress.endsWell())) return Cause.done()
+    return tripped === undefined
+      ? Effect.fail(failures.interrupted(progress))
+      : cut(failures.whileReading(tripped.over))
+  }
+
+  const live = (batches: Batches<Event>): Next =>
+    patience.wait<ReadonlyArray<Event>, Arr.NonEmptyReadonlyArray<Event>, BedrockError | Cause.Done>({
+      promise: batches.next,
       content: progress.content(),
-      onValue: (result) => {
-        if (result.done === true) {
-          return progress.endsWell()
-            ? Cause.done()
-            : Effect.fail(failures.interrupted(progress))
-        }
-        const tripped = observed(result.value)
-        return tripped === undefined ? Effect.succeed(Arr.of(result.value)) : cut(failures.whileReading(tripped.over))
-      },
+      onValue: observed,
       onError: (cause) => progress.satisfied?.() === true ? Cause.done() : cut(failures.whileReading(cause)),
       onExpired: (expired) => progress.satisfied?.() === true ? Cause.done() : onExpired(expired)
     })
@@ -65,24 +70,33 @@ export const assemble = <Event>(
   let afterEnd = 0
 
   // However it ends now, the caller has everything.
-  const rest = (iterator: AsyncIterator<Event>): Next =>
-    afterEnd++ === mostAfterEnd ? Cause.done() : Effect.tryPromise(() => iterator.next()).pipe(
-      Effect.timeout(Math.min(endMillis, patience.left)),
-      Effect.matchEffect({
+  const rest = (batches: Batches<Event>): Next => {
+    if (afterEnd >= mostAfterEnd) return Cause.done()
+    const next = Effect.tryPromise(batches.next)
+    return Effect.matchEffect(
+      batches.ending() ? next : Effect.timeout(next, Math.min(endMillis, patience.left)),
+      {
         onFailure: () => Cause.done(),
-        onSuccess: (result) =>
-          result.done === true || observed(result.value) !== undefined
-            ? Cause.done()
-            : Effect.succeed(Arr.of(result.value))
-      })
+        onSuccess: (events) => {
+          afterEnd += events.length
+          return observed(events)
+        }
+      }
     )
+  }
 
   return Stream.unwrap(patience.wait({
     promise: start,
     content: false,
-    onValue: (iterator) =>
+    onValue: (batches) =>
       Effect.succeed(Stream.fromPull(Effect.succeed(
-        Effect.suspend(() => progress.complete() ? rest(iterator) : live(iterator))
+        Effect.suspend(() =>
+          tripped !== undefined
+            ? given([])
+            : progress.complete()
+            ? rest(batches)
+            : live(batches)
+        )
       ))),
     onError: (cause) => Effect.fail(failures.whileReading(cause)),
     onExpired

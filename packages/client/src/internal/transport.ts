@@ -265,6 +265,7 @@ class Exchange {
     response.once("close", () => this.#end())
     const head = { statusCode: response.statusCode ?? 0, headers: headersOf(response.headers) }
     if (!this.#guarded(() => this.#call.responded(head))) return
+    this.#call.body = response
     this.#outcome.resolve(
       new HttpResponse({ ...head, reason: response.statusMessage ?? "", body: response })
     )
