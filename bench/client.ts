@@ -1,103 +1,121 @@
-// CPU per call of the client, next to the SDK with its own transports. The server is an emulator in a process of its
-// own, so that only the client is measured. Prints ratios; bounded to some thousand calls.
+// CPU and wall time of a call, through Caprock and its peers: every contestant in a process of its own, one server for all,
+// in rounds that take turns. Prints medians, the spread, and ratios. Bounded; about five minutes as it comes.
 //
-//   node bench/client.ts [calls]
-import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand } from "@aws-sdk/client-bedrock-runtime"
-import { BedrockClient } from "@caprock/client"
-import { Emulator, LatencyModel, OutputModel } from "@caprock/emulator"
-import { NodeHttpHandler } from "@smithy/node-http-handler"
-import { Effect, Stream } from "effect"
-import { fork } from "node:child_process"
+//   node bench/client.ts [--rounds 7] [--only converse] [--concurrency 1,64,1000] [--contestants "Caprock's client,LangChain"]
+import { parseArgs } from "node:util"
+import type { Took } from "./internal/contestantProcess.ts"
+import { contestants, type Name, type Operation } from "./internal/contestants.ts"
+import type { Manner } from "./internal/fixedServer.ts"
+import { start } from "./internal/processes.ts"
+import * as Rounds from "./internal/rounds.ts"
+import { table } from "./internal/table.ts"
 
-const serve = Effect.gen(function*() {
-  const { url } = yield* Emulator.make({ latency: LatencyModel.fixed(5), output: OutputModel.fixed(40) })
-  process.send?.(url)
-  return yield* Effect.never
-}).pipe(Effect.scoped)
-
-const request = {
-  modelId: "us.amazon.nova-lite-v1:0",
-  messages: [{ role: "user" as const, content: [{ text: "What is a caprock? ".repeat(20) }] }],
-  inferenceConfig: { maxTokens: 100 }
-}
-const concurrency = 32
-const credentials = { accessKeyId: "bench", secretAccessKey: "bench" }
-
-interface Way {
-  readonly name: string
-  readonly converse: Effect.Effect<unknown, unknown>
-  readonly stream: Effect.Effect<unknown, unknown>
-}
-
-const sdk = (name: string, client: BedrockRuntimeClient): Way => ({
-  name,
-  converse: Effect.tryPromise(() => client.send(new ConverseCommand(request))),
-  stream: Effect.tryPromise(async () => {
-    const { stream } = await client.send(new ConverseStreamCommand(request))
-    let events = 0
-    for await (const _ of stream ?? []) events++
-    return events
-  })
+const { values: flags } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "7" },
+    only: { type: "string" },
+    concurrency: { type: "string", default: "1,64,1000" },
+    contestants: { type: "string" }
+  }
 })
 
-const cpuOf = (call: Effect.Effect<unknown, unknown>, calls: number) =>
-  Effect.gen(function*() {
-    const before = process.cpuUsage()
-    yield* Effect.forEach(Array.from({ length: calls }), () => call, { concurrency, discard: true })
-    const { system, user } = process.cpuUsage(before)
-    return (system + user) / calls
-  })
+interface Case {
+  readonly title: string
+  readonly operation: Operation
+  readonly concurrency: number
+  readonly calls: number
+  readonly manner: Manner
+}
 
-const compare = (url: string, calls: number) =>
-  Effect.gen(function*() {
-    const options = { region: "us-east-1", endpoint: url, credentials, maxAttempts: 1 }
-    const caprock = yield* BedrockClient.make({ region: "us-east-1", endpoint: url, credentials })
-    const ways: ReadonlyArray<Way> = [
-      sdk("SDK, its default (a connection per request)", new BedrockRuntimeClient(options)),
-      sdk(
-        "SDK, NodeHttpHandler (keep-alive)",
-        new BedrockRuntimeClient({
-          ...options,
-          requestHandler: new NodeHttpHandler({ httpAgent: { maxSockets: 1024 } })
-        })
-      ),
-      {
-        name: "@caprock/client",
-        converse: caprock.converse(request),
-        stream: Stream.runDrain(caprock.converseStream(request))
-      }
-    ]
-    for (const operation of ["converse", "stream"] as const) {
-      const best = new Map<string, number>()
-      // The best of some rounds, taken in turns: other work on the machine only ever makes a round worse.
-      for (let round = 0; round < 4; round++) {
-        for (const way of ways) {
-          const micros = yield* cpuOf(way[operation], Math.ceil(calls / 4))
-          if (round > 0) best.set(way.name, Math.min(best.get(way.name) ?? Infinity, micros))
-        }
-      }
-      const base = best.get(ways[0]?.name ?? "") ?? NaN
-      for (const [name, micros] of best) {
-        console.log(
-          `${operation.padEnd(9)} ${name.padEnd(46)} ${micros.toFixed(0).padStart(6)} µs  ${(micros / base).toFixed(2)}`
-        )
-      }
+const events = 40
+
+const casesAt = (concurrency: number): ReadonlyArray<Case> => {
+  const many = concurrency === 1 ? "one after the other" : `${concurrency} at once`
+  const of = (operation: Operation, calls: number, gapMillis: number, how: string): Case => ({
+    title: `${operation}, ${many}${how}`,
+    operation,
+    concurrency,
+    calls: Math.max(calls, concurrency),
+    manner: { gapMillis, events }
+  })
+  // Events that come one by one: so far apart that the client is not busy, about 20,000 in a second.
+  const gap = Math.max(1, Math.round(concurrency / 20))
+  return [
+    of("converse", concurrency === 1 ? 500 : 2_000, 0, ""),
+    of("converseStream", concurrency === 1 ? 200 : 1_000, 0, ", events in one piece"),
+    of("converseStream", concurrency === 1 ? 20 : 1_000, gap, `, an event every ${gap} ms`)
+  ]
+}
+
+const known = Object.keys(contestants) as ReadonlyArray<Name>
+const chosen = flags.contestants === undefined
+  ? known
+  : known.filter((name) => flags.contestants?.split(",").includes(name) === true)
+const baseline = "SDK (our options)" satisfies Name
+
+const rounds = Math.min(Number(flags.rounds), 31)
+const server = start("./fixedServer.ts")
+const endpoint = await server.hello<string>()
+
+interface Arm {
+  readonly name: string
+  readonly ask: (question: object) => Promise<Took>
+  readonly stop: () => void
+}
+const armOf = async (name: Name, label: string = name): Promise<Arm> => {
+  const process = start("./contestantProcess.ts")
+  await process.ask({ be: name, endpoint })
+  return { name: label, ask: process.ask, stop: process.stop }
+}
+const arms: Array<Arm> = []
+for (const name of chosen) arms.push(await armOf(name))
+// The same once more: what differs between the two is noise.
+if (chosen.includes(baseline)) arms.push(await armOf(baseline, `${baseline} (again)`))
+
+const measure = async ({ calls, concurrency, manner, operation, title }: Case): Promise<void> => {
+  await server.ask(manner)
+  const took = new Map<string, Array<Took>>(arms.map(({ name }) => [name, []]))
+  // The first round warms up.
+  for (let round = 0; round <= rounds; round++) {
+    // Nobody always comes after the same one.
+    const order = arms.map((_, index) => arms[(index + round) % arms.length])
+    for (const arm of order) {
+      if (arm === undefined) continue
+      const result = await arm.ask({ operation, calls, concurrency })
+      if (result.text.length < events * 6) throw new Error(`${arm.name} gave another answer: ${result.text}`)
+      if (round > 0) took.get(arm.name)?.push(result)
     }
-  }).pipe(Effect.scoped)
+  }
+  const rows = arms.map(({ name }) => ({
+    name,
+    cpu: (took.get(name) ?? []).map(({ cpu }) => cpu),
+    wall: (took.get(name) ?? []).map(({ wall }) => wall)
+  }))
+  const base = rows.find(({ name }) => name === baseline) ?? rows[0]
+  const ratio = (values: ReadonlyArray<number>, of: ReadonlyArray<number> | undefined): string =>
+    (Rounds.median(values) / Rounds.median(of ?? [])).toFixed(2)
+  console.log(`\n${title} (${calls} calls a round, ${rounds} rounds)\n`)
+  console.log(table(
+    ["", "CPU µs", "±", "ratio", "wall µs", "±", "ratio"],
+    rows.map(({ cpu, name, wall }) => [
+      name,
+      Rounds.median(cpu).toFixed(0),
+      `${(Rounds.spread(cpu) * 100).toFixed(0)} %`,
+      ratio(cpu, base?.cpu),
+      Rounds.median(wall).toFixed(0),
+      `${(Rounds.spread(wall) * 100).toFixed(0)} %`,
+      ratio(wall, base?.wall)
+    ])
+  ))
+}
 
-if (process.argv[2] === "serve") {
-  Effect.runFork(serve)
-} else {
-  const calls = Math.min(Number(process.argv[2] ?? 4_000), 20_000)
-  const server = fork(import.meta.filename, ["serve"])
-  server.once("message", (url) => {
-    Effect.runPromise(compare(String(url), calls)).then(
-      () => server.kill(),
-      (error: unknown) => {
-        server.kill()
-        console.error(error)
-        process.exitCode = 1
-      }
-    )
-  })
+try {
+  for (const concurrency of flags.concurrency.split(",").map(Number)) {
+    for (const one of casesAt(concurrency)) {
+      if (flags.only === undefined || one.operation === flags.only) await measure(one)
+    }
+  }
+} finally {
+  for (const arm of arms) arm.stop()
+  server.stop()
 }

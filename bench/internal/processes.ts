@@ -1,0 +1,36 @@
+/** Child processes that answer each message with one. */
+import { type ChildProcess, fork } from "node:child_process"
+import { fileURLToPath } from "node:url"
+
+export interface Process {
+  readonly ask: <A>(question: object) => Promise<A>
+  /** The first message, which it sends unasked. */
+  readonly hello: <A>() => Promise<A>
+  readonly stop: () => void
+}
+
+const reply = <A>(child: ChildProcess): Promise<A> =>
+  new Promise((resolve, reject) => {
+    const onExit = (): void => reject(new Error("A process of the benchmark ended too soon."))
+    child.once("exit", onExit)
+    child.once("message", (message) => {
+      child.off("exit", onExit)
+      resolve(message as A)
+    })
+  })
+
+export const start = (module: string): Process => {
+  const child = fork(fileURLToPath(new URL(module, import.meta.url)), {
+    stdio: "inherit",
+    execArgv: [...process.execArgv, "--expose-gc"]
+  })
+  return {
+    hello: () => reply(child),
+    ask: (question) => {
+      const answer = reply<never>(child)
+      child.send(question)
+      return answer
+    },
+    stop: () => child.disconnect()
+  }
+}
