@@ -8,14 +8,14 @@ if (process.env["PROPERTY_SEED"] === undefined) {
 }
 
 // One project per room, so that a run can be narrowed with `--project rate-limiter`.
-const project = (name: string, root: string) => ({
+const project = (name: string, root: string, seconds = 60) => ({
   test: {
     name,
     root,
     include: ["test/**/*.test.ts"],
     setupFiles: [fileURLToPath(new URL("tools/properties.ts", import.meta.url))],
-    testTimeout: 60_000,
-    hookTimeout: 60_000
+    testTimeout: seconds * 1000,
+    hookTimeout: seconds * 1000
   }
 })
 
@@ -23,6 +23,8 @@ const packages = ["errors", "quota", "rate-limiter", "backoff", "client", "bedro
 
 export default defineConfig({
   test: {
+    // Much of the time tests wait for sockets and processes; by default one core is left out.
+    maxWorkers: "100%",
     tags: [{
       name: "statistics",
       description: "draws so much that a mutation run leaves it out; the other tests must notice alone"
@@ -30,7 +32,8 @@ export default defineConfig({
     projects: [
       ...packages.map((name) => project(name, `packages/${name}`)),
       project("examples", "examples"),
-      project("tools", "tools")
+      // These run whole programs, and all examples of the documentation.
+      project("tools", "tools", 300)
     ]
   }
 })

@@ -3,7 +3,7 @@
 //     pnpm mutation                                            all cores, whole
 //     pnpm mutation quota backoff                              these
 //     pnpm mutation --mutate packages/quota/src/Pool.ts        these files; or lines: Pool.ts:10-40
-//     pnpm mutation --sample 80 [--seed <seed>]               so many mutants of each core, drawn by a seed
+//     pnpm mutation --sample 40 [--seed <seed>]               so many mutants of each core, drawn by a seed
 //
 // A sample fails when more of it survives than chance explains where 95 % are noticed: `mutation/draw.ts` has the arithmetic. Its seed is of
 // what the cores and their tests say, so that each change to them draws others, and what a run drew can be drawn again.
