@@ -45,6 +45,13 @@ interface Experience {
 /** More pools than a program sends to. The oldest is forgotten first: it is learned anew from a few answers. */
 const maximumPools = 256
 
+/**
+ * So many times its base estimate an input may be thought to be when a request is refused for its size. Tokenizers differ from the base
+ * by a factor of two or so: what makes it more is an answer that told of tokens which nobody had sent, and it must not make
+ * every later request too large.
+ */
+const mostTimes = 20
+
 /** Turns requests into costs, and answers into experience. It owns what was learned, by pool. */
 export class Accountant {
   private readonly pools = new Map<string, Experience>()
@@ -68,7 +75,8 @@ export class Accountant {
     // Nor must an input of which nothing is known.
     const likely = () => {
       const { likely, samples } = estimate()
-      return request.family !== Family.unknown || samples >= TokenEstimator.minimumSamples ? likely : 0
+      const known = request.family !== Family.unknown || samples >= TokenEstimator.minimumSamples
+      return known ? Math.min(likely, mostTimes * base) : 0
     }
     let state: "waiting" | "flying" | "over" = "waiting"
     let outputTokens: number | undefined
