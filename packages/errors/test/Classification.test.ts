@@ -781,6 +781,8 @@ describe("status, last", () => {
     )
     assert.strictEqual(Reason.rowOf(unreadable(299).reason), "TransportError/protocol")
     assert.strictEqual(Reason.rowOf(unreadable(418).reason), "UnknownError")
+    assert.strictEqual(Reason.rowOf(unreadable(900).reason), "TransportError/protocol")
+    assert.strictEqual(Reason.rowOf(unreadable(900, "SomethingNew").reason), "UnknownError")
     assert.strictEqual(Reason.rowOf(unreadable(502).reason), "ServerError/unavailable")
     for (const name of ["Error", "TypeError", "RangeError"]) {
       assert.strictEqual(Reason.rowOf(unreadable(200, name).reason), "TransportError/protocol")

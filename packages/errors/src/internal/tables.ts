@@ -341,7 +341,8 @@ const statusOf = (facts: Facts, status: number): Build | undefined => {
   if (status >= 300 && status < 400) return transport("protocol")
   // An answer that can't be read: cut short, or written by something in between. A name of its own says otherwise: the
   // SDK finds the exception in a stream's first frame while it deserializes.
-  return status < 300 && facts.unreadable && parsersNames.has(facts.name) ? transport("protocol") : undefined
+  // A status that HTTP does not know is no status.
+  return !(status >= 300) && facts.unreadable && parsersNames.has(facts.name) ? transport("protocol") : undefined
 }
 
 export const byStatus = (facts: Facts, hint: Hint): Reason.Reason | undefined => {
