@@ -9,6 +9,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import {
+  at,
   compare,
   counted,
   type Expected,
@@ -55,7 +56,8 @@ const requests = (wanted: Expected, { shape }: Pick<Asked<Name>, "shape">): numb
   // What a user has said can't be said again.
   wanted._tag === "Failed" && Verdict.table[wanted.row].retryable && shape !== "session" ? attempts : 1
 
-const run = <N extends Name>(name: N, asked: Asked<N>, row: Row, end: End) =>
+/** The faults of one kind, one after the other, on one layer. */
+const run = <N extends Name>(name: N, asked: Asked<N>, rows: ReadonlyArray<Row>) =>
   counted((sleeping) =>
     Effect.gen(function*() {
       const emulator = yield* makeEmulator
@@ -97,12 +99,10 @@ const run = <N extends Name>(name: N, asked: Asked<N>, row: Row, end: End) =>
           return seen.events
         })
 
-        yield* Effect.gen(function*() {
-          const intact = yield* answered
-          const all = intact.length
-          for (const frame of placesOf(row, asked.shape, all - (asked.after ?? 0))) {
+        const befall = Effect.fnUntraced(
+          function*(intact: ReadonlyArray<object>, row: Row, end: End, frame: number) {
             const injected = yield* emulator.inject(row.fault({ frame }), { times: 99, operation: asked.emulated })
-            const arrives = row.spares === "all" ? all : frame
+            const arrives = row.spares === "all" ? intact.length : frame
             const shows = expected(asked, end, intact.slice(0, arrives))._tag === "Failed" ? 0 : arrives
             const { charged, requestsBooked, seen, tokensBooked } = yield* settled({ waits: row.waits, shows })
             const arrived = row.spares === "some" ? seen.events.length : arrives
@@ -116,6 +116,17 @@ const run = <N extends Name>(name: N, asked: Asked<N>, row: Row, end: End) =>
             yield* injected.withdraw
             yield* answered
           }
+        )
+
+        yield* Effect.gen(function*() {
+          const intact = yield* answered
+          for (const row of rows) {
+            const end = row.ends[asked.shape]
+            if (end === undefined) continue
+            for (const frame of placesOf(row, asked.shape, intact.length - (asked.after ?? 0))) {
+              yield* at(`${row.name} after ${frame} frames`, befall(intact, row, end, frame))
+            }
+          }
         }).pipe(Effect.provideService(CallEvents.CallEvents, (event) => {
           if (event._tag === "AttemptFailed") failed++
         }))
@@ -127,9 +138,8 @@ const run = <N extends Name>(name: N, asked: Asked<N>, row: Row, end: End) =>
 const describeAll = <N extends Name>(name: N) => {
   for (const asked of operations[name]) {
     describe(asked.family === undefined ? name : `${name}, ${asked.family}`, () => {
-      for (const row of faults) {
-        const end = row.ends[asked.shape]
-        if (end !== undefined) it.effect(`${row.name}: ${end}`, () => run(name, asked, row, end))
+      for (const [kind, rows] of Object.entries(faults)) {
+        if (rows.some(({ ends }) => ends[asked.shape] !== undefined)) it.effect(kind, () => run(name, asked, rows))
       }
     })
   }

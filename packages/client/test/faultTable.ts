@@ -328,7 +328,8 @@ const bodies: Readonly<Record<Fault.Body, Pick<Row, "ends" | "spares">>> = {
 
 const megabyte = 1_000_000
 
-const table: { readonly [Tag in Fault.Fault["_tag"]]: ReadonlyArray<Row> } = {
+/** By the tag of the fault. */
+export const faults: { readonly [Tag in Fault.Fault["_tag"]]: ReadonlyArray<Row> } = {
   Error: Fault.ErrorName.literals.map((name) => ({
     name,
     fault: () => Fault.error(name),
@@ -401,7 +402,7 @@ const table: { readonly [Tag in Fault.Fault["_tag"]]: ReadonlyArray<Row> } = {
     {
       name: "25 megabytes",
       fault: (at) => Fault.giant(25 * 1024 * 1024, at),
-      ends: { bytes: "answered", events: "TransportError/protocol" },
+      ends: { events: "TransportError/protocol" },
       places: "any"
     },
     {
@@ -413,5 +414,3 @@ const table: { readonly [Tag in Fault.Fault["_tag"]]: ReadonlyArray<Row> } = {
     }
   ]
 }
-
-export const faults: ReadonlyArray<Row> = Object.values(table).flat()

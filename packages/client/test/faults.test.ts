@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import {
+  at,
   compare,
   counted,
   expected,
@@ -15,7 +16,8 @@ import {
 import { type Asked, type End, faults, job, type Name, operations, type Row } from "./faultTable.ts"
 import { clientOf } from "./server.ts"
 
-const run = <N extends Name>(name: N, asked: Asked<N>, row: Row, end: End) =>
+/** The faults of one kind, one after the other, on one client. */
+const run = <N extends Name>(name: N, asked: Asked<N>, rows: ReadonlyArray<Row>) =>
   counted((sleeping) =>
     Effect.gen(function*() {
       const emulator = yield* makeEmulator
@@ -26,7 +28,8 @@ const run = <N extends Name>(name: N, asked: Asked<N>, row: Row, end: End) =>
         const intact = yield* observe({ emulator, call })
         compare({ _tag: "Answered" }, intact, 1)
         const all = intact.events.length
-        for (const frame of placesOf(row, asked.shape, all - (asked.after ?? 0))) {
+
+        const befall = Effect.fnUntraced(function*(row: Row, end: End, frame: number) {
           const injected = yield* emulator.inject(row.fault({ frame }), { times: 99, operation: asked.emulated })
           const arrives = row.spares === "all" ? all : frame
           const seen = yield* observe({ emulator, call, waits: row.waits, shows: arrives })
@@ -39,6 +42,14 @@ const run = <N extends Name>(name: N, asked: Asked<N>, row: Row, end: End) =>
           // The one connection that there may be is free again.
           compare({ _tag: "Answered" }, yield* observe({ emulator, call }), 1)
           yield* nothingIsLeft(emulator, sleeping)
+        })
+
+        for (const row of rows) {
+          const end = row.ends[asked.shape]
+          if (end === undefined) continue
+          for (const frame of placesOf(row, asked.shape, all - (asked.after ?? 0))) {
+            yield* at(`${row.name} after ${frame} frames`, befall(row, end, frame))
+          }
         }
       }))
       yield* until("all connections are closed", Effect.map(emulator.stats, ({ open }) => open === 0))
@@ -48,9 +59,8 @@ const run = <N extends Name>(name: N, asked: Asked<N>, row: Row, end: End) =>
 const describeAll = <N extends Name>(name: N) => {
   for (const asked of operations[name]) {
     describe(asked.family === undefined ? name : `${name}, ${asked.family}`, () => {
-      for (const row of faults) {
-        const end = row.ends[asked.shape]
-        if (end !== undefined) it.effect(`${row.name}: ${end}`, () => run(name, asked, row, end))
+      for (const [kind, rows] of Object.entries(faults)) {
+        if (rows.some(({ ends }) => ends[asked.shape] !== undefined)) it.effect(kind, () => run(name, asked, rows))
       }
     })
   }
