@@ -224,8 +224,12 @@ export interface Options {
   readonly profile?: string | undefined
   /** Per host; further requests wait in order. @default 1024 */
   readonly maxConnections?: number | undefined
-  /** How long is waited for the server: `connect` 10 s, `firstToken` 60 min, `betweenTokens` 5 min, `call` 61 min. */
+  /**
+   * How long is waited for credentials and for the server: `credentials` 1 min, `connect` 10 s, `firstToken` 60 min,
+   * `betweenTokens` 5 min, `call` 61 min.
+   */
   readonly timeouts?: {
+    readonly credentials?: Duration | undefined
     readonly connect?: Duration | undefined
     readonly firstToken?: Duration | undefined
     readonly betweenTokens?: Duration | undefined

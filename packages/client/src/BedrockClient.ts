@@ -46,6 +46,7 @@ import type * as Stream from "effect/Stream"
 import * as Test from "./BedrockClientTest.ts"
 import type * as BidirectionalStream from "./BidirectionalStream.ts"
 import { collect } from "./internal/bounds.ts"
+import { Search } from "./internal/credentials.ts"
 import { eventStreams } from "./internal/events.ts"
 import * as operations from "./internal/operations.ts"
 import { limitsOf } from "./internal/patience.ts"
@@ -115,6 +116,7 @@ export const Options = Schema.Struct({
   profile: Schema.optionalKey(Settings.name),
   maxConnections: Schema.optionalKey(Settings.count),
   timeouts: Schema.optionalKey(Schema.Struct({
+    credentials: Schema.optionalKey(Settings.timeLimit),
     connect: Schema.optionalKey(Settings.timeLimit),
     firstToken: Schema.optionalKey(Settings.timeLimit),
     betweenTokens: Schema.optionalKey(Settings.timeLimit),
@@ -151,6 +153,12 @@ export const variables: ReadonlyArray<Settings.Variable> = [
   })),
   { name: "CAPROCK_PROFILE", option: "profile", read: Settings.readers.text, example: "production" },
   { name: "CAPROCK_MAX_CONNECTIONS", option: "maxConnections", read: Settings.readers.number, example: "200" },
+  {
+    name: "CAPROCK_TIMEOUT_CREDENTIALS",
+    option: "timeouts.credentials",
+    read: Settings.readers.text,
+    example: "20 seconds"
+  },
   { name: "CAPROCK_TIMEOUT_CONNECT", option: "timeouts.connect", read: Settings.readers.text, example: "5 seconds" },
   {
     name: "CAPROCK_TIMEOUT_FIRST_TOKEN",
@@ -230,17 +238,24 @@ export const make = (options: Options = {}): Effect.Effect<Service, Settings.Opt
       Effect.sync(() =>
         Transport.make({
           maxConnections,
-          connectMillis: Number.isFinite(limits.connect) ? limits.connect : 0
+          connectMillis: Number.isFinite(limits.connect) ? limits.connect : 0,
+          // The SDK makes three tries.
+          searchMillis: Number.isFinite(limits.credentials) ? Math.ceil(limits.credentials / 3) : 0
         })
       ),
       (transport) => transport.close
     )
+    const runFork = Effect.runForkWith(yield* Effect.context<never>())
+    const search = new Search((message) => runFork(Effect.logWarning(message)))
     const client = yield* Effect.acquireRelease(
-      Effect.sync(() => clientOf(configurationOf(options, transport))),
+      Effect.sync(() => clientOf(configurationOf(options, transport), search, search.logger)),
       (client) => Effect.sync(() => client.destroy())
     )
     // Most programs never hold a conversation, and a client of the SDK is not free.
-    const duplex = yield* lazily(() => clientOf(duplexConfigurationOf(options, transport)))
+    const duplex = yield* lazily(() =>
+      // Else it says on the console that a stream is not asked for again, each time that one fails.
+      clientOf(duplexConfigurationOf(options, transport), search, { ...search.logger, warn: () => {} })
+    )
     const region = yield* Effect.tryPromise(() => client.config.region()).pipe(
       Effect.orElseSucceed((): string | undefined => undefined)
     )
@@ -310,13 +325,6 @@ const serviceOf = (
   invokeModelWithBidirectionalStream: session
 })
 
-const clientOf = (configuration: BedrockRuntimeClientConfig): BedrockRuntimeClient => {
-  const client = new BedrockRuntimeClient(configuration)
-  // It copies every question and answer for a log that nobody has asked for.
-  client.middlewareStack.remove("loggerMiddleware")
-  return client
-}
-
 const configurationOf = (options: Options, transport: Transport.Transport): BedrockRuntimeClientConfig => {
   const { token } = options
   return {
@@ -351,10 +359,20 @@ const configurationOf = (options: Options, transport: Transport.Transport): Bedr
 const duplexConfigurationOf = (options: Options, transport: Transport.Transport): BedrockRuntimeClientConfig => ({
   ...configurationOf({ ...options, token: undefined }, transport),
   requestHandler: transport.duplexHandler,
-  authSchemePreference: ["sigv4"],
-  // Else it says on the console that a stream is not asked for again, each time that one fails.
-  logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+  authSchemePreference: ["sigv4"]
 })
+
+const clientOf = (
+  configuration: BedrockRuntimeClientConfig,
+  search: Search,
+  logger: NonNullable<BedrockRuntimeClientConfig["logger"]>
+): BedrockRuntimeClient => {
+  const client = new BedrockRuntimeClient({ ...configuration, logger })
+  // It copies every question and answer for a log that nobody has asked for.
+  client.middlewareStack.remove("loggerMiddleware")
+  search.watch(client)
+  return client
+}
 
 const lazily = <A extends { readonly destroy: () => void }>(
   make: () => A

@@ -30,6 +30,8 @@ import type * as Reason from "@caprock/errors/Reason"
 import * as Duration from "effect/Duration"
 
 /**
+ * - `credentials`: finding them, where the SDK has none that are still good: a file, a process, STS, SSO, an endpoint of the
+ *   container or the instance.
  * - `connect`: TCP and TLS handshake of a new connection. Not the wait for a free one when `maxConnections` are in use.
  * - `firstToken`: from the start of the call to the first content of the answer; without streaming, to the whole answer.
  * - `betweenTokens`: silence within a stream, after its first content.
@@ -44,6 +46,7 @@ import * as Duration from "effect/Duration"
  * @since 0.1.0
  */
 export interface Timeouts {
+  readonly credentials?: Duration.Input | undefined
   readonly connect?: Duration.Input | undefined
   readonly firstToken?: Duration.Input | undefined
   readonly betweenTokens?: Duration.Input | undefined
@@ -53,6 +56,8 @@ export interface Timeouts {
 /**
  * What holds where nothing else is said.
  *
+ * - `credentials` 1 min: enough for a `credential_process` that asks for a code, and for the SDK's own tries, of which the longest, of the
+ *   container's endpoint, is over in 3 s. The SDK itself would wait for ever.
  * - `connect` 10 s: three retransmissions of a lost SYN (after 1, 3 and 7 s) still count.
  * - `firstToken` 60 min: Bedrock's own limit for an inference, for which AWS asks clients to wait (User Guide, "Inference
  *   using Claude 3.7 Sonnet" and "Amazon Nova": read timeout of at least 3,600 s; read 2026-11). An answer without
@@ -65,6 +70,7 @@ export interface Timeouts {
  * @since 0.1.0
  */
 export const defaults = {
+  credentials: Duration.minutes(1),
   connect: Duration.seconds(10),
   firstToken: Duration.minutes(60),
   betweenTokens: Duration.minutes(5),

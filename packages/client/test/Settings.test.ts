@@ -37,7 +37,7 @@ const wrong: ReadonlyArray<readonly [options: object, message: string]> = [
   [{ timeouts: { cal: 1 } }, "timeouts.cal is not known. timeouts.call is."],
   [
     { timeouts: { whatever: 1 } },
-    "timeouts.whatever is not known. There are connect, firstToken, betweenTokens, call."
+    "timeouts.whatever is not known. There are credentials, connect, firstToken, betweenTokens, call."
   ],
   [{ maxconnections: 5 }, "maxconnections is not known. maxConnections is."],
   [{ regoin: "us-east-1" }, "regoin is not known. region is."],

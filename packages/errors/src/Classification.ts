@@ -23,6 +23,8 @@ import * as Reason from "./Reason.ts"
  * - `operation`: the API operation, such as `"ConverseStream"`.
  * - `attempts`: requests sent for this call so far. Without it, what the SDK counted, or 1; less one where the reason
  *   shows that the last of them never left this machine.
+ * - `credentials`: it was thrown while credentials were looked for, by whoever has them (STS, SSO, a process, the program's own
+ *   provider), and not by Bedrock. Then it is an `AccessError`, whatever it says.
  * - `now`: milliseconds since the epoch, to turn a `Retry-After` date into a wait where the response has no `Date`.
  *   Without it such a date is not used.
  *
@@ -34,6 +36,7 @@ export interface Context {
   readonly modelId?: string | undefined
   readonly region?: string | undefined
   readonly attempts?: number | undefined
+  readonly credentials?: boolean | undefined
   readonly now?: number | undefined
 }
 
@@ -41,6 +44,8 @@ export interface Context {
 const neverSent: ReadonlySet<string> = new Set([
   "ValidationError/no-region",
   "AccessError/no-credentials",
+  "AccessError/provider-failed",
+  "AccessError/provider-unavailable",
   "TransportError/connect",
   "TransportError/dns",
   "TransportError/tls",
@@ -96,11 +101,12 @@ export const fromUnknown = (error: unknown, context: Context): BedrockError => {
   const chain = facts.chainOf(error)
   const known = chain.map(facts.factsOf)
   const response = facts.responseOf(chain, known, context.now)
-  const reason = classify(known, {
+  const said = classify(known, {
     retryAfter: response.retryAfter,
     status: response.status,
     streaming: /stream/i.test(context.operation)
   }) ?? unknown(facts.factsOf(error))
+  const reason = context.credentials === true ? tables.ofCredentials(said) : said
   return new BedrockError({
     operation: context.operation,
     attempts: context.attempts ?? attemptsOf(reason, response),

@@ -107,6 +107,10 @@ export class ValidationError extends Schema.TaggedError<ValidationError>()(
  *
  * - `denied`: the identity is known and lacks permission, or the account has no access to the model.
  * - `no-credentials`, `expired-credentials`, `invalid-credentials`: the credentials are missing, too old, or wrong.
+ * - `provider-failed`: a source of credentials that is configured gave none: a process that failed, a role that may not be
+ *   assumed, a provider of the program's own that threw.
+ * - `provider-unavailable`: the same, because it could not be reached, was overloaded, or failed itself: STS, SSO, the
+ *   container's endpoint.
  * - `clock-skew`: the signature's time is too far from the server's.
  * - `clock-skew-corrected`: the same, and the SDK has measured the difference: the next request will be signed right.
  *   The SDK leaves this try to its own retries, which are off under ours.
@@ -123,6 +127,8 @@ export class AccessError extends Schema.TaggedError<AccessError>()(
       "no-credentials",
       "expired-credentials",
       "invalid-credentials",
+      "provider-failed",
+      "provider-unavailable",
       "clock-skew",
       "clock-skew-corrected",
       "agreement-pending"
@@ -183,7 +189,7 @@ export class TransportError extends Schema.TaggedError<TransportError>()(
 ) {}
 
 /**
- * Something took longer than this program allows: opening a connection (`connect`), the first sign of an answer
+ * Something took longer than this program allows: finding credentials (`credentials`), opening a connection (`connect`), the first sign of an answer
  * (`first-token`), the silence within one (`between-tokens`), all waiting for one request (`call`), or everything that was
  * done for the call, its waits and retries included (`deadline`).
  *
@@ -192,7 +198,10 @@ export class TransportError extends Schema.TaggedError<TransportError>()(
  */
 export class TimeoutError extends Schema.TaggedError<TimeoutError>()(
   "TimeoutError",
-  { kind: Schema.Literals(["connect", "first-token", "between-tokens", "call", "deadline"]), message: Schema.String }
+  {
+    kind: Schema.Literals(["credentials", "connect", "first-token", "between-tokens", "call", "deadline"]),
+    message: Schema.String
+  }
 ) {}
 
 /**

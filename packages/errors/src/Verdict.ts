@@ -61,6 +61,11 @@ const never = (advice: string): Verdict => ({ retryable: false, elsewhere: "none
  * - Validation errors never fall over to another target: the request has to change, and a fallback would hide that.
  * - `AccessError/denied` may fall over: permissions are given per model, profile and Region. What concerns the
  *   credentials themselves may not: every target would be asked with the same ones.
+ * - `AccessError/expired-credentials` is not retried. What expires at a known time the SDK renews five minutes before
+ *   (`EXPIRATION_MS`, @smithy/core 3.41.0); what has none it takes for constant, and would send the same again. An expired token retried ten times
+ *   is what others do (anthropics/claude-code#28032).
+ * - `AccessError/provider-unavailable` is retried: Bedrock was not asked, so it costs no quota, and STS throttles too.
+ *   `TimeoutError/credentials` is not: the SDK goes on waiting for the same answer, and a retry would wait with it.
  * - `TimeoutError/call` ends the call: it is the limit that the caller set for all of it. So does `TimeoutError/deadline`,
  *   and no other target has more time.
  * - `AdmissionError` is our own refusal. Asking the limiter again at once would defeat it; another pool may have room.
@@ -155,6 +160,12 @@ export const table = {
   "AccessError/invalid-credentials": never(
     "AWS does not accept the credentials. Check AWS_BEARER_TOKEN_BEDROCK (it goes before all others), or the key id, secret and session token that belong together; an API key is good for its own Region only."
   ),
+  "AccessError/provider-failed": never(
+    "A configured source of credentials gave none. Look at what it said: the credential_process, the role and its trust policy, the web identity token, or the provider in the program's own code."
+  ),
+  "AccessError/provider-unavailable": hereOnly(
+    "The source of the credentials (STS, SSO, the container's endpoint) could not be reached or failed itself; Bedrock was not asked. Check the way to it."
+  ),
   "AccessError/clock-skew": never("The machine's clock is wrong by minutes. Set it (NTP), and try again."),
   "AccessError/clock-skew-corrected": hereOnly(
     "The machine's clock is wrong by minutes. The client has measured by how much and signs with the corrected time; set the clock (NTP)."
@@ -187,6 +198,9 @@ export const table = {
   "TransportError/closed": again("The connection was closed before the answer was complete."),
   "TransportError/tls": never(
     "Check the certificate of the endpoint, the proxy, NODE_EXTRA_CA_CERTS and the machine's clock."
+  ),
+  "TimeoutError/credentials": never(
+    "No credentials within the time limit. Look at their source: a credential_process that waits for input, or an endpoint of the container or of STS that does not answer."
   ),
   "TimeoutError/connect": again("No connection within the time limit. Check the endpoint, proxy and firewall."),
   "TimeoutError/first-token": again(

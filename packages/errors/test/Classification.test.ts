@@ -534,6 +534,53 @@ describe("cancelled by the caller", () => {
   })
 })
 
+describe("while credentials are looked for", () => {
+  const search = (error: unknown) =>
+    Classification.fromUnknown(error, { operation: "Converse", attempts: 0, credentials: true })
+  const answered = (name: string, message: string, httpStatusCode: number) =>
+    bareError(name, message, { $metadata: { httpStatusCode }, $response: { headers: { "retry-after": "3" } } })
+
+  it("nothing is a throttle, a refusal or a failure of Bedrock", () => {
+    const rows: ReadonlyArray<readonly [error: unknown, row: Verdict.Row]> = [
+      [answered("Throttling", "Rate exceeded", 400), "AccessError/provider-unavailable"],
+      [answered("InternalFailure", "x", 500), "AccessError/provider-unavailable"],
+      [answered("IDPCommunicationErrorException", "x", 400), "AccessError/provider-unavailable"],
+      [systemError("ECONNREFUSED", "connect ECONNREFUSED 127.0.0.1:9"), "AccessError/provider-unavailable"],
+      [bareError("TimeoutError", "No answer within 20000 ms."), "AccessError/provider-unavailable"],
+      [answered("AccessDenied", "Not authorized to perform sts:AssumeRole", 403), "AccessError/provider-failed"],
+      [answered("InvalidIdentityToken", "No OpenIDConnect provider found", 400), "AccessError/provider-failed"],
+      [systemError("ENOENT", "ENOENT: no such file or directory, open '/token'"), "AccessError/provider-failed"],
+      [systemError("CERT_HAS_EXPIRED", "certificate has expired"), "AccessError/provider-failed"],
+      [new Error("the vault is sealed"), "AccessError/provider-failed"],
+      ["the vault is sealed", "AccessError/provider-failed"],
+      [answered("ExpiredTokenException", "Token expired", 400), "AccessError/expired-credentials"],
+      [answered("InvalidClientTokenId", "The security token is invalid", 403), "AccessError/invalid-credentials"],
+      [answered("SignatureDoesNotMatch", "Signature expired: x is now earlier than y", 403), "AccessError/clock-skew"],
+      [bareError("CredentialsProviderError", "Could not load credentials"), "AccessError/no-credentials"]
+    ]
+    for (const [error, row] of rows) assert.strictEqual(Reason.rowOf(search(error).reason), row, String(error))
+  })
+
+  it("what was said is kept: the words, and the wait that was asked for", () => {
+    const { message, reason, retryAfter } = search(answered("Throttling", "Rate exceeded", 400))
+    assert.strictEqual(reason.message, "Rate exceeded")
+    assert.deepStrictEqual(retryAfter, Duration.seconds(3))
+    assert.include(message, "0 requests sent")
+    assert.isUndefined(search(new Error("x")).retryAfter)
+  })
+
+  it("nothing had been sent", () => {
+    for (
+      const [name, text] of [["CredentialsProviderError", "Command failed: x"], ["ProviderError", "socket hang up"]]
+    ) {
+      assert.strictEqual(
+        Classification.fromUnknown(bareError(name ?? "", text ?? ""), { operation: "X", credentials: true }).attempts,
+        0
+      )
+    }
+  })
+})
+
 describe("credentials", () => {
   const rows: ReadonlyArray<readonly [name: string, message: string, row: Verdict.Row]> = [
     ["CredentialsProviderError", "Could not load credentials from any providers", "AccessError/no-credentials"],
@@ -565,6 +612,41 @@ describe("credentials", () => {
       "AccessError/expired-credentials"
     ],
     ["CredentialsProviderError", "Failed to refresh token: x", "AccessError/expired-credentials"],
+    [
+      "CredentialsProviderError",
+      "UnauthorizedException: Session token not found or invalid",
+      "AccessError/expired-credentials"
+    ],
+    [
+      "CredentialsProviderError",
+      "Could not load credentials from any providers: Profile default credential_process returned expired credentials.",
+      "AccessError/expired-credentials"
+    ],
+    [
+      "CredentialsProviderError",
+      "Could not load credentials from any providers: Command failed: /opt/sign-in --profile x",
+      "AccessError/provider-failed"
+    ],
+    [
+      "CredentialsProviderError",
+      "Could not load credentials from any providers: Profile default credential_process returned invalid JSON.",
+      "AccessError/provider-failed"
+    ],
+    ["CredentialsProviderError", "ForbiddenException: No access", "AccessError/provider-failed"],
+    ["CredentialsProviderError", "SyntaxError: Unexpected token 'o'", "AccessError/provider-failed"],
+    [
+      "CredentialsProviderError",
+      "Could not load credentials from any providers: The container's endpoint gave none.",
+      "AccessError/provider-unavailable"
+    ],
+    ["CredentialsProviderError", "Error: connect ECONNREFUSED 127.0.0.1:9", "AccessError/provider-unavailable"],
+    ["CredentialsProviderError", "Error: getaddrinfo EAI_AGAIN sts.amazonaws.com", "AccessError/provider-unavailable"],
+    ["CredentialsProviderError", "TooManyRequestsException: slow down", "AccessError/provider-unavailable"],
+    [
+      "CredentialsProviderError",
+      "Failed to load token from /home/x/.aws/login/cache/1.json: Error: ENOENT: no such file or directory",
+      "AccessError/no-credentials"
+    ],
     [
       "TokenProviderError",
       "Token is expired. To refresh this SSO session run 'aws sso login'.",

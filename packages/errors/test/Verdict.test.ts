@@ -30,6 +30,8 @@ const answers: Readonly<Record<Verdict.Row, readonly [here: boolean, elsewhere: 
     "AccessError/no-credentials": [false, "none"],
     "AccessError/expired-credentials": [false, "none"],
     "AccessError/invalid-credentials": [false, "none"],
+    "AccessError/provider-failed": [false, "none"],
+    "AccessError/provider-unavailable": [true, "none"],
     "AccessError/clock-skew": [false, "none"],
     "AccessError/clock-skew-corrected": [true, "none"],
     "AccessError/agreement-pending": [false, "target", 15],
@@ -43,6 +45,7 @@ const answers: Readonly<Record<Verdict.Row, readonly [here: boolean, elsewhere: 
     "TransportError/protocol": [true, "target"],
     "TransportError/closed": [true, "target"],
     "TransportError/tls": [false, "none"],
+    "TimeoutError/credentials": [false, "none"],
     "TimeoutError/connect": [true, "target"],
     "TimeoutError/first-token": [true, "target"],
     "TimeoutError/between-tokens": [true, "target"],
@@ -118,6 +121,8 @@ const examples: ReadonlyArray<readonly [Reason.Reason, Verdict.Row]> = [
     "no-credentials",
     "expired-credentials",
     "invalid-credentials",
+    "provider-failed",
+    "provider-unavailable",
     "clock-skew",
     "clock-skew-corrected",
     "agreement-pending"
@@ -130,7 +135,7 @@ const examples: ReadonlyArray<readonly [Reason.Reason, Verdict.Row]> = [
   ...(["connect", "dns", "reset", "protocol", "closed", "tls"] as const).map((kind) =>
     [new Reason.TransportError({ kind, message }), `TransportError/${kind}`] as const
   ),
-  ...(["connect", "first-token", "between-tokens", "call", "deadline"] as const).map((kind) =>
+  ...(["credentials", "connect", "first-token", "between-tokens", "call", "deadline"] as const).map((kind) =>
     [new Reason.TimeoutError({ kind, message }), `TimeoutError/${kind}`] as const
   ),
   ...(["wait-too-long", "room-full", "shutting-down"] as const).map((kind) =>

@@ -27,6 +27,8 @@ const access: Record<AccessError["kind"], Severity> = {
   "no-credentials": "now",
   "expired-credentials": "now",
   "invalid-credentials": "now",
+  "provider-failed": "now",
+  "provider-unavailable": "repeated",
   "clock-skew": "now",
   denied: "repeated",
   "agreement-pending": "repeated",
@@ -50,7 +52,7 @@ export const severityOf = (error: BedrockError): Severity => {
       if (reason.kind === "no-region") return "now"
       return reason.kind === "unknown-model" || reason.kind === "on-demand-unsupported" ? "repeated" : undefined
     case "TimeoutError":
-      return reason.kind === "connect" ? "repeated" : undefined
+      return reason.kind === "connect" || reason.kind === "credentials" ? "repeated" : undefined
     case "TransportError":
       return reason.kind === "dns" || reason.kind === "connect" || reason.kind === "tls" ? "repeated" : undefined
     default:

@@ -11,6 +11,8 @@ import type { CallObserver, ResponseHead } from "../CallObserver.ts"
  * @internal
  */
 export class Call {
+  /** Whether the transport has it: it was built and signed, and what is waited for from now on is not ours. */
+  prepared = false
   /** Whether the request was, or may have been, handed to the kernel whole. */
   sent = false
   /** Whether opening the connection took longer than it may. */
@@ -26,11 +28,14 @@ export class Call {
   body: object | undefined
 
   readonly observer: CallObserver
+  /** Whether it is the SDK's own, for credentials, and nobody's call. */
+  readonly own: boolean
   #aborted = false
   #cancel: (() => void) | undefined
 
-  constructor(observer: CallObserver) {
+  constructor(observer: CallObserver, own = false) {
     this.observer = observer
+    this.own = own
   }
 
   get aborted(): boolean {
@@ -39,6 +44,7 @@ export class Call {
 
   /** The transport has taken the request over; `cancel` closes its connection. */
   started(cancel: () => void): void {
+    this.prepared = true
     this.#cancel = cancel
   }
 

@@ -4,6 +4,7 @@ import * as Classification from "@caprock/errors/Classification"
 import * as Reason from "@caprock/errors/Reason"
 import { Unreadable } from "./bounds.ts"
 import type { Call } from "./call.ts"
+import { NoCredentials } from "./credentials.ts"
 import type { Expired } from "./patience.ts"
 import type { Progress } from "./progress.ts"
 
@@ -49,11 +50,13 @@ export class Failures {
     if (cause instanceof Unreadable) {
       return this.#make(new Reason.TransportError({ kind: cause.kind, message: cause.problem }), undefined, cause)
     }
-    const error = Classification.fromUnknown(cause, {
+    const credentials = cause instanceof NoCredentials
+    const error = Classification.fromUnknown(credentials ? cause.cause : cause, {
       operation: this.#operation,
       modelId: this.#modelId,
       region: this.#region,
-      attempts: this.#attempts
+      attempts: this.#attempts,
+      credentials
     })
     // What breaks off within a response does not say whose it was.
     const named = error.requestId !== undefined || this.#call.requestId === undefined
@@ -125,6 +128,7 @@ export class Failures {
 }
 
 const waitedFor = {
+  "credentials": "Credentials",
   "connect": "A connection",
   "first-token": "The first token",
   "between-tokens": "The next token",

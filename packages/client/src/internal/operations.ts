@@ -23,7 +23,7 @@ export const make = (options: {
     unary: ({ isWhole, operation, send }) => (input) =>
       Effect.withFiber((fiber) => {
         const call = new Call(fiber.getRef(CallObserver))
-        const patience = new Patience(limits, fiber.context, () => call.abort())
+        const patience = new Patience(limits, fiber.context, () => call.abort(), () => call.prepared)
         const failures = new Failures(operation, table.modelIdOf(input), region, call)
         return Effect.onExit(
           patience.wait({
@@ -46,7 +46,7 @@ export const make = (options: {
     streaming: ({ operation, progress, send }) => (input) =>
       Stream.unwrap(Effect.withFiber((fiber) => {
         const call = new Call(fiber.getRef(CallObserver))
-        const patience = new Patience(limits, fiber.context, () => call.abort())
+        const patience = new Patience(limits, fiber.context, () => call.abort(), () => call.prepared)
         const failures = new Failures(operation, table.modelIdOf(input), region, call)
         return Effect.as(
           Effect.addFinalizer(() =>

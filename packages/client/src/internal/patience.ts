@@ -13,6 +13,7 @@ import type * as Timeouts from "../Timeouts.ts"
  * @internal
  */
 export interface Limits {
+  readonly credentials: number
   readonly connect: number
   readonly firstToken: number
   readonly betweenTokens: number
@@ -24,6 +25,7 @@ export const limitsOf = (timeouts: Timeouts.Timeouts | undefined, defaults: Requ
   const millis = (key: keyof Timeouts.Timeouts): number =>
     Duration.toMillis(Duration.fromInputUnsafe(timeouts?.[key] ?? defaults[key] ?? Duration.infinity))
   return {
+    credentials: millis("credentials"),
     connect: millis("connect"),
     firstToken: millis("firstToken"),
     betweenTokens: millis("betweenTokens"),
@@ -32,7 +34,13 @@ export const limitsOf = (timeouts: Timeouts.Timeouts | undefined, defaults: Requ
 }
 
 /** @internal */
-export const unlimited: Limits = { connect: Infinity, firstToken: Infinity, betweenTokens: Infinity, call: Infinity }
+export const unlimited: Limits = {
+  credentials: Infinity,
+  connect: Infinity,
+  firstToken: Infinity,
+  betweenTokens: Infinity,
+  call: Infinity
+}
 
 /** @internal */
 export interface Expired {
@@ -78,6 +86,7 @@ export class Patience {
   readonly #clock: Clock.Clock
   readonly #deadline: number
   readonly #onDeadline: () => void
+  readonly #isPrepared: () => boolean
   readonly #begun: number
   #waited = 0
   /** When the limits became what they are, and what had been waited by then. */
@@ -86,13 +95,22 @@ export class Patience {
   #watchman: Fiber.Fiber<void> | undefined
   #wakesAt = Infinity
 
-  /** `onDeadline` is called when the deadline passes before the call is over, whether or not it waits then. */
-  constructor(limits: Limits, context: Context.Context<never>, onDeadline: () => void) {
+  /**
+   * `onDeadline` is called when the deadline passes before the call is over, whether or not it waits then. `isPrepared` says whether
+   * the request has its credentials.
+   */
+  constructor(
+    limits: Limits,
+    context: Context.Context<never>,
+    onDeadline: () => void,
+    isPrepared: () => boolean = () => true
+  ) {
     this.#limits = limits
     this.#context = context
     this.#clock = Context.get(context, Clock.Clock)
     this.#deadline = Context.get(context, CallDeadline)
     this.#onDeadline = onDeadline
+    this.#isPrepared = isPrepared
     this.#begun = this.#now()
   }
 
@@ -150,26 +168,32 @@ export class Patience {
   }
 
   #await(content: boolean, started: number, onExpired: (expired: Expired) => void): void {
-    const { betweenTokens, call, firstToken } = this.#limits
+    const { betweenTokens, call, credentials, firstToken } = this.#limits
     const { at, waited } = this.#relimited
     const near = Math.max(started, at) + (content ? betweenTokens : firstToken - Math.max(0, this.#waited - waited))
     const far = started + call - this.#waited
-    const until = Math.max(started, Math.min(near, far))
+    const first = this.#isPrepared() ? Infinity : started + credentials
+    const until = Math.max(started, Math.min(first, near, far))
     this.#current = {
       started,
       content,
       until,
       onExpired,
       expire: () =>
-        onExpired(
-          this.#deadline <= until
-            ? this.late
-            : far < near
-            ? { kind: "call", millis: call }
-            : content
-            ? { kind: "between-tokens", millis: betweenTokens }
-            : { kind: "first-token", millis: firstToken }
-        )
+        this.#deadline > until && first === until && this.#isPrepared()
+          // It has them by now, and is on its way.
+          ? this.#await(content, started, onExpired)
+          : onExpired(
+            this.#deadline <= until
+              ? this.late
+              : first === until
+              ? { kind: "credentials", millis: credentials }
+              : far < near
+              ? { kind: "call", millis: call }
+              : content
+              ? { kind: "between-tokens", millis: betweenTokens }
+              : { kind: "first-token", millis: firstToken }
+          )
     }
     const wakesAt = Math.min(until, this.#deadline)
     if (wakesAt < this.#wakesAt) {

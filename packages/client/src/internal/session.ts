@@ -51,7 +51,7 @@ export const make = (options: {
       onResponse: observer.onResponse
     })
     const progress = conversation({ ended: () => ended, asked: () => asked })
-    const patience = new Patience(whileOpen(options.limits), context, () => call.abort())
+    const patience = new Patience(whileOpen(options.limits), context, () => call.abort(), () => call.prepared)
     const failures = new Failures(operation, input.modelId, options.region, call)
     const body = Stream.tap(input.body, (event) =>
       Effect.sync(() => {

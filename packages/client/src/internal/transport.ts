@@ -41,6 +41,8 @@ export interface Options {
   readonly maxConnections: number
   /** 0: no limit */
   readonly connectMillis: number
+  /** How long a request for credentials may be silent: the SDK makes its own, to STS and SSO, over this transport. 0: no limit */
+  readonly searchMillis: number
 }
 
 /** @internal */
@@ -55,6 +57,7 @@ export const make = (options: Options): Transport => {
     plain: new Http.Agent(agentOptions),
     secure: new Https.Agent(agentOptions),
     connectMillis: options.connectMillis,
+    searchMillis: options.searchMillis,
     established: new WeakSet()
   }
   // The agents have no limit of their own: theirs would keep a request that is not wanted any more in its queue, and
@@ -102,7 +105,7 @@ export const make = (options: Options): Transport => {
   }
 
   const handle = (request: HttpRequest, handlerOptions?: Partial<CallOptions>): Promise<{ response: HttpResponse }> => {
-    const call = handlerOptions?.call ?? new Call({ onFlushed: () => {}, onResponse: () => {} })
+    const call = handlerOptions?.call ?? new Call({ onFlushed: () => {}, onResponse: () => {} }, true)
     const { promise, reject, resolve } = Promise.withResolvers<{ response: HttpResponse }>()
     const self: Waiting = { request, call, resolve, reject }
     if (closed) {
@@ -166,6 +169,7 @@ interface Shared {
   readonly plain: Http.Agent
   readonly secure: Https.Agent
   readonly connectMillis: number
+  readonly searchMillis: number
   /** Sockets that are connected and, with https, have done their handshake. */
   readonly established: WeakSet<Socket>
 }
@@ -230,12 +234,7 @@ class Exchange {
 
   #onSocket(socket: Socket, secure: boolean): void {
     const { connectMillis, established } = this.#shared
-    if (established.has(socket)) {
-      // It still carries the limit for idle ones.
-      socket.setTimeout(0)
-      this.#ready = true
-      return
-    }
+    if (established.has(socket)) return this.#onReady(socket)
     const onTimeout = () => {
       this.#call.connectTimedOut = true
       this.#cancel(`No connection within ${connectMillis} ms.`)
@@ -243,10 +242,21 @@ class Exchange {
     socket.setTimeout(connectMillis, onTimeout)
     socket.once(secure ? "secureConnect" : "connect", () => {
       socket.removeListener("timeout", onTimeout)
-      socket.setTimeout(0)
       established.add(socket)
-      this.#ready = true
+      this.#onReady(socket)
     })
+  }
+
+  #onReady(socket: Socket): void {
+    const { searchMillis } = this.#shared
+    this.#ready = true
+    // It may still carry the limit for connecting, or for idle ones.
+    socket.setTimeout(this.#call.own ? searchMillis : 0)
+    if (!this.#call.own) return
+    // Nobody else has patience with it: who waits for credentials waits for the one search that the SDK has under way.
+    const onTimeout = () => this.#cancel(`No answer within ${searchMillis} ms.`, "TimeoutError")
+    socket.once("timeout", onTimeout)
+    this.#request.once("close", () => socket.removeListener("timeout", onTimeout))
   }
 
   #onResponse(response: Http.IncomingMessage): void {
@@ -271,12 +281,12 @@ class Exchange {
     )
   }
 
-  #cancel(message: string): void {
+  #cancel(message: string, name = "AbortError"): void {
     // The write may have reached the kernel in this very turn, before its callback could say so.
     if (this.#ready && this.#request.writableEnded) this.#guarded(() => this.#call.flushed())
     this.#request.destroy()
     // A request that still waits for a socket reports nothing when it is destroyed.
-    this.#end(() => abortError(message))
+    this.#end(() => Object.assign(abortError(message), { name }))
   }
 
   // Only the first end counts. `reason` says why there will be no response, unless there was one.

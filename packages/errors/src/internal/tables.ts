@@ -117,14 +117,34 @@ const credentialTexts: Texts<Build> = [
 const denied = byMessage(credentialTexts, access("denied"))
 const badToken = byMessage(credentialTexts, access("invalid-credentials"))
 
-// What the SDK's credential providers say (read in credential-provider-* and token-providers, 2026-11).
+// What the SDK's credential providers say (read and run in credential-provider-* and token-providers, 2026-11).
 const providerTexts: Texts<Build> = [
   [
-    /expired|re-?authenticate|failed to refresh|session associated with this profile is invalid|cannot refresh/i,
+    /expired|re-?authenticate|failed to refresh|session associated with this profile is invalid|cannot refresh|session token not found or invalid/i,
     access("expired-credentials")
-  ]
+  ],
+  [/command failed|credential_process returned/i, access("provider-failed")],
+  [
+    /endpoint gave none|\bE(CONN\w+|TIMEDOUT|AI_AGAIN|NOTFOUND|HOSTUNREACH|PIPE)\b|socket hang up|throttl|too ?many ?requests|rate exceeded|service ?unavailable|internal ?(server|failure)/i,
+    access("provider-unavailable")
+  ],
+  // What a source threw, as the SDK quotes it.
+  [/^\w+(Error|Exception): /, access("provider-failed")]
 ]
 const provider = byMessage(providerTexts, access("no-credentials"))
+
+/**
+ * What a failure means that came of the search for credentials: nothing of it is Bedrock's, neither a throttle nor a refusal. What
+ * may pass is worth another try, and what the source says is that of one source, and not of this model.
+ */
+export const ofCredentials = (said: Reason.Reason): Reason.Reason => {
+  const found = (kind: Reason.AccessError["kind"]) =>
+    new Reason.AccessError({ kind, message: said.message, ...wait("retryAfter" in said ? said.retryAfter : undefined) })
+  if (said._tag === "AccessError") return said.kind === "denied" ? found("provider-failed") : said
+  // A time limit of the source's own says nothing about the call's.
+  const passes = said._tag === "TimeoutError" || Reason.verdictOf(said).retryable
+  return found(passes ? "provider-unavailable" : "provider-failed")
+}
 
 const formTexts: Texts<Build> = [[/use case (details|form)/i, missing("form-not-filled")]]
 const notFound = byMessage(formTexts, missing("resource"))
@@ -179,6 +199,8 @@ const names: Readonly<Record<string, Build>> = {
   UnauthorizedException: badToken,
   ExpiredToken: access("expired-credentials"),
   ExpiredTokenException: access("expired-credentials"),
+  // STS could not reach who vouches for the caller: "can be ... a transient error" (AssumeRoleWithWebIdentity, API reference).
+  IDPCommunicationErrorException: unavailable,
   MissingAuthenticationToken: access("no-credentials"),
   MissingAuthenticationTokenException: access("no-credentials"),
   AccessDenied: denied,

@@ -169,6 +169,8 @@ export class AccessError extends BedrockError {
     | "no-credentials"
     | "expired-credentials"
     | "invalid-credentials"
+    | "provider-failed"
+    | "provider-unavailable"
     | "clock-skew"
     | "clock-skew-corrected"
     | "agreement-pending"
@@ -246,14 +248,14 @@ export class TransportError extends BedrockError {
 }
 
 /**
- * Something took longer than this program allows: opening a connection, the first sign of an answer, the silence within one, all
+ * Something took longer than this program allows: finding credentials, opening a connection, the first sign of an answer, the silence within one, all
  * waiting for one request (`call`), or everything that was done for the call (`deadline`).
  *
  * @category errors
  * @since 0.1.0
  */
 export class TimeoutError extends BedrockError {
-  readonly kind: "connect" | "first-token" | "between-tokens" | "call" | "deadline"
+  readonly kind: "credentials" | "connect" | "first-token" | "between-tokens" | "call" | "deadline"
 
   constructor({ kind, ...failure }: Failure & Pick<TimeoutError, "kind">) {
     super(failure)
