@@ -223,6 +223,9 @@ describe("converseStream", () => {
 
   const damaged = (frame: Uint8Array, at: number) => frame.with(at, (frame.at(at) ?? 0) ^ 0xff)
   const noBytes = new Uint8Array()
+  /** Headers that say the type of a message, of five letters, and of an event. */
+  const type = (message: string, event: string) =>
+    Buffer.from(`\x0d:message-type\x07\0\x05${message}\x0b:event-type${event}`, "latin1")
 
   const garbage: ReadonlyArray<readonly [what: string, bytes: Uint8Array]> = [
     ["a payload that was damaged", damaged(frames.text("b"), -8)],
@@ -235,10 +238,14 @@ describe("converseStream", () => {
     ["no frame at all", Buffer.from("<html>502 Bad Gateway</html>")],
     ["headers that are none", rawFrame(new Uint8Array([200, 1, 2, 3]), "{}")],
     ["a header of a type that is none", rawFrame(new Uint8Array([1, 97, 77]), "{}")],
+    // The SDK would take what follows for the rest of the value: an event that nobody knows, and passes over.
+    ["a text for a header that goes beyond them", rawFrame(type("event", "\x07\0\x0aholo"), "gram{}")],
+    ["bytes for a header that go beyond them", rawFrame(type("event", "\x07\0\x04holo\x01x\x06\0\x03ab"), "{}")],
+    ["a number for a header that goes beyond them", rawFrame(type("event", "\x07\0\x04holo\x01x\x05abcdefg"), "{}")],
     ["no headers", rawFrame(noBytes, "{}")],
     [
       "a type of message that is none",
-      rawFrame(Buffer.from("\x0d:message-type\x07\0\x05other\x0b:event-type\x07\0\x01x"), "{}")
+      rawFrame(type("other", "\x07\0\x01x"), "{}")
     ],
     ["the name of an event for an exception", exception("messageStop", "no exception")],
     ["a payload that is not JSON", rawEvent("contentBlockDelta", "{nope")],

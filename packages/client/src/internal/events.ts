@@ -2,7 +2,7 @@
 import { EventStreamCodec, eventStreamSerdeProvider, getMessageUnmarshaller } from "@smithy/core/event-streams"
 import type { EventStreamMarshaller, EventStreamSerdeProvider, Message } from "@smithy/types"
 import { Readable } from "node:stream"
-import { Messages } from "./bounds.ts"
+import { holdHeaders, Messages } from "./bounds.ts"
 
 /**
  * The events of a stream, in batches: those that have arrived when they are asked for. Empty when there are no more.
@@ -63,7 +63,11 @@ export const eventStreams: EventStreamSerdeProvider = (options) => {
       // An event of no type that is modelled is the one thing that the SDK looks into.
       const model = deserializer as (input: Record<string, Message>) => Promise<Record<string, unknown>>
       const unmarshal = getMessageUnmarshaller(model, options.utf8Encoder)
-      const reader = new Reader(body, (message) => unmarshal(codec.decode(message)))
+      const reader = new Reader(body, (message) => {
+        const decoded = codec.decode(message)
+        holdHeaders(message)
+        return unmarshal(decoded)
+      })
       Object.assign(body, { [reading]: reader })
       return reader as AsyncIterable<unknown> as AsyncIterable<T>
     }
