@@ -1,9 +1,9 @@
 // `pnpm fuzz [count] [--bedrock] [--from <number>]`: gives damaged event streams to the client, over real sockets, and fails when it is not
-// told what is wrong with one as an error with a fitting type, within its time. 100,000 unless told: some four minutes of one core.
+// told what is wrong with one as an error with a fitting type, within its time. 100,000 unless told: four minutes and more of one core.
 // `--bedrock` gives them to the whole service, and looks at its books, too.
 //
-// A stream is drawn from its number alone (`packages/client/test/mutants.ts`). The numbers begin at a random one, which is printed;
-// `pnpm fuzz 1 --from <number>` shows one of them again. What was found stays in the repository as a test of its own.
+// A stream is drawn from its number alone (`packages/client/test/mutants.ts`). The numbers begin at a random one, which is printed; tests take
+// the same few in each run. `pnpm fuzz 1 --from <number>` shows one of them again. What was found stays in the repository as a test of its own.
 import * as Effect from "effect/Effect"
 import { parseArgs } from "node:util"
 import * as Bedrock from "../packages/bedrock/test/fuzzed.ts"

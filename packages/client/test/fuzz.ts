@@ -4,11 +4,20 @@ import type { BedrockError } from "@caprock/errors/BedrockError"
 import { Deferred, Effect, Exit, type Scope, Stream } from "effect"
 import * as Net from "node:net"
 import { judge, type Outcome } from "./judge.ts"
-import { type Mutant, mutant } from "./mutants.ts"
+import { Draw, type Mutant, mutant } from "./mutants.ts"
 import { clientOf, eventually } from "./server.ts"
 
 /** No stream may take longer, whatever is in it. All that a client waits for here comes at once. */
 const patienceMillis = 10_000
+
+/**
+ * The numbers that a test takes: the same in each run, unless PROPERTY_SEED says otherwise (`vitest.workspace.ts`). Looking for what nobody
+ * has seen yet is the business of `pnpm fuzz`, which begins somewhere else each time.
+ */
+export const numbers = (count: number): ReadonlyArray<number> => {
+  const from = new Draw(Number(process.env["FUZZ_SEED"])).below(2 ** 31)
+  return Array.from({ length: count }, (_, i) => from + i)
+}
 
 interface Finding {
   readonly seed: number
@@ -133,6 +142,10 @@ const runner = (mutants: Map<string, Asked>, client: Asking) => {
       return { outcome: nameOf(exit), problem }
     })
 }
+
+/** Each of them with the command that shows it again. */
+export const told = (findings: ReadonlyArray<Finding>, option = ""): ReadonlyArray<string> =>
+  findings.map(({ problem, seed, story }) => `pnpm fuzz 1 ${option}--from ${seed}: ${problem} (${story.join("; ")})`)
 
 /** Runs the mutants of many seeds, some at a time, and counts their outcomes. */
 export const sweep = (
