@@ -347,14 +347,11 @@ export const layerLimiter = (
       settings.check(settings.QuotaOptions, options),
       ({ guard, meters, order, room, withoutQuota, ...options }) => {
         const quotas = settings.quotasOf(options)
+        const unknown = withoutQuota === "unlimited" ? [] : Quotas.metersOfUnknown(meters)
         return RateLimiter.layer({
           meters: (key) => {
             const pool = Pool.fromKey(key)
-            if (pool === undefined) return []
-            const quota = Quotas.lookup(quotas, pool)
-            return quota === undefined && withoutQuota !== "unlimited"
-              ? Quotas.metersOfUnknown(meters)
-              : Quotas.metersOf(quota, meters)
+            return pool === undefined ? [] : Quotas.metersFor(quotas, pool, { ...meters, withoutQuota: unknown })
           },
           guard,
           order,

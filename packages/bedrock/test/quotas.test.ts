@@ -1,9 +1,10 @@
 // The quotas that a layer is given, in each form that it takes.
 import { Bedrock } from "@caprock/bedrock"
 import { BedrockClientTest } from "@caprock/client"
+import { Emulator } from "@caprock/emulator"
 import { Quotas } from "@caprock/quota"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Exit, Layer } from "effect"
+import { ConfigProvider, Effect, Exit, Layer, Result } from "effect"
 
 const nova = "amazon.nova-lite-v1:0"
 const claude = "us.anthropic.claude-sonnet-4-6"
@@ -56,4 +57,31 @@ describe("quotas", () => {
       { converse: () => BedrockClientTest.answer("hi") },
       { quotas: { default: { requestsPerMinute: 1 } }, maxWait: "1 second" }
     ))))
+
+  it.live("the account's day is kept over all its models, and who has no room in it is told before it is sent", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const layer = Bedrock.layer({
+        endpoint: emulator.url,
+        region: "us-east-1",
+        credentials: { accessKeyId: "any", secretAccessKey: "any" },
+        quotas: { account: { tokensPerDay: 1100 } },
+        maxWait: "1 minute",
+        withoutQuota: "unlimited"
+      })
+      const ask = (modelId: string) =>
+        Bedrock.Bedrock.use((bedrock) =>
+          Effect.result(bedrock.converse({
+            modelId,
+            messages: [{ role: "user", content: [{ text: "Hi [[emulate output=300]]" }] }],
+            inferenceConfig: { maxTokens: 300 }
+          }))
+        )
+      const models = ["amazon.nova-lite-v1:0", "amazon.nova-micro-v1:0", claude, "us.meta.llama3-3-70b-instruct-v1:0"]
+      const answers = yield* Effect.forEach(models, ask, { concurrency: 4 }).pipe(Effect.provide(layer))
+      const failures = answers.flatMap((answer) => Result.isFailure(answer) ? [answer.failure.reason._tag] : [])
+      assert.deepStrictEqual(failures, ["AdmissionError"])
+      const { requests, throttled } = yield* emulator.stats
+      assert.deepStrictEqual([requests, throttled.total], [3, 0])
+    }).pipe(Effect.provide(Emulator.layer({ accountTokensPerDay: 1100 }))))
 })

@@ -125,6 +125,7 @@ export const Options = Schema.Struct({
   reserveCacheReads: Schema.optional(Schema.Boolean),
   quota: Schema.optional(Quota),
   quotas: Schema.optional(Schema.Record(Schema.String, Quota)),
+  accountTokensPerDay: Schema.optional(Amount),
   burndown: Schema.optional(byModel(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1000 })))),
   maxOutput: Schema.optional(byModel(Positive)),
   contextWindow: Schema.optional(byModel(Positive)),
@@ -182,6 +183,11 @@ export interface Options {
   readonly quota?: Quota | undefined
   /** Limits by model id, with or without its profile prefix; they replace `quota` for that pool as a whole. */
   readonly quotas?: Readonly<Record<string, Quota>> | undefined
+  /**
+   * Tokens per day (1,440 windows) of all models of an account and Region together, as Bedrock has it since 2026-09-21 (quotas-runtime, Bedrock user
+   * guide). AWS weights them by price; here a quota token is one of it. @default no limit
+   */
+  readonly accountTokensPerDay?: number | undefined
   /** How many quota tokens an output token costs, for all models or by model id (others: 1). @default 1 */
   readonly burndown?: number | Readonly<Record<string, number>> | undefined
   /** The models' largest output, reserved when a request sets no maximum. @default 64,000 */

@@ -66,6 +66,7 @@ export interface PoolStats extends Counts {
   readonly usage: {
     readonly requests?: { readonly used: number; readonly limit: number }
     readonly tokens?: { readonly used: number; readonly limit: number }
+    /** The pool's own, or those of its account, whichever are nearer to their end. */
     readonly tokensPerDay?: { readonly used: number; readonly limit: number }
   }
 }

@@ -102,6 +102,43 @@ describe("accounting", () => {
       assert.strictEqual(yield* outcome(converse(sdk, "Hi", 10)), "answered")
     }))
 
+  it.effect("the account's day is of all its models together, and of each Region", () =>
+    Effect.gen(function*() {
+      const { emulator, sdk } = yield* start({ accountTokensPerDay: 45, quotas: { [modelId]: { tokensPerDay: 30 } } })
+      const other = "amazon.nova-micro-v1:0"
+      // 15 of each: the input and the largest output.
+      assert.strictEqual(yield* outcome(converse(sdk, "Hi", 10)), "answered")
+      assert.strictEqual(yield* outcome(converse(sdk, "Hi", 10)), "answered")
+      assert.strictEqual(yield* outcome(converse(sdk, "Hi", 10)), tooManyTokensPerDay)
+      assert.strictEqual(yield* outcome(converse(sdk, "Hi", 10, other)), "answered")
+      assert.strictEqual(yield* outcome(converse(sdk, "Hi", 10, other)), tooManyTokensPerDay)
+      const { peak, pools } = yield* emulator.stats
+      assert.strictEqual(peak.tokensPerDay, 1)
+      assert.deepStrictEqual(
+        Object.values(pools).map(({ usage }) => usage.tokensPerDay),
+        [{ used: 30, limit: 30 }, { used: 45, limit: 45 }]
+      )
+    }))
+
+  it.effect("the account's day is refunded and raised like a model's own", () =>
+    Effect.gen(function*() {
+      const { emulator, sdk } = yield* start({ accountTokensPerDay: 1000, burndown: 5 })
+      const { usage } = yield* converse(sdk, "Hi [[emulate output=7]]", 100)
+      const used = (usage?.inputTokens ?? 0) + 5 * 7
+      const { pools } = yield* emulator.stats
+      assert.deepStrictEqual(Object.values(pools).map(({ usage }) => usage.tokensPerDay), [{ used, limit: 1000 }])
+    }))
+
+  it.effect("a dip of every model is one of the account's day, for its time", () =>
+    Effect.gen(function*() {
+      const { emulator, sdk } = yield* start({ accountTokensPerDay: 60 })
+      assert.strictEqual(yield* outcome(converse(sdk, "Hi", 10)), "answered")
+      yield* emulator.dip({ factor: 0.25, duration: "1 minute" })
+      assert.strictEqual(yield* outcome(converse(sdk, "Hi", 10)), tooManyTokensPerDay)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* outcome(converse(sdk, "Hi", 10)), "answered")
+    }))
+
   it.effect("a limit of 0 always throttles, a limit left out never does", () =>
     Effect.gen(function*() {
       const { sdk } = yield* start({

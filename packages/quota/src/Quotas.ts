@@ -10,7 +10,8 @@
  * ```json
  * {
  *   "default": { "requestsPerMinute": 100, "tokensPerMinute": 200000 },
- *   "us.anthropic.claude-sonnet-4-6": { "tokensPerMinute": 6000000, "tokensPerDay": 700000000 },
+ *   "account": { "tokensPerDay": 700000000 },
+ *   "us.anthropic.claude-sonnet-4-6": { "tokensPerMinute": 6000000 },
  *   "amazon.nova-lite-v1:0": { "requestsPerMinute": 2000, "tokensPerMinute": 4000000 },
  *   "amazon.nova-2-sonic-v1:0": { "concurrentRequests": 20 },
  *   "us.anthropic.claude-sonnet-4-5-20250929-v1:0@1m": { "tokensPerMinute": 1000000 }
@@ -23,7 +24,7 @@
  *
  * @since 0.1.0
  */
-import type { Meter, Unit } from "@caprock/rate-limiter/Meter"
+import { type Meter, shared, type Unit } from "@caprock/rate-limiter/Meter"
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -62,13 +63,23 @@ export const Quota = Schema.Struct({
 export type Quota = typeof Quota.Type
 
 /**
- * Quotas by pool, with what holds for all others.
+ * What all pools of an account and Region have together: since 2026-09-21 their tokens per day ("Cross-Model Max Tokens Per Day", L-E3F10727;
+ * quotas-runtime, Bedrock user guide).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AccountQuota = Pick<Quota, "tokensPerDay">
+
+/**
+ * Quotas by pool, with what holds for all others, and for all together.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Quotas {
   readonly default: Quota | undefined
+  readonly account?: AccountQuota | undefined
   /** By access path, capacity, model and variant; see {@link lookup}. */
   readonly pools: ReadonlyMap<string, Quota>
 }
@@ -80,7 +91,7 @@ export interface Quotas {
  * @since 0.1.0
  */
 export class QuotaError extends Schema.TaggedError<QuotaError>()("QuotaError", {
-  reason: Schema.Literals(["json", "shape", "model-id", "duplicate"]),
+  reason: Schema.Literals(["json", "shape", "model-id", "duplicate", "account"]),
   message: Schema.String
 }) {}
 
@@ -117,7 +128,20 @@ export const uniform = (quota: Quota): Quotas => ({ default: quota, pools: new M
 export const make = (entries: Readonly<Record<string, Quota>>): Result.Result<Quotas, QuotaError> => {
   const pools = new Map<string, Quota>()
   const names = new Map<string, string>()
-  const { default: fallback, ...named } = entries
+  const { account, default: fallback, ...named } = entries
+  const { tokensPerDay: _, ...others } = account ?? {}
+  if (Object.keys(others).length > 0) {
+    return Result.fail(
+      new QuotaError({
+        reason: "account",
+        message:
+          `Entry "account" can't have ${
+            Object.keys(others).join(", ")
+          }: all models of an account have only tokensPerDay together. ` +
+          "Limits of each model go into its own entry, or into \"default\""
+      })
+    )
+  }
   for (const [name, quota] of Object.entries(named)) {
     const at = name.lastIndexOf("@")
     const [id, suffix] = at < 0 ? [name] : [name.slice(0, at), name.slice(at + 1)]
@@ -139,7 +163,7 @@ export const make = (entries: Readonly<Record<string, Quota>>): Result.Result<Qu
     names.set(key, name)
     pools.set(key, quota)
   }
-  return Result.succeed({ default: fallback, pools })
+  return Result.succeed({ default: fallback, account, pools })
 }
 
 /**
@@ -209,9 +233,7 @@ export interface MeterOptions {
  *
  * **Details**
  *
- * Since 2026-09-21 tokens per day are one quota per account and Region over all models (quotas-runtime, Bedrock user guide),
- * weighted by price (aws-samples/sample-bedrock-quota-checker, 2026-10), which can't be told from token counts: the meter made here holds the pool's own tokens under the limit
- * that it is given.
+ * The tokens per day of a quota are the pool's own. Those of the account are in {@link metersFor}.
  *
  * **Example** (With a shorter meter beside each)
  *
@@ -248,6 +270,33 @@ export const metersOf = (quota: Quota | undefined, options?: MeterOptions): Read
   if (quota.tokensPerDay !== undefined) add("tokens", quota.tokensPerDay, options?.day ?? "24 hours")
   if (quota.concurrentRequests !== undefined) add("concurrency", quota.concurrentRequests, 0)
   return meters
+}
+
+/**
+ * The meters of a pool: of its quota (see {@link lookup}), and the one that it shares with all pools of its account and Region.
+ *
+ * **Details**
+ *
+ * AWS weights the account's tokens per day by price (aws-samples/sample-bedrock-quota-checker, 2026-10), which token counts can't tell: here each
+ * quota token is one of it. With models of very different prices, give less than the quota.
+ *
+ * **Gotchas**
+ *
+ * `withoutQuota` are the meters of a pool that has no entry and finds no default: none unless given.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const metersFor = (
+  quotas: Quotas,
+  pool: Pool.Pool,
+  options?: MeterOptions & { readonly withoutQuota?: ReadonlyArray<Meter> | undefined }
+): ReadonlyArray<Meter> => {
+  const quota = lookup(quotas, pool)
+  const own = quota === undefined ? options?.withoutQuota ?? [] : metersOf(quota, options)
+  const account = metersOf(quotas.account, options)
+  const name = `${pool.account}/${pool.region}`
+  return account.length === 0 ? own : [...own, ...account.map((meter) => shared(meter, name))]
 }
 
 /**

@@ -103,6 +103,43 @@ describe("Quotas", () => {
     })
   })
 
+  it("an account has tokens per day, and nothing else", () => {
+    const { message, reason } = failure(JSON.stringify({ account: { tokensPerDay: 1, tokensPerMinute: 2 } }))
+    assert.strictEqual(reason, "account")
+    assert.strictEqual(
+      message,
+      "Entry \"account\" can't have tokensPerMinute: all models of an account have only tokensPerDay together. " +
+        "Limits of each model go into its own entry, or into \"default\""
+    )
+  })
+
+  describe("metersFor", () => {
+    const day = { unit: "tokens", limit: 9, window: Duration.days(1) }
+    const shared = { ...day, shared: "default/us-east-1" }
+    const quotas = () =>
+      Result.getOrThrow(read({ account: { tokensPerDay: 9 }, "a.b": { requestsPerMinute: 1, tokensPerDay: 9 } }))
+
+    it("are of the pool, and of its account", () => {
+      assert.deepStrictEqual(Quotas.metersFor(quotas(), pool("a.b")), [
+        { unit: "requests", limit: 1, window: minute },
+        day,
+        shared
+      ])
+      assert.deepStrictEqual(Quotas.metersFor(quotas(), pool("a.b", { region: "eu-west-1", account: "1" })).at(-1), {
+        ...day,
+        shared: "1/eu-west-1"
+      })
+    })
+
+    it("are the given ones, and the account's, of a pool without a quota", () => {
+      const withoutQuota = Quotas.metersOfUnknown()
+      assert.deepStrictEqual(Quotas.metersFor(quotas(), pool("c.d")), [shared])
+      assert.deepStrictEqual(Quotas.metersFor(quotas(), pool("c.d"), { withoutQuota }), [...withoutQuota, shared])
+      assert.deepStrictEqual(Quotas.metersFor(Quotas.uniform({}), pool("c.d"), { withoutQuota }), [])
+      assert.deepStrictEqual(Quotas.metersFor({ default: undefined, pools: new Map() }, pool("c.d")), [])
+    })
+  })
+
   describe("metersOf", () => {
     const quota = { requestsPerMinute: 10, tokensPerMinute: 1001, tokensPerDay: 5000 }
 

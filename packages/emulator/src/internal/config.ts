@@ -16,6 +16,7 @@ export interface Config {
   readonly reserveCacheReads: boolean
   readonly quota: Options.Quota
   readonly quotas: Readonly<Record<string, Options.Quota>>
+  readonly accountTokensPerDay: number | undefined
   readonly burndown: number | Readonly<Record<string, number>>
   readonly maxOutput: number | Readonly<Record<string, number>>
   readonly contextWindow: number | Readonly<Record<string, number>>
@@ -47,6 +48,7 @@ export const of = (options: Options.Options): Config => {
     reserveCacheReads: options.reserveCacheReads ?? defaults.reserveCacheReads,
     quota: options.quota ?? defaults.quota,
     quotas: options.quotas ?? {},
+    accountTokensPerDay: options.accountTokensPerDay,
     burndown: options.burndown ?? defaults.burndown,
     maxOutput: options.maxOutput ?? defaults.maxOutput,
     contextWindow: options.contextWindow ?? defaults.contextWindow,

@@ -34,7 +34,7 @@ export const answer = (job: Job): Effect.Effect<void> =>
       exchange: job.exchange,
       requestId: job.requestId,
       arrivedAt: job.arrivedAt,
-      reservation: { tokens: undefined, day: undefined, reserved: 0, charged: 0 },
+      reservation: { tokens: undefined, days: [], reserved: 0, charged: 0 },
       answer: nothingSaid,
       shape: {
         stream: false,

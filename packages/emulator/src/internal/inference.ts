@@ -33,6 +33,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
   const cache = PromptCache.make({ minimumTokens: config.cacheMinimumTokens, ttl: config.cacheTtl })
   const pseudo = Text.make(config.seed)
   const pools = new Map<string, Pool.Pool>()
+  const accounts = new Map<string, Pool.AccountDay>()
   const refs = new Map<string, ModelId.ModelRef>()
   const parsed = new Map<string, ModelId.ModelRef | undefined>()
   const dips = new Set<{ readonly factor: number; readonly model: string | undefined }>()
@@ -67,6 +68,29 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
     return factor
   }
 
+  /** Of the dips of every model. */
+  const factorOfAll = (): number => {
+    let factor = 1
+    for (const dip of dips) if (dip.model === undefined) factor *= dip.factor
+    return factor
+  }
+
+  const accountOf = ({ account, region }: Caller): Pool.AccountDay | undefined => {
+    const key = `${account}/${region}`
+    const found = accounts.get(key)
+    if (found !== undefined) return found
+    const created = Pool.accountDay({
+      tokensPerDay: config.accountTokensPerDay,
+      shape: config.shape,
+      window: config.window,
+      phase: Random.fromSeed(Random.seedOf(`${config.seed.join()} phase of ${key}`))()
+    })
+    if (created === undefined) return undefined
+    created.meter.resize(now(), created.limit * factorOfAll())
+    accounts.set(key, created)
+    return created
+  }
+
   const poolOf = ({ account, region }: Caller, ref: ModelId.ModelRef): Pool.Pool => {
     const key = `${account}/${region}/${ref.path}/${ref.model}`
     const found = pools.get(key)
@@ -74,6 +98,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
     const created = Pool.make({
       key,
       quota: config.quotas[ref.id] ?? config.quotas[ref.model] ?? config.quotas[ref.raw] ?? config.quota,
+      account: accountOf({ account, region }),
       burndown: byModel(config.burndown, ref, 1),
       shape: config.shape,
       window: config.window,
@@ -89,6 +114,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
   const maximumOf = (ref: ModelId.ModelRef): number => byModel(config.maxOutput, ref, config.defaultMaxOutput)
 
   const rescale = (): void => {
+    for (const { limit, meter } of accounts.values()) meter.resize(now(), limit * factorOfAll())
     for (const [key, pool] of pools) {
       const ref = refs.get(key)
       if (ref !== undefined) pool.scale(now(), factorOf(ref))

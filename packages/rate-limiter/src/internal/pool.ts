@@ -161,8 +161,10 @@ export class Pool {
     const now = this.now()
     const owner = ownerOf(cost)
     const passes = room.size === 0 || books.isWithin(this.spare, owner, cost.tokens)
-    if (passes && this.fits(owner, this.amountToBook(cost), now)) return now
-    return books.forecast(owner, room.ahead(owner), now)
+    const booking = this.amountToBook(cost)
+    if (passes && this.fits(owner, booking, now)) return now
+    // By what it would book now: with less, it would seem to fit where it does not.
+    return books.forecast({ ...owner, tokens: Math.max(owner.tokens, booking.tokens) }, room.ahead(owner), now)
   }
 
   /** Lets it wait; `undefined` when there is no room for it. */
