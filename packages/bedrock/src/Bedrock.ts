@@ -64,7 +64,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import * as Stream from "effect/Stream"
 import { Accountant } from "./internal/accountant.ts"
 import * as calls from "./internal/calls.ts"
 import * as copies from "./internal/copies.ts"
@@ -281,14 +280,12 @@ export const make = Effect.fnUntraced(function*(
         }))
       ),
     converseStream: (input) =>
-      Stream.unwrap(Effect.suspend(() =>
-        calls.streamed(
-          desk,
-          questions.converse("ConverseStream", input),
-          () => client.converseStream(input),
-          () => readings.converse
-        )
-      )),
+      calls.streamed(
+        desk,
+        () => questions.converse("ConverseStream", input),
+        () => client.converseStream(input),
+        () => readings.converse
+      ),
     invokeModel: (input) =>
       Effect.suspend(() =>
         calls.unary(
@@ -299,14 +296,12 @@ export const make = Effect.fnUntraced(function*(
         )
       ),
     invokeModelWithResponseStream: (input) =>
-      Stream.unwrap(Effect.suspend(() =>
-        calls.streamed(
-          desk,
-          questions.invokeModel("InvokeModelWithResponseStream", input),
-          () => client.invokeModelWithResponseStream(input),
-          ({ family }) => readings.chunks(family)
-        )
-      )),
+      calls.streamed(
+        desk,
+        () => questions.invokeModel("InvokeModelWithResponseStream", input),
+        () => client.invokeModelWithResponseStream(input),
+        ({ family }) => readings.chunks(family)
+      ),
     invokeModelWithBidirectionalStream: (input) => session.converse(desk, client, input),
     countTokens: unmetered("CountTokens", client.countTokens),
     applyGuardrail: unmetered("ApplyGuardrail", client.applyGuardrail),

@@ -1,9 +1,11 @@
 import { CallObserver } from "@caprock/client"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Schema, Stream } from "effect"
+import { execFile } from "node:child_process"
 import type * as Http from "node:http"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
+import { fileURLToPath } from "node:url"
 import { selfSigned } from "./certificate.ts"
 import {
   answer,
@@ -152,6 +154,120 @@ describe("transport", () => {
       yield* eventually(() => Object.values(agent?.freeSockets ?? {}).length === 1)
       assert.strictEqual(Object.values(agent?.freeSockets ?? {})[0]?.[0]?.timeout, 60_000)
     }))
+})
+
+describe("many calls at once", () => {
+  it.live("go out together on as many connections, which serve the next of them", () =>
+    Effect.gen(function*() {
+      // Far more than the 50 connections of the SDK's own pool: with waves of those, this would never end.
+      const many = 300
+      const waiting: Array<Http.ServerResponse> = []
+      const { opened, url } = yield* server((_incoming, response) => {
+        waiting.push(response)
+        if (waiting.length === many) { for (const response of waiting.splice(0)) sendJson(response, answer) }
+      })
+      const client = yield* clientOf(url)
+      const burst = Effect.forEach(Array.from({ length: many }), () => client.converse(request), {
+        concurrency: "unbounded",
+        discard: true
+      })
+      yield* burst
+      assert.strictEqual(opened(), many)
+      yield* burst
+      assert.strictEqual(opened(), many)
+    }))
+
+  /** In a process of its own, which may have 100 files open. */
+  const within100 = (url: string, maxConnections: number, calls: number) =>
+    Effect.callback<unknown>((resume) => {
+      const script = fileURLToPath(new URL("./descriptors.ts", import.meta.url))
+      const args = [process.execPath, script, url, String(maxConnections), String(calls)]
+      execFile("sh", ["-c", "ulimit -n 100 && exec \"$@\"", "sh", ...args], (error, stdout, stderr) => {
+        resume(error === null ? Effect.succeed(JSON.parse(stdout)) : Effect.die(new Error(stderr, { cause: error })))
+      })
+    })
+  const slowly = server((_incoming, response) => {
+    setTimeout(() => sendJson(response, answer), 50)
+  })
+
+  it.live("never need more files than there are, where `maxConnections` says so", () =>
+    Effect.gen(function*() {
+      const { opened, url } = yield* slowly
+      assert.deepStrictEqual(yield* within100(url, 40, 200), { answers: 200, errors: [], again: true })
+      assert.strictEqual(opened(), 40)
+    }))
+
+  it.live("without files for their connections were not sent, and are told what to do", () =>
+    Effect.gen(function*() {
+      const { url } = yield* slowly
+      const { again, answers, errors } = yield* Schema.decodeUnknownEffect(Schema.Struct({
+        answers: Schema.Int,
+        errors: Schema.Array(Schema.Struct({
+          tag: Schema.Literal("TransportError"),
+          kind: Schema.Literal("connect"),
+          attempts: Schema.Literal(0),
+          message: Schema.String
+        })),
+        again: Schema.Boolean
+      }))(yield* within100(url, 1_024, 200))
+      assert.isAbove(answers, 20)
+      assert.strictEqual(answers + errors.length, 200)
+      assert.isTrue(again)
+      for (const { message } of errors) {
+        assert.include(message, "ulimit -n")
+        assert.include(message, "maxConnections")
+      }
+    }))
+})
+
+describe("a connection that waits for its next request", () => {
+  /** Answers so often on a connection, and then does this with it when the next request has arrived. */
+  const tired = (answers: number, then: (socket: Net.Socket) => void) => {
+    const served = new WeakMap<Net.Socket, number>()
+    return server((incoming, response) => {
+      const before = served.get(incoming.socket) ?? 0
+      served.set(incoming.socket, before + 1)
+      if (before < answers) sendJson(response, answer)
+      else then(incoming.socket)
+    })
+  }
+
+  it.effect("and is closed by the server meanwhile is not used again", () =>
+    Effect.gen(function*() {
+      const { open, opened, url } = yield* tired(1, (socket) => socket.destroy())
+      const client = yield* clientOf(url)
+      yield* client.converse(request)
+      for (const socket of open) socket.end()
+      yield* eventually(() => open.size === 0)
+      yield* turns()
+      yield* client.converse(request)
+      assert.strictEqual(opened(), 2)
+    }))
+
+  const ends: ReadonlyArray<readonly [how: string, end: (socket: Net.Socket) => void]> = [
+    ["closed", (socket) => socket.end()],
+    ["reset", (socket) => socket.resetAndDestroy()]
+  ]
+  it.effect.each(ends)(
+    "and is %s just as it is used may have lost a request that counts",
+    ([, end]) =>
+      Effect.gen(function*() {
+        const { opened, url } = yield* tired(1, end)
+        const client = yield* clientOf(url)
+        yield* client.converse(request)
+        const { seen, watch } = recording()
+        // From here it looks the same as a server that has read the request, and died.
+        const error = yield* Effect.flip(watch(client.converse(request)))
+        assert.strictEqual(error.reason._tag === "TransportError" && error.reason.kind, "reset")
+        assert.deepStrictEqual(seen, ["flushed"])
+        assert.strictEqual(error.attempts, 1)
+        // Nobody but the owner of the attempts asks again.
+        assert.strictEqual(opened(), 1)
+        assert.isTrue(error.retryable)
+        yield* client.converse(request)
+        assert.strictEqual(opened(), 2)
+      })
+  )
 })
 
 describe("https", () => {

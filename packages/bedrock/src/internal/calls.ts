@@ -2,7 +2,6 @@
 // sent.
 import * as Backoff from "@caprock/backoff/Backoff"
 import type * as RetryBudget from "@caprock/backoff/RetryBudget"
-import { CallDeadline } from "@caprock/client/CallDeadline"
 import * as CallObserver from "@caprock/client/CallObserver"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
@@ -10,20 +9,23 @@ import * as Catalogue from "@caprock/quota/Catalogue"
 import * as ModelId from "@caprock/quota/ModelId"
 import * as Pool from "@caprock/quota/Pool"
 import type { RateLimiter } from "@caprock/rate-limiter/RateLimiter"
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CallEvent } from "../CallEvents.ts"
 import { CallTurn } from "../CallTurn.ts"
 import type { Accountant, Request } from "./accountant.ts"
 import { admit, type Attempt, type Call, exitOf, type Served, type Tally } from "./attempt.ts"
 import { failure, type Subject, withAttempts } from "./failures.ts"
-import { type Defaults, type Limits, limitsOf, monotonic } from "./limits.ts"
+import { type Defaults, type Limits, limitsOf, monotonic, timely } from "./limits.ts"
 import type { Question } from "./questions.ts"
-import { open, type Reading } from "./streaming.ts"
+import { open, type Opened, type Pulled, type Reading } from "./streaming.ts"
 
 /** What all calls of a layer share. */
 export interface Desk {
@@ -104,34 +106,39 @@ export const unary = <A>(
  */
 export const streamed = <A>(
   desk: Desk,
-  question: Question,
+  question: () => Question,
   send: () => Stream.Stream<A, BedrockError>,
   reading: (request: Request) => Reading<A>,
   once = false
-): Effect.Effect<Stream.Stream<A, BedrockError>, BedrockError> => {
-  const pool = poolOf(desk, question)
-  if (Result.isFailure(pool)) return Effect.fail(pool.failure)
-  return Effect.map(begin(desk, question, pool.success), (call) => {
-    const { deadline } = call.limits
-    const sent = deadline === Infinity ? send() : Stream.provideService(send(), CallDeadline, deadline)
-    // An interruption ends the stream before the scope of its attempt.
-    let left: Effect.Effect<void> = Effect.void
-    const attempt: Effect.Effect<Stream.Stream<A, BedrockError>, BedrockError, Scope.Scope> = Effect.map(
-      open(call, reading, (attempt) => Stream.provideService(sent, CallObserver.CallObserver, attempt.observer)),
-      (opened) => {
-        left = opened.left
-        return Stream.concat(Stream.fromIterable(opened.held), opened.rest)
-      }
-    ).pipe(
-      // A failure that no retry sees.
-      Effect.catch((error) => once && call.tally.sent > 0 ? Effect.succeed(Stream.fail(error)) : Effect.fail(error))
-    )
-    return Stream.unwrap(retried(desk, call.request.pool, call.limits, call.tally, attempt)).pipe(
-      Stream.mapError((error) => withAttempts(error, call.tally.sent, call.tally.gaveUp)),
-      Stream.onExit((exit) => Effect.andThen(Effect.suspend(() => left), ended(call, exit._tag === "Success")))
-    )
-  })
-}
+): Stream.Stream<A, BedrockError> =>
+  Stream.fromChannel(Channel.fromTransformBracket((_, __, scope) => {
+    const asked = question()
+    const pool = poolOf(desk, asked)
+    if (Result.isFailure(pool)) return Effect.succeed(Effect.fail(pool.failure))
+    return Effect.flatMap(begin(desk, asked, pool.success), (call) => {
+      const final = (error: BedrockError): BedrockError => withAttempts(error, call.tally.sent, call.tally.gaveUp)
+      const attempt: Effect.Effect<Opened<A>, BedrockError, Scope.Scope> = open(call, reading, send()).pipe(
+        // A failure that no retry sees.
+        Effect.catch((error) =>
+          once && call.tally.sent > 0 ? Effect.succeed({ held: [], rest: Effect.fail(error) }) : Effect.fail(error)
+        )
+      )
+      let rest: Pulled<A> | undefined
+      const first: Pulled<A> = retried(desk, call.request.pool, call.limits, call.tally, attempt).pipe(
+        Effect.mapError(final),
+        Effect.flatMap((opened): Pulled<A> => {
+          rest = Effect.mapError(opened.rest, (error) => Cause.isDone(error) ? error : final(error))
+          return Arr.isReadonlyArrayNonEmpty(opened.held) ? Effect.succeed(opened.held) : rest
+        }),
+        Scope.provide(scope)
+      )
+      // The scopes of its attempts are within this one, and are closed before.
+      return Effect.as(
+        Scope.addFinalizerExit(scope, (exit) => ended(call, exit._tag === "Success")),
+        Effect.suspend(() => rest ?? first)
+      )
+    })
+  }))
 
 /**
  * A call that passes no limiter, because no model's quota meters it: retried, counted and told like the others, under the name of
@@ -211,10 +218,6 @@ const begin = (desk: Desk, question: Question, pool: Pool.Pool): Effect.Effect<C
 
 const wrongLimits = (subject: Subject, message: string): BedrockError =>
   failure(subject, new Reason.ValidationError({ kind: "malformed", message }))
-
-/** A request that ends at the call's deadline. */
-const timely = <A, E, R>(request: Effect.Effect<A, E, R>, { deadline }: Limits): Effect.Effect<A, E, R> =>
-  deadline === Infinity ? request : Effect.provideService(request, CallDeadline, deadline)
 
 const retried = <A, R>(
   desk: Desk,

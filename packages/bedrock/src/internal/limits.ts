@@ -2,6 +2,7 @@
 import { CallDeadline } from "@caprock/client/CallDeadline"
 import * as Settings from "@caprock/client/Settings"
 import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import { CallLimits } from "../CallLimits.ts"
@@ -34,6 +35,10 @@ export const limitsOf = (defaults: Defaults, fiber: Fiber.Fiber<unknown, unknown
     maxWait
   })
 }
+
+/** A request that ends at the call's deadline. @internal */
+export const timely = <A, E, R>(request: Effect.Effect<A, E, R>, { deadline }: Limits): Effect.Effect<A, E, R> =>
+  deadline === Infinity ? request : Effect.provideService(request, CallDeadline, deadline)
 
 const problem = (field: string, value: unknown): string =>
   `CallLimits.${field} is ${String(value)}: it must be a duration of 0 or more, such as "30 seconds"`

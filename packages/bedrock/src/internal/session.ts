@@ -26,13 +26,13 @@ export const converse = <E, R>(
         return Stream.fail(givenUp(calls.subjectOf(desk, question)))
       })
     )
-    return Stream.unwrap(calls.streamed(
+    return calls.streamed(
       desk,
-      question,
+      () => question,
       () => client.invokeModelWithBidirectionalStream({ ...input, body }),
       () => readings.session,
       true
-    )).pipe(
+    ).pipe(
       Stream.catchCause((cause) => Stream.failCause<BedrockError | E>(failure ?? cause))
     )
   }))

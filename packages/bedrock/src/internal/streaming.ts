@@ -1,4 +1,5 @@
 // One attempt of a stream: held back until its first content, settled by its end.
+import { CallObserver } from "@caprock/client/CallObserver"
 import { BedrockError } from "@caprock/errors/BedrockError"
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -8,7 +9,8 @@ import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Request } from "./accountant.ts"
-import { admit, type Attempt, type Call, type Served } from "./attempt.ts"
+import { admit, type Call, type Served } from "./attempt.ts"
+import { timely } from "./limits.ts"
 
 /** How one stream is read. */
 export interface Reading<A> {
@@ -20,12 +22,13 @@ export interface Reading<A> {
   readonly usageAtEnd: () => Served["usage"]
 }
 
+/** What is pulled for a stream. */
+export type Pulled<A> = Pull.Pull<Arr.NonEmptyReadonlyArray<A>, BedrockError>
+
 /** A stream whose first content has arrived, or which has ended without. */
 export interface Opened<A> {
   readonly held: ReadonlyArray<A>
-  readonly rest: Stream.Stream<A, BedrockError>
-  /** Ends the attempt for a caller who leaves the rest unread; nothing after its end. */
-  readonly left: Effect.Effect<void>
+  readonly rest: Pulled<A>
 }
 
 const nothingKnown: Served = { usage: undefined, latencyMillis: undefined }
@@ -39,11 +42,11 @@ const nothingKnown: Served = { usage: undefined, latencyMillis: undefined }
 export const open = <A>(
   call: Call,
   reading: (request: Request) => Reading<A>,
-  send: (attempt: Attempt) => Stream.Stream<A, BedrockError>
+  sent: Stream.Stream<A, BedrockError>
 ): Effect.Effect<Opened<A>, BedrockError, Scope.Scope> =>
   Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
     const own = yield* Scope.fork(yield* Scope.Scope)
-    const exit = yield* Effect.exit(Scope.provide(restore(begin(call, reading(call.request), send)), own))
+    const exit = yield* Effect.exit(Scope.provide(restore(begin(call, reading(call.request), sent)), own))
     if (Exit.isFailure(exit)) yield* Scope.close(own, exit)
     return yield* exit
   }))
@@ -51,41 +54,44 @@ export const open = <A>(
 const begin = Effect.fnUntraced(function*<A>(
   call: Call,
   reading: Reading<A>,
-  send: (attempt: Attempt) => Stream.Stream<A, BedrockError>
+  sent: Stream.Stream<A, BedrockError>
 ): Effect.fn.Return<Opened<A>, BedrockError, Scope.Scope> {
   const attempt = yield* admit(call)
+  // Whoever sends the request has to know them, and has sent it when its first content is here.
+  const sending = <B, E, R>(effect: Effect.Effect<B, E, R>): Effect.Effect<B, E, R> =>
+    timely(Effect.provideService(effect, CallObserver, attempt.observer), call.limits)
   let served = nothingKnown
-  const settled: Pull.Pull<Arr.NonEmptyReadonlyArray<A>, BedrockError> = (yield* Stream.toPull(send(attempt))).pipe(
-    Effect.tap((events) =>
-      Effect.sync(() => {
-        for (const event of events) {
-          const told = reading.servedBy(event)
-          if (told === undefined) continue
-          served = told
-          attempt.learned(told)
-        }
-      })
-    ),
-    Effect.onError((cause) => {
+  const settled: Pulled<A> = Effect.matchCauseEffect(yield* sending(Stream.toPull(sent)), {
+    onSuccess: (events) => {
+      for (const event of events) {
+        const told = reading.servedBy(event)
+        if (told === undefined) continue
+        served = told
+        attempt.learned(told)
+      }
+      return Effect.succeed(events)
+    },
+    onFailure: (cause) => {
       const error = cause.reasons.find(Cause.isFailReason)?.error
-      if (error instanceof BedrockError) return attempt.failed(error)
       // The end of a stream is the failure that is none.
-      if (error === undefined || !Cause.isDone(error)) return Effect.void
-      return attempt.succeeded({ ...served, usage: served.usage ?? reading.usageAtEnd() })
-    })
-  )
+      const settlement = error instanceof BedrockError
+        ? attempt.failed(error)
+        : error !== undefined && Cause.isDone(error)
+        ? attempt.succeeded({ ...served, usage: served.usage ?? reading.usageAtEnd() })
+        : Effect.void
+      return Effect.andThen(Effect.uninterruptible(settlement), Effect.failCause(cause))
+    }
+  })
   const held: Array<A> = []
   while (true) {
-    const next = yield* Effect.exit(settled)
+    const next = yield* Effect.exit(sending(settled))
     if (Exit.isSuccess(next)) {
       held.push(...next.value)
-      if (next.value.some(reading.isContent)) {
-        return { held, rest: Stream.fromPull(Effect.succeed(settled)), left: attempt.abandoned }
-      }
+      if (next.value.some(reading.isContent)) return { held, rest: settled }
       continue
     }
     const error = next.cause.reasons.find(Cause.isFailReason)?.error
-    if (error !== undefined && Cause.isDone(error)) return { held, rest: Stream.empty, left: Effect.void }
+    if (error !== undefined && Cause.isDone(error)) return { held, rest: Cause.done() }
     return yield* Effect.failCause(next.cause as Cause.Cause<BedrockError>)
   }
 })

@@ -5,7 +5,7 @@ import * as Net from "node:net"
 import { Readable } from "node:stream"
 import * as Tls from "node:tls"
 import type { Call } from "./call.ts"
-import { abortError, headersOf, type Outcome, pathOf, unbracketed } from "./message.ts"
+import { abortError, advised, headersOf, type Outcome, pathOf, unbracketed } from "./message.ts"
 
 // The kernel probes a connection that is silent for so long: a user may say nothing for longer than the 350 s after which
 // NAT gateways, VPC endpoints and load balancers forget it. A peer that is gone is noticed some ten seconds later.
@@ -83,7 +83,7 @@ export class Duplex {
   #onError(error: Error): void {
     const code = "code" in error ? String(error.code) : ""
     const alien = this.#stream === undefined && (code === "ERR_HTTP2_ERROR" || code.endsWith(noCommonProtocol))
-    this.#end(alien ? this.#notHttp2(error) : error)
+    this.#end(alien ? this.#notHttp2(error) : advised(error))
   }
 
   #onConnected(secure: boolean): void {

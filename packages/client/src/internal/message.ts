@@ -5,6 +5,24 @@ import type { IncomingHttpHeaders } from "node:http"
 /** @internal */
 export const abortError = (message: string): Error => Object.assign(new Error(message), { name: "AbortError" })
 
+const noFile =
+  "No file is left for another connection. Raise the limit of open files (`ulimit -n`): a connection needs one. Or set " +
+  "`maxConnections` below it"
+
+/** What the system says where it has no more of something, and what then to do. */
+const exhausted: Readonly<Record<string, string>> = {
+  EMFILE: noFile,
+  ENFILE: noFile,
+  EADDRNOTAVAIL: "No local port is left for another connection to this address. Set `maxConnections` lower"
+}
+
+/** The error of a connection, with what to do about it where its user can do something. @internal */
+export const advised = (error: NodeJS.ErrnoException): Error => {
+  const advice = error.code === undefined ? undefined : exhausted[error.code]
+  if (advice === undefined) return error
+  return Object.assign(new Error(`${advice} (${error.message}).`, { cause: error }), { code: error.code })
+}
+
 /** @internal */
 export const unbracketed = (hostname: string): string =>
   hostname.startsWith("[") && hostname.endsWith("]") ? hostname.slice(1, -1) : hostname

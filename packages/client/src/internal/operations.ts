@@ -1,6 +1,8 @@
 // From an operation of the SDK to an Effect or a Stream: observer, time limits, errors and interruption are the same for all.
 import type { BedrockRuntimeClient } from "@aws-sdk/client-bedrock-runtime"
+import * as Channel from "effect/Channel"
 import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CallObserver } from "../CallObserver.ts"
 import type { Operations } from "../Operations.ts"
@@ -8,7 +10,7 @@ import { Call } from "./call.ts"
 import { batchesOf } from "./events.ts"
 import { Failures } from "./failures.ts"
 import { type Limits, Patience } from "./patience.ts"
-import { assemble } from "./streaming.ts"
+import { pullOf } from "./streaming.ts"
 import * as table from "./table.ts"
 
 /** The operations of the SDK's client as Effects and Streams. @internal */
@@ -43,26 +45,21 @@ export const make = (options: {
         )
       }),
 
+    // One channel, and not a stream of a stream of a stream: each of them has its price for every stream, and some for every event.
     streaming: ({ operation, progress, send }) => (input) =>
-      Stream.unwrap(Effect.withFiber((fiber) => {
-        const call = new Call(fiber.getRef(CallObserver))
-        const patience = new Patience(limits, fiber.context, () => call.abort(), () => call.prepared)
-        const failures = new Failures(operation, table.modelIdOf(input), region, call)
-        return Effect.as(
-          Effect.addFinalizer(() =>
-            Effect.sync(() => {
-              patience.end()
-              call.abort()
-            })
-          ),
-          assemble(
-            () => send(client, input, { call }).then((events = nothing) => batchesOf(call.body, events)),
-            progress(),
-            patience,
-            failures
-          )
-        )
-      }))
+      Stream.fromChannel(Channel.fromTransform((_, scope) =>
+        Effect.withFiber((fiber) => {
+          const call = new Call(fiber.getRef(CallObserver))
+          const patience = new Patience(limits, fiber.context, () => call.abort(), () => call.prepared)
+          const failures = new Failures(operation, table.modelIdOf(input), region, call)
+          const start = () => send(client, input, { call }).then((events = nothing) => batchesOf(call.body, events))
+          const end = Effect.sync(() => {
+            patience.end()
+            call.abort()
+          })
+          return Effect.as(Scope.addFinalizer(scope, end), pullOf(start, progress(), patience, failures))
+        })
+      ))
   })
 }
 

@@ -19,17 +19,17 @@ const endMillis = 1_000
 const mostAfterEnd = 32
 
 /**
- * Turns events into a stream that succeeds only when the whole answer was seen. They are asked for when the consumer wants
- * more: a slow consumer holds the connection, not a buffer.
+ * Turns events into a stream that succeeds only when the whole answer was seen, or rather into what is pulled for one. They are
+ * asked for when the consumer wants more: a slow consumer holds the connection, not a buffer.
  *
  * @internal
  */
-export const assemble = <Event>(
+export const pullOf = <Event>(
   start: () => Promise<Batches<Event>>,
   progress: Progress<Event>,
   patience: Patience,
   failures: Failures
-): Stream.Stream<Event, BedrockError> => {
+): Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, BedrockError> => {
   type Next = Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, BedrockError>
 
   const cut = (error: BedrockError): Effect.Effect<never, BedrockError> =>
@@ -85,20 +85,24 @@ export const assemble = <Event>(
     )
   }
 
-  return Stream.unwrap(patience.wait({
+  const next = (batches: Batches<Event>): Next =>
+    tripped !== undefined ? given([]) : progress.complete() ? rest(batches) : live(batches)
+
+  let begun: Batches<Event> | undefined
+  const begin: Next = patience.wait<Batches<Event>, Arr.NonEmptyReadonlyArray<Event>, BedrockError | Cause.Done>({
     promise: start,
     content: false,
-    onValue: (batches) =>
-      Effect.succeed(Stream.fromPull(Effect.succeed(
-        Effect.suspend(() =>
-          tripped !== undefined
-            ? given([])
-            : progress.complete()
-            ? rest(batches)
-            : live(batches)
-        )
-      ))),
+    onValue: (batches) => {
+      begun = batches
+      return live(batches)
+    },
     onError: (cause) => Effect.fail(failures.whileReading(cause)),
     onExpired
-  }))
+  })
+  return Effect.suspend(() => begun === undefined ? begin : next(begun))
 }
+
+/** {@link pullOf}, as a stream that can be run once. @internal */
+export const assemble = <Event>(
+  ...parts: Parameters<typeof pullOf<Event>>
+): Stream.Stream<Event, BedrockError> => Stream.fromPull(Effect.sync(() => pullOf(...parts)))

@@ -8,7 +8,7 @@ import type { Socket } from "node:net"
 import { Readable } from "node:stream"
 import { Call, type CallOptions } from "./call.ts"
 import { Duplex } from "./duplex.ts"
-import { abortError, headersOf, type Outcome, pathOf, unbracketed } from "./message.ts"
+import { abortError, advised, headersOf, type Outcome, pathOf, unbracketed } from "./message.ts"
 
 // Idle connections are dropped before anyone in between does it for us: NAT gateways, VPC endpoints and load balancers
 // cut what is silent for 350 s (AWS, "Troubleshooting API error codes", read 2026-11). 60 s is the idle limit of the AWS
@@ -214,7 +214,7 @@ class Exchange {
     outgoing.once("response", (response) => this.#onResponse(response))
     outgoing.on("error", (error) => {
       this.#broken = error
-      this.#end(() => error)
+      this.#end(() => advised(error))
     })
     outgoing.once("close", () => {
       this.#end(() => Object.assign(new Error("The connection was closed without a response."), { code: "ECONNRESET" }))
