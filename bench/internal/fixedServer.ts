@@ -7,7 +7,7 @@ import * as Http2 from "node:http2"
 import * as Net from "node:net"
 import { answer, stream } from "./canned.ts"
 
-/** How it answers from now on. */
+/** How it answers from now on. What it is asked otherwise it tells: how many streams are open that had their first text. */
 export interface Manner {
   /** Milliseconds between two events of a stream; 0: all at once. */
   readonly gapMillis: number
@@ -27,6 +27,10 @@ const set = (next: Manner): void => {
   together = Buffer.concat(frames)
 }
 set({ gapMillis: 0, events: 40 })
+
+/** Which of the frames is the first with text. */
+const firstText = 1
+let open = 0
 
 /** What both kinds of response can do. */
 interface Response {
@@ -50,13 +54,19 @@ const respond = (path: string, response: Response): void => {
   }
   const answered = frames
   let next = 0
+  const gone = (): void => {
+    clearInterval(timer)
+    if (next > firstText && next < answered.length) open--
+  }
   const timer = setInterval(() => {
-    if (response.destroyed) return clearInterval(timer)
+    if (response.destroyed) return gone()
     const bytes = answered[next++]
     if (bytes === undefined) return
+    if (next === firstText + 1) open++
     if (next < answered.length) {
       response.write(bytes)
     } else {
+      open--
       clearInterval(timer)
       response.end(bytes)
     }
@@ -84,8 +94,12 @@ server.listen({ host: "127.0.0.1", port: 0, backlog: 16_384 }, () => {
   const { port } = server.address() as Net.AddressInfo
   process.send?.(`http://127.0.0.1:${port}`)
 })
-process.on("message", (next: Manner) => {
-  set(next)
-  process.send?.("set")
+process.on("message", (next: Manner | { readonly open: true }) => {
+  if ("open" in next) {
+    process.send?.(open)
+  } else {
+    set(next)
+    process.send?.("set")
+  }
 })
 process.once("disconnect", () => process.exit(0))
