@@ -114,7 +114,6 @@ const run = <N extends Name>(name: N, asked: Asked<N>, rows: ReadonlyArray<Row>)
               assert.deepStrictEqual([requestsBooked, tokensBooked], [1, charged])
             }
             yield* injected.withdraw
-            yield* answered
           }
         )
 
@@ -126,6 +125,7 @@ const run = <N extends Name>(name: N, asked: Asked<N>, rows: ReadonlyArray<Row>)
             for (const frame of placesOf(row, asked.shape, intact.length - (asked.after ?? 0))) {
               yield* at(`${row.name} after ${frame} frames`, befall(intact, row, end, frame))
             }
+            yield* at(`after ${row.name}`, answered)
           }
         }).pipe(Effect.provideService(CallEvents.CallEvents, (event) => {
           if (event._tag === "AttemptFailed") failed++

@@ -179,8 +179,6 @@ export const at = <A, E, R>(place: string, effect: Effect.Effect<A, E, R>): Effe
     return Effect.die(defect)
   })
 
-const some = (frames: number): ReadonlyArray<number> => [0, Math.floor(frames / 2), frames - 1]
-
 /** After how many frames of a stream a fault is let loose, one time after the other. */
 export const placesOf = ({ places }: Row, shape: Shape, frames: number): ReadonlyArray<number> => {
   if (shape !== "events" && shape !== "session") return [0]
@@ -190,9 +188,8 @@ export const placesOf = ({ places }: Row, shape: Shape, frames: number): Readonl
     case "each":
       return Array.from({ length: frames + 1 }, (_, frame) => frame)
     case "each frame":
-      // A session takes its time, and its frames are read by the same code.
-      return shape === "session" ? some(frames) : Array.from({ length: frames }, (_, frame) => frame)
+      return Array.from({ length: frames }, (_, frame) => frame)
     case "some frames":
-      return some(frames)
+      return [0, Math.floor(frames / 2), frames - 1]
   }
 }

@@ -402,7 +402,7 @@ export const faults: { readonly [Tag in Fault.Fault["_tag"]]: ReadonlyArray<Row>
     {
       name: "25 megabytes",
       fault: (at) => Fault.giant(25 * 1024 * 1024, at),
-      ends: { events: "TransportError/protocol" },
+      ends: { bytes: "answered", events: "TransportError/protocol" },
       places: "any"
     },
     {
