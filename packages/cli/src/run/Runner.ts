@@ -7,6 +7,7 @@ import type { CallEvent } from "@caprock/bedrock/CallEvents"
 import { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
@@ -16,13 +17,13 @@ import * as lines from "../internal/lines.ts"
 import type { Signal } from "../Signals.ts"
 import { Signals } from "../Signals.ts"
 import { CliFailure } from "../terminal/CliFailure.ts"
-import * as Brake from "./Brake.ts"
 import * as Delivery from "./Delivery.ts"
 import * as Fatal from "./Fatal.ts"
 import * as Gate from "./Gate.ts"
 import { InputError } from "./InputError.ts"
 import { Journal } from "./Journal.ts"
 import { stoppingText } from "./Panel.ts"
+import * as Patience from "./Patience.ts"
 import { Progress } from "./Progress.ts"
 import * as PromptLine from "./PromptLine.ts"
 import * as ResultLine from "./ResultLine.ts"
@@ -103,8 +104,9 @@ export const run = (
     const { now, tally } = progress
     const gate = Gate.make(options.limits)
     const breaker = Fatal.makeBreaker()
-    const brake = yield* Brake.make(now)
+    const patience = Patience.make(now)
     const calls = new Set<Call>()
+    const noted = new Set<string>()
     const stopped = Deferred.makeUnsafe<void>()
     let stop: Stop | undefined
     const isStopping = () => stop !== undefined
@@ -155,18 +157,13 @@ export const run = (
             return
         }
       }
+      const dropped = Deferred.await(call.drop)
       const once = Effect.raceFirst(
-        brake.through(
-          prompt.model,
-          target.ask(prompt.input, onEvent).pipe(
-            Effect.catchDefect((defect) => Effect.fail(asError(defect, prompt.model))),
-            Effect.result
-          ),
-          (waitedMillis) => {
-            effort.waitedMillis += waitedMillis
-          }
+        target.ask(prompt.input, onEvent).pipe(
+          Effect.catchDefect((defect) => Effect.fail(asError(defect, prompt.model))),
+          Effect.result
         ),
-        Deferred.await(call.drop)
+        dropped
       )
       const finish = Effect.fnUntraced(function*(result: Result.Result<Answer, BedrockError>, givenUp: boolean) {
         const line = Result.isSuccess(result)
@@ -204,18 +201,28 @@ export const run = (
         tally.move(undefined, "waiting", now())
         return Effect.uninterruptibleMask((restore) =>
           Effect.gen(function*() {
-            for (let cuts = 0;;) {
-              const passed = yield* restore(once)
-              if (passed === undefined) {
-                tally.update((counts) => {
-                  counts.dropped += 1
-                })
-                return
-              }
-              if (passed._tag === "Throttled") {
-                if (passed.first) yield* progress.note(brakingText(prompt.model))
-              } else if (isStopping() || !isCut(passed.result) || cuts++ === maxCuts) {
-                return yield* finish(passed.result, passed._tag === "GivenUp")
+            const drop = Effect.sync(() =>
+              tally.update((counts) => {
+                counts.dropped += 1
+              })
+            )
+            for (let cuts = 0, throttles = 0;;) {
+              const result = yield* restore(once)
+              if (result === undefined) return yield* drop
+              if (Result.isSuccess(result)) patience.answered(prompt.model)
+              if (Result.isFailure(result) && Patience.isPassing(result.failure)) {
+                const verdict = yield* patience.throttled(prompt.model, throttles++)
+                if (verdict._tag === "GivenUp") return yield* finish(result, true)
+                if (verdict.first && noted.size < maxNamed && !noted.has(prompt.model)) {
+                  noted.add(prompt.model)
+                  yield* progress.note(throttledText(prompt.model))
+                }
+                move("waiting")
+                const pause = Effect.as(Effect.sleep(verdict.pause), "over" as const)
+                if ((yield* restore(Effect.raceFirst(pause, dropped))) === undefined) return yield* drop
+                effort.waitedMillis += Duration.toMillis(verdict.pause)
+              } else if (isStopping() || !isCut(result) || cuts++ === maxCuts) {
+                return yield* finish(result, false)
               }
               move("waiting")
             }
@@ -341,8 +348,8 @@ export const run = (
 const holdingText = ({ problem }: CliFailure): string =>
   `${problem} Nothing more is sent. The answers that are under way are held, and tried again when the last is there.`
 
-const brakingText = (model: string): string =>
-  `Bedrock throttles ${model} more than the given quotas explain: fewer requests go at once from here on, and none is given up.`
+const throttledText = (model: string): string =>
+  `Bedrock throttles ${model} more than the given quotas explain: requests go more slowly from here on, and none is given up.`
 
 const isCut = (result: Result.Result<Answer, BedrockError>): boolean =>
   Result.isFailure(result) && result.failure.reason._tag === "InterruptedStreamError" &&
