@@ -1,5 +1,5 @@
 // The tests of the pure core that `pnpm mutation` breaks: its own tests have to notice, not those of the packages that stand on it.
-import { statSync } from "node:fs"
+import { basename } from "node:path"
 import type { Plugin } from "vite"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 import workspace from "../vitest.workspace.ts"
@@ -18,11 +18,13 @@ const pool: Plugin = {
   }
 }
 
-/** Small files first: a run ends with the first test that notices. */
-class SmallestFirst extends BaseSequencer {
+/** A run ends with the first test that notices. So first comes the file that is named after what is broken, then what noticed the last time. */
+class LikeliestFirst extends BaseSequencer {
   override async sort(files: Array<TestSpecification>) {
-    const sizes = new Map(files.map(({ moduleId }) => [moduleId, statSync(moduleId).size]))
-    return files.sort((a, b) => (sizes.get(a.moduleId) ?? 0) - (sizes.get(b.moduleId) ?? 0))
+    const broken = this.ctx.config.related?.map((file) => basename(file, ".ts"))
+    const own = ({ moduleId }: TestSpecification) => broken?.includes(basename(moduleId, ".test.ts")) === true
+    const sorted = await super.sort(files)
+    return [...sorted.filter(own), ...sorted.filter((file) => !own(file))]
   }
 }
 
@@ -33,7 +35,7 @@ export default {
     ...workspace.test,
     // They would take more than all others, and leaving them out can only let more mutants survive.
     tagsFilter: ["!statistics"],
-    sequence: { sequencer: SmallestFirst },
+
     projects: workspace.test?.projects?.filter((project) =>
       typeof project === "object" && "test" in project && project.test?.name === core
     )
