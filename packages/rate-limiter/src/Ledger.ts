@@ -264,6 +264,7 @@ export class Ledger {
     this.advance(now)
     const inDebt = (unit: Unit) => this.windows.some((window) => window[unit] > limitIn(window, unit))
     // Without a unit of these it may have been no quota at all, but a server that is short of capacity.
+    // Stryker disable next-line ObjectLiteral: what is not there says as much
     if (unit !== "requests" && unit !== "tokens") return units.some(inDebt) ? undefined : { fullest: undefined }
     if (inDebt(unit)) return undefined
     // Where nobody knows a limit, the use is all there is to go by.
@@ -365,7 +366,7 @@ export class Ledger {
         if (over > 0) at = Math.max(at, this.growthAt(window, over, step.withinMillis, now))
       }
     }
-    if (growth.length > 0 && at < Infinity) {
+    if (at < Infinity) {
       for (const window of this.windows) {
         for (const step of growth) {
           const gone = window.stamped.before(this.stampedBy(window, at + step.withinMillis))

@@ -10,7 +10,7 @@ const ledgerOf = (guard = 0) => new Ledger.Ledger(meters, guard)
 
 const Step = Schema.Struct({
   elapse: between(0, 300),
-  act: Schema.Literals(["book", "admit", "send", "arrive", "shrink", "owe", "remove", "refused"]),
+  act: Schema.Literals(["book", "admit", "send", "arrive", "shrink", "owe", "remove", "refuse", "refused"]),
   unit: Schema.UndefinedOr(Schema.Literals(["requests", "tokens"])),
   which: between(0, 7),
   tokens: between(0, 60),
@@ -52,6 +52,9 @@ const compare = (steps: Iterable<typeof Step.Type>, guard: number) => {
         ledger.shrink(one.mine, step.requests, step.tokens)
         one.theirs.requests = Math.min(one.theirs.requests, step.requests)
         one.theirs.tokens = Math.min(one.theirs.tokens, step.tokens)
+      } else if (step.act === "refuse") {
+        ledger.refuse(one.mine)
+        one.theirs.foreign = true
       } else if (step.act === "remove") {
         ledger.remove(one.mine)
         naive.remove(one.theirs)
@@ -112,10 +115,18 @@ const compare = (steps: Iterable<typeof Step.Type>, guard: number) => {
       assert.isAtMost(plan.tokens, Math.min(left(at).tokens, beside(0)) - step.tokens)
       assert.isAtLeast(plan.requests, left(now).requests - step.requests)
       if (guard < 60) assert.isAtLeast(plan.tokens, Math.min(left(now).tokens, beside(1 / 90)) - step.tokens)
+    } else {
+      assert.isAtLeast(plan.tokens, left(now).tokens - step.tokens)
     }
     assert.deepStrictEqual(
-      ledger.levels(now).map(({ limit, unit, used, windowMillis }) => [unit, limit, windowMillis, used]),
-      meters.map((meter) => [meter.unit, meter.limit, Duration.toMillis(meter.window), naive.used(meter, now)])
+      ledger.levels(now),
+      meters.map((meter) => ({
+        unit: meter.unit,
+        limit: meter.limit,
+        windowMillis: Duration.toMillis(meter.window),
+        used: naive.used(meter, now),
+        foreign: naive.foreign(meter, now)
+      }))
     )
   }
 }

@@ -10,6 +10,8 @@ export interface NaiveCharge {
   stamp: number | undefined
   /** The one meter that it counts on; on all of them unless set. */
   readonly only?: Meter.Meter
+  /** Not what the server took from us: refused, or put in for others. */
+  foreign?: boolean
 }
 
 export class NaiveLedger {
@@ -30,6 +32,10 @@ export class NaiveLedger {
   }
   used(meter: Meter.Meter, now: number): number {
     return this.countsOn(meter, now).reduce((sum, charge) => sum + charge[meter.unit as "requests" | "tokens"], 0)
+  }
+  foreign(meter: Meter.Meter, now: number): number {
+    const foreign = this.countsOn(meter, now).filter((charge) => charge.foreign === true)
+    return foreign.reduce((sum, charge) => sum + charge[meter.unit as "requests" | "tokens"], 0)
   }
   fits(requests: number, tokens: number, now: number): boolean {
     return this.meters.every((meter) =>
@@ -77,7 +83,7 @@ export class NaiveLedger {
     for (let part = 1; part <= parts; part++) {
       const stays = missing - Math.round(missing * part / parts)
       const stamp = now - this.guard - millis + millis * part / parts
-      this.charges.push({ requests: 0, tokens: 0, [fullest.unit]: left - stays, stamp, only: fullest })
+      this.charges.push({ requests: 0, tokens: 0, [fullest.unit]: left - stays, stamp, only: fullest, foreign: true })
       left = stays
     }
     return true
