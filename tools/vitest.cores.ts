@@ -35,7 +35,7 @@ export default {
     ...workspace.test,
     // They would take more than all others, and leaving them out can only let more mutants survive.
     tagsFilter: ["!statistics"],
-
+    sequence: { sequencer: LikeliestFirst },
     projects: workspace.test?.projects?.filter((project) =>
       typeof project === "object" && "test" in project && project.test?.name === core
     )
