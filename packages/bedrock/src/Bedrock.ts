@@ -67,6 +67,7 @@ import * as Result from "effect/Result"
 import { Accountant } from "./internal/accountant.ts"
 import * as calls from "./internal/calls.ts"
 import * as copies from "./internal/copies.ts"
+import { Counters } from "./internal/counting.ts"
 import { fromLimiter } from "./internal/failures.ts"
 import * as listening from "./internal/listening.ts"
 import * as settings from "./internal/options.ts"
@@ -261,7 +262,8 @@ export const make = Effect.fnUntraced(function*(
     backoff: options.backoff,
     limits: { deadline: millisOf(options.deadline), maxWait: millisOf(options.maxWait) },
     countThrottled: options.countThrottled ?? true,
-    teller: listening.teller(new WeakSet())
+    teller: listening.teller(new WeakSet()),
+    counters: new Counters()
   }
 
   const unmetered = <Input, Output>(

@@ -6,5 +6,6 @@
 export * as Bedrock from "./Bedrock.ts"
 export * as CallEvents from "./CallEvents.ts"
 export * as CallLimits from "./CallLimits.ts"
+export * as CallMetrics from "./CallMetrics.ts"
 export * as CallTurn from "./CallTurn.ts"
 export * as Refund from "./Refund.ts"

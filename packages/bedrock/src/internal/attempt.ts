@@ -7,6 +7,7 @@ import type * as Accounting from "@caprock/quota/Accounting"
 import type { RateLimiter } from "@caprock/rate-limiter/RateLimiter"
 import type { Reservation } from "@caprock/rate-limiter/Reservation"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -27,6 +28,8 @@ export interface Call {
   readonly limits: Limits
   readonly turn: CallTurn
   readonly countThrottled: boolean
+  /** Of the caller: where metrics are kept. */
+  readonly context: Context.Context<never>
   readonly tell: (event: CallEvent) => void
   readonly tally: Tally
 }

@@ -15,6 +15,7 @@ import * as Channel from "effect/Channel"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -22,6 +23,7 @@ import type { CallEvent } from "../CallEvents.ts"
 import { CallTurn } from "../CallTurn.ts"
 import type { Accountant, Request } from "./accountant.ts"
 import { admit, type Attempt, type Call, exitOf, type Served, type Tally } from "./attempt.ts"
+import type { Counters } from "./counting.ts"
 import { failure, type Subject, withAttempts } from "./failures.ts"
 import { type Defaults, type Limits, limitsOf, monotonic, timely } from "./limits.ts"
 import type { Question } from "./questions.ts"
@@ -41,6 +43,7 @@ export interface Desk {
   readonly countThrottled: boolean
   /** What tells the listener of the fiber that asks. */
   readonly teller: Effect.Effect<(event: CallEvent) => void>
+  readonly counters: Counters
 }
 
 /** @internal */
@@ -94,7 +97,7 @@ export const unary = <A>(
       )))
     return retried(desk, call.request.pool, call.limits, call.tally, attempt).pipe(
       Effect.mapError((error) => withAttempts(error, call.tally.sent, call.tally.gaveUp)),
-      Effect.onExit((exit) => ended(call, exit._tag === "Success"))
+      Effect.onExit((exit) => ended(desk, call.request.pool, call, exit))
     )
   })
 }
@@ -134,7 +137,7 @@ export const streamed = <A>(
       )
       // The scopes of its attempts are within this one, and are closed before.
       return Effect.as(
-        Scope.addFinalizerExit(scope, (exit) => ended(call, exit._tag === "Success")),
+        Scope.addFinalizerExit(scope, (exit) => ended(desk, call.request.pool, call, exit)),
         Effect.suspend(() => rest ?? first)
       )
     })
@@ -155,6 +158,7 @@ export const unmetered = <Input, Output>(
   Effect.gen(function*() {
     const tell = yield* desk.teller
     const clock = yield* Clock.Clock
+    const context = yield* Effect.context<never>()
     const limits = yield* Effect.withFiber((fiber) => Effect.succeed(limitsOf(desk.limits, fiber)))
     if (Result.isFailure(limits)) {
       return yield* wrongLimits({ operation, modelId: "", region: desk.region }, limits.failure)
@@ -178,18 +182,7 @@ export const unmetered = <Input, Output>(
     })
     return yield* retried(desk, operation, limits.success, tally, attempt).pipe(
       Effect.mapError((error) => withAttempts(error, tally.sent, tally.gaveUp)),
-      Effect.onExit((exit) =>
-        Effect.sync(() =>
-          tell({
-            _tag: "CallEnded",
-            pool: operation,
-            attempts: tally.sent,
-            waitedMillis: 0,
-            serviceMillis: tally.serviceMillis,
-            succeeded: exit._tag === "Success"
-          })
-        )
-      )
+      Effect.onExit((exit) => ended(desk, operation, { context, tally, tell }, exit))
     )
   })
 
@@ -211,6 +204,7 @@ const begin = (desk: Desk, question: Question, pool: Pool.Pool): Effect.Effect<C
         limits: limits.success,
         turn: fiber.getRef(CallTurn),
         countThrottled: desk.countThrottled,
+        context: fiber.context,
         tell,
         tally: { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0, gaveUp: undefined }
       })
@@ -242,9 +236,14 @@ const retried = <A, R>(
     )
 }
 
-const ended = (call: Call, succeeded: boolean): Effect.Effect<void> =>
+const ended = (
+  { counters }: Desk,
+  pool: string,
+  { context, tally, tell }: Pick<Call, "context" | "tally" | "tell">,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<void> =>
   Effect.sync(() => {
-    const { request, tally, tell } = call
     const { sent, serviceMillis, waitedMillis } = tally
-    tell({ _tag: "CallEnded", pool: request.pool, attempts: sent, waitedMillis, serviceMillis, succeeded })
+    counters.count(pool, tally, exit, context)
+    tell({ _tag: "CallEnded", pool, attempts: sent, waitedMillis, serviceMillis, succeeded: exit._tag === "Success" })
   })
