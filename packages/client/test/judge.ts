@@ -75,6 +75,11 @@ const at = (value: unknown, ...path: ReadonlyArray<string>): unknown =>
     value
   )
 
+const textAt = (value: unknown, ...path: ReadonlyArray<string>): string => {
+  const text = at(value, ...path)
+  return typeof text === "string" ? text : ""
+}
+
 /** A family's last word, or the metrics that Bedrock adds to the last chunk. */
 const isLast = (json: unknown): boolean =>
   object(at(json, "amazon-bedrock-invocationMetrics")) !== undefined ||
@@ -106,8 +111,8 @@ const isKnown = (json: unknown): boolean =>
 
 /** What the bytes say. */
 interface Reading {
-  /** Events that a client can give, before something in the stream stops it. */
-  readonly events: number
+  /** Events that a client can give, before something in the stream stops it: what they are, and what they say. */
+  readonly events: ReadonlyArray<readonly [type: string, says: string]>
   /** After how many of them the answer is complete. */
   readonly completeAfter: number | undefined
   /** Whether nothing but events came before its end. */
@@ -133,7 +138,7 @@ const unions: Readonly<Record<Mutant["operation"], ReadonlySet<string>>> = {
 const read = ({ body, operation }: Mutant): Reading => {
   const { clean, frames } = framesOf(body)
   const seen = new Set<string>()
-  let events = 0
+  const events: Array<readonly [string, string]> = []
   let completeAfter: number | undefined
   let foreign = true
   for (const { headers, payload } of frames) {
@@ -144,15 +149,14 @@ const read = ({ body, operation }: Mutant): Reading => {
     const type = String(headers[":event-type"])
     if (!unions[operation].has(type)) continue
     const json = parse(payload.toString())
-    events++
     seen.add(type)
-    const inner = operation === "converseStream"
-      ? undefined
-      : parse(Buffer.from(String(at(json, "bytes")), "base64").toString())
+    const bytes = Buffer.from(String(at(json, "bytes")), "base64")
+    const inner = operation === "converseStream" ? undefined : parse(bytes.toString())
+    events.push([type, operation === "converseStream" ? textAt(json, "delta", "text") : bytes.toString("base64")])
     if (isKnown(inner)) foreign = false
     for (const key of ["messageStop", "metadata"]) if (at(inner, key) !== undefined) seen.add(key)
     if (completeAfter === undefined && (isLast(inner) || (seen.has("messageStop") && seen.has("metadata")))) {
-      completeAfter = events
+      completeAfter = events.length
     }
   }
   return { events, completeAfter, clean, excepted: false, foreign }
@@ -168,19 +172,27 @@ const fitting = new Set([
 
 const encode = Schema.encodeSync(Errors.BedrockError)
 
-const textOf = (operation: Mutant["operation"], event: Readonly<Record<string, unknown>>): string => {
-  if (operation === "converseStream") {
-    const text = at(event, "contentBlockDelta", "delta", "text")
-    return typeof text === "string" ? text : ""
-  }
-  return ""
+/** What an event says, as the reading does. */
+const saidBy = (event: Readonly<Record<string, unknown>>): string => {
+  const bytes = at(event, "chunk", "bytes")
+  return bytes instanceof Uint8Array
+    ? Buffer.from(bytes).toString("base64")
+    : textAt(event, "contentBlockDelta", "delta", "text")
 }
+
+/** Whether events are the first ones of those that there are, in their order. */
+const areFirst = (events: Outcome["events"], of: Reading["events"], honest: boolean): boolean =>
+  events.every((event, i) => {
+    const [type, says] = of[i] ?? []
+    // What is read of something odd is up to who reads it.
+    return type !== undefined && type in event && (!honest || saidBy(event) === says)
+  })
 
 /** What is wrong with an outcome, if anything is. */
 export const judge = (mutant: Mutant, { events, exit }: Outcome): string | undefined => {
   const reading = read(mutant)
+  if (!areFirst(events, reading.events, mutant.honest)) return "gave other events than there are"
   if (exit._tag === "Success") {
-    if (!mutant.whole) return undefined
     if (reading.completeAfter === undefined) {
       return reading.foreign && events.length > 0 ? undefined : "succeeded without the end of the answer"
     }
@@ -206,7 +218,7 @@ export const judge = (mutant: Mutant, { events, exit }: Outcome): string | undef
   if (error.reason._tag === "InterruptedStreamError") {
     const { content, partial } = error.reason
     if (content && error.retryable) return "would be asked again after content"
-    const text = events.map((event) => textOf(mutant.operation, event)).join("")
+    const text = events.map(saidBy).join("")
     if (mutant.operation === "converseStream" && partial.text !== text) {
       return `partial text ${partial.text} for ${text}`
     }

@@ -62,7 +62,10 @@ export const eventStreams: EventStreamSerdeProvider = (options) => {
       if (!(body instanceof Readable)) return own.deserialize(body, deserializer)
       // An event of no type that is modelled is the one thing that the SDK looks into.
       const model = deserializer as (input: Record<string, Message>) => Promise<Record<string, unknown>>
-      const unmarshal = getMessageUnmarshaller(model, options.utf8Encoder)
+      const unmarshal = getMessageUnmarshaller(
+        (input) => initialResponse in input ? Promise.resolve({ $unknown: input }) : model(input),
+        options.utf8Encoder
+      )
       const reader = new Reader(body, (message) => {
         const decoded = codec.decode(message)
         holdHeaders(message)
@@ -73,6 +76,10 @@ export const eventStreams: EventStreamSerdeProvider = (options) => {
     }
   }
 }
+
+// Other protocols of AWS begin a stream with members of the answer. Bedrock has them in HTTP's headers (restJson1): from it this would be
+// an event of a type that nobody knows, and the SDK would hand on an event without a member for it.
+const initialResponse = "initial-response"
 
 // More at once would cost no less each, and keep whoever waits for the first of them waiting.
 const mostAtOnce = 32
