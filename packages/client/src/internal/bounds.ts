@@ -106,28 +106,6 @@ const lengthOf = (prelude: Uint8Array): number => {
   return length
 }
 
-/** The bytes of a header's value, by its type. Of bytes (6) and text (7) they are counted in front. */
-const valueLengths: Readonly<Record<number, number>> = { 0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16 }
-
-/**
- * Throws where a header of a message goes beyond its headers. The SDK, which has read them before, does not look: it takes for the value
- * what lies behind, the payload or the next message, as far as it came in the same packets. AWS's own library refuses it, too
- * (`aws_event_stream_read_headers_from_buffer` of aws-c-event-stream, read 2026-11).
- *
- * @internal
- */
-export const holdHeaders = (message: Uint8Array): void => {
-  const view = new DataView(message.buffer, message.byteOffset, message.byteLength)
-  const end = preludeLength + view.getUint32(4)
-  let at = preludeLength
-  while (at < end) {
-    at += 1 + view.getUint8(at)
-    const type = view.getUint8(at++)
-    at += valueLengths[type] ?? 2 + view.getUint16(at)
-  }
-  if (at > end) throw new Unreadable("protocol", "A message of the stream has a header that goes beyond its headers.")
-}
-
 /**
  * Reads a body to its end, as the SDK's own collector does, and no more than there can be of it.
  *

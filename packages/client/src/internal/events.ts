@@ -1,8 +1,9 @@
 // Events off the wire: whatever has arrived is decoded at once, when the consumer asks for more.
-import { EventStreamCodec, eventStreamSerdeProvider, getMessageUnmarshaller } from "@smithy/core/event-streams"
+import { eventStreamSerdeProvider, getMessageUnmarshaller } from "@smithy/core/event-streams"
 import type { EventStreamMarshaller, EventStreamSerdeProvider, Message } from "@smithy/types"
 import { Readable } from "node:stream"
-import { holdHeaders, Messages } from "./bounds.ts"
+import { Messages } from "./bounds.ts"
+import { decode } from "./frame.ts"
 
 /**
  * The events of a stream, in batches: those that have arrived when they are asked for. Empty when there are no more.
@@ -48,14 +49,13 @@ export const batchesOf = <Event>(body: object | undefined, given: AsyncIterable<
 }
 
 /**
- * What the SDK reads event streams with, in place of its own reader: the same codec and the same models without five async
- * generators on top of each other, and with a way to ask for more than one event.
+ * What the SDK reads event streams with, in place of its own reader: the same models, without its codec and five async generators on
+ * top of each other, and with a way to ask for more than one event.
  *
  * @internal
  */
 export const eventStreams: EventStreamSerdeProvider = (options) => {
   const own: EventStreamMarshaller = eventStreamSerdeProvider(options)
-  const codec = new EventStreamCodec(options.utf8Encoder, options.utf8Decoder)
   return {
     serialize: (events, serializer) => own.serialize(events, serializer),
     deserialize: <T>(body: unknown, deserializer: (input: Record<string, Message>) => Promise<T>): AsyncIterable<T> => {
@@ -66,11 +66,7 @@ export const eventStreams: EventStreamSerdeProvider = (options) => {
         (input) => initialResponse in input ? Promise.resolve({ $unknown: input }) : model(input),
         options.utf8Encoder
       )
-      const reader = new Reader(body, (message) => {
-        const decoded = codec.decode(message)
-        holdHeaders(message)
-        return unmarshal(decoded)
-      })
+      const reader = new Reader(body, (message) => unmarshal(decode(message)))
       Object.assign(body, { [reading]: reader })
       return reader as AsyncIterable<unknown> as AsyncIterable<T>
     }
