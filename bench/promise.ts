@@ -50,7 +50,7 @@ const layer = Layer.orDie(
   )
 )
 
-const desk = new Desk(layer, {})
+const desk = new Desk(Bedrock.Bedrock, layer, {})
 const converse = unary(desk, "Converse", (bedrock, request: typeof input) => bedrock.converse(request))
 const converseStream = streamed(
   desk,

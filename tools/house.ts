@@ -87,6 +87,18 @@ export const exceptions: ReadonlyArray<Exception> = [
     reason: "what it takes and gives is written down without Effect, whose types the service's own lead to"
   },
   {
+    path: "packages/bedrock/src/sdk.ts",
+    uses: ["@smithy/types"],
+    typesOnly: true,
+    reason: "its plugins go into a client of the SDK that is its user's own"
+  },
+  {
+    path: "packages/bedrock/src/internal/sdk/middleware.ts",
+    uses: ["@smithy/types"],
+    typesOnly: true,
+    reason: "the middlewares of those plugins"
+  },
+  {
     path: "packages/cli/src/**",
     uses: ["@aws-sdk/client-bedrock-runtime"],
     typesOnly: true,

@@ -35,6 +35,13 @@ describe("examples", () => {
     assert.strictEqual(server, `The server got ${answered + left} requests, and throttled 0.`)
   })
 
+  it("sdk: everybody is answered, the user before the last ticket, and nothing is refused", async () => {
+    assert.deepStrictEqual(await run("sdk"), [
+      "The user is answered, before the last ticket: true",
+      "40 summaries. The server got 41 requests, and throttled 0."
+    ])
+  })
+
   it("limiter: nothing is refused", async () => {
     const [counts = ""] = await run("limiter")
     assert.match(counts, /^60 answers, none refused, in \d+ seconds$/)

@@ -50,26 +50,19 @@ import * as BedrockClient from "@caprock/client/BedrockClient"
 import type * as BedrockClientTest from "@caprock/client/BedrockClientTest"
 import * as Operations from "@caprock/client/Operations"
 import * as Settings from "@caprock/client/Settings"
-import * as Usage from "@caprock/client/Usage"
 import type { BedrockError } from "@caprock/errors/BedrockError"
-import * as Catalogue from "@caprock/quota/Catalogue"
 import type * as OutputPredictor from "@caprock/quota/OutputPredictor"
 import * as Pool from "@caprock/quota/Pool"
 import * as Quotas from "@caprock/quota/Quotas"
 import type * as Order from "@caprock/rate-limiter/Order"
 import * as RateLimiter from "@caprock/rate-limiter/RateLimiter"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
-import { Accountant } from "./internal/accountant.ts"
 import * as calls from "./internal/calls.ts"
 import * as copies from "./internal/copies.ts"
-import { Counters } from "./internal/counting.ts"
-import { fromLimiter } from "./internal/failures.ts"
-import * as listening from "./internal/listening.ts"
+import * as desks from "./internal/desk.ts"
 import * as settings from "./internal/options.ts"
 import * as questions from "./internal/questions.ts"
 import * as readings from "./internal/readings.ts"
@@ -250,21 +243,7 @@ export const make = Effect.fnUntraced(function*(
   yield* Settings.check(settings.CallOptions, options)
   yield* copies.warned
   const client = yield* BedrockClient.BedrockClient
-  const clock = yield* Clock.Clock
-  const desk: calls.Desk = {
-    region: client.region,
-    account: options.account,
-    resolve: options.resolve,
-    catalogue: yield* Catalogue.Current,
-    limiter: yield* RateLimiter.RateLimiter,
-    accountant: new Accountant(() => Number(clock.monotonicTimeNanosUnsafe()) / 1e6),
-    budget: yield* RetryBudget.RetryBudget,
-    backoff: options.backoff,
-    limits: { deadline: millisOf(options.deadline), maxWait: millisOf(options.maxWait) },
-    countThrottled: options.countThrottled ?? true,
-    teller: listening.teller(new WeakSet()),
-    counters: new Counters()
-  }
+  const desk = yield* desks.make(client.region, options)
 
   const unmetered = <Input, Output>(
     operation: string,
@@ -276,10 +255,7 @@ export const make = Effect.fnUntraced(function*(
   return Bedrock.of({
     converse: (input) =>
       Effect.suspend(() =>
-        calls.unary(desk, questions.converse("Converse", input), () => client.converse(input), (answer) => ({
-          usage: Usage.fromTokenUsage(answer.usage),
-          latencyMillis: readings.millis(answer.metrics?.latencyMs)
-        }))
+        calls.unary(desk, questions.converse("Converse", input), () => client.converse(input), readings.conversed)
       ),
     converseStream: (input) =>
       calls.streamed(
@@ -312,17 +288,7 @@ export const make = Effect.fnUntraced(function*(
     getAsyncInvoke: unmetered("GetAsyncInvoke", client.getAsyncInvoke),
     listAsyncInvokes,
     listAsyncInvokesAll: Operations.listAsyncInvokesAll({ listAsyncInvokes }),
-    snapshot: (modelId) =>
-      Effect.suspend(() => {
-        const question = questions.snapshot(modelId)
-        const pool = calls.poolOf(desk, question)
-        if (Result.isFailure(pool)) return Effect.fail(pool.failure)
-        const key = Pool.key(pool.success)
-        return desk.limiter.snapshot(key).pipe(
-          Effect.mapError((error) => fromLimiter(calls.subjectOf(desk, question), error)),
-          Effect.map((snapshot) => ({ ...snapshot, pool: key, advice: desk.accountant.advice(key) }))
-        )
-      })
+    snapshot: (modelId) => desks.snapshot(desk, modelId)
   })
 })
 
@@ -427,6 +393,3 @@ const service = (
 
 const assembled = (options: Options): Layer.Layer<Bedrock, Settings.OptionsError> =>
   Layer.provide(service(options), BedrockClient.layer(Settings.pick(BedrockClient.Options, options)))
-
-const millisOf = (limit: Duration.Input | undefined): number =>
-  limit === undefined ? Infinity : Settings.millisOf(limit)

@@ -1,5 +1,6 @@
 // A program that needs only this package, and has no Effect. `pnpm packages` runs it in an empty project.
 import { AdmissionError, BedrockError, createBedrock, TransportError, ValidationError } from "@caprock/bedrock/promise"
+import { AdmissionError as Refused, createLimiter, type Plugin, type SdkClient } from "@caprock/bedrock/sdk"
 
 const bedrock = createBedrock({
   region: "us-east-1",
@@ -31,3 +32,17 @@ expect(meters[0]?.limit === 4000, meters)
 await bedrock.close()
 const late = await ask(100)
 expect(late instanceof AdmissionError && late.kind === "shutting-down", late)
+
+// As much of a client of the SDK as the limiter asks for.
+const plugins: Array<Plugin> = []
+const client: SdkClient = {
+  config: { region: () => Promise.resolve("eu-west-1") },
+  middlewareStack: { use: (plugin) => plugins.push(plugin) }
+}
+const limiter = createLimiter({ quotas: { default: { tokensPerMinute: 4000 } } })
+expect(limiter.attach(client) === client && plugins.length === 1, plugins)
+const { pool } = await limiter.snapshot(client, "eu.amazon.nova-lite-v1:0")
+expect(pool.includes("eu-west-1"), pool)
+await limiter.close()
+const closed = await limiter.snapshot(client, "eu.amazon.nova-lite-v1:0").catch((error: unknown) => error)
+expect(closed instanceof Refused && Refused === AdmissionError, closed)

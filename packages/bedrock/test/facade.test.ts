@@ -99,7 +99,7 @@ describe("options", () => {
 describe("between an event and who waits for it", () => {
   /** A stream of one event and silence, whose end is seen; `give` hands the event over, and leaves the reader a turn behind. */
   const oneEvent = () => {
-    const desk = new Desk(Layer.orDie(Bedrock.layerTest({})), {})
+    const desk = new Desk(Bedrock.Bedrock, Layer.orDie(Bedrock.layerTest({})), {})
     const { promise: asked, resolve: ask } = Promise.withResolvers<() => void>()
     let closed = false
     const first = Effect.callback<string>((resume) => ask(() => resume(Effect.succeed("an event"))))

@@ -22,7 +22,8 @@ export const served = async (options: EmulatorOptions.Options = {}) => {
   return {
     url: emulator.url,
     stats: () => runtime.runPromise(emulator.stats),
-    inject: (fault: Fault.Fault) => runtime.runPromise(emulator.inject(fault)),
+    inject: (fault: Fault.Fault, options?: Emulator.InjectOptions) =>
+      runtime.runPromise(emulator.inject(fault, options)),
     [Symbol.asyncDispose]: () => runtime.dispose()
   }
 }
@@ -70,7 +71,7 @@ export const rejected = (promise: Promise<unknown>): Promise<unknown> =>
   }, (reason: unknown) => reason)
 
 /** Reads until the end or the failure, and gives both. */
-export const read = async <Event>(events: AsyncIterable<Event>) => {
+export const read = async <Event>(events: AsyncIterable<Event> | Iterable<Event>) => {
   const seen: Array<Event> = []
   try {
     for await (const event of events) seen.push(event)

@@ -115,6 +115,18 @@ export const load = <A extends Given>(options: A): Effect.Effect<A, Settings.Opt
     )
     : Settings.load(Options, variables, options)
 
+/** Those of a limiter for clients of the SDK, which have their own settings, and whose requests nobody here can end. */
+const { deadline: _, ...limiterFields } = ServiceOptions.fields
+const LimiterOptions = Schema.Struct(limiterFields)
+
+/** The same for {@link LimiterOptions}. @internal */
+export const loadLimiter = <A extends Given>(options: A): Effect.Effect<A, Settings.OptionsError> =>
+  Settings.load(
+    LimiterOptions,
+    variables.filter(({ option }) => Object.hasOwn(limiterFields, option.split(".", 1)[0] ?? "")),
+    options
+  )
+
 /** The quotas of options that were checked. @internal */
 export const quotasOf = ({ quotas = {} }: Given): Quotas.Quotas =>
   isQuotas(quotas) ? quotas : Result.getOrThrow(Quotas.make(quotas))

@@ -100,8 +100,8 @@ export const tokened = <Input extends { readonly clientRequestToken?: string | u
     ? Effect.map(token, (clientRequestToken) => ({ ...input, clientRequestToken }))
     : Effect.succeed(input)
 
-/** 128 bits. */
-const token = Effect.map(
+/** 128 bits. @internal */
+export const token = Effect.map(
   Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32 - 1), 4),
   (words) => words.map((word) => word.toString(16).padStart(8, "0")).join("")
 )

@@ -5,6 +5,7 @@ import * as BidirectionalStream from "@caprock/client/BidirectionalStream"
 import type { ResponseHead } from "@caprock/client/CallObserver"
 import * as Usage from "@caprock/client/Usage"
 import * as Family from "@caprock/quota/Family"
+import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Stream from "effect/Stream"
 import type { Served } from "./attempt.ts"
@@ -12,10 +13,17 @@ import type { Reading } from "./streaming.ts"
 
 type Operations = BedrockClient["Service"]
 type ConverseEvent = Stream.Success<ReturnType<Operations["converseStream"]>>
+type Conversed = Effect.Success<ReturnType<Operations["converse"]>>
 type SessionEvent = Stream.Success<ReturnType<Operations["invokeModelWithBidirectionalStream"]>>
 type ChunkEvent = Stream.Success<ReturnType<Operations["invokeModelWithResponseStream"]>>
 
 const metricsKey = "amazon-bedrock-invocationMetrics"
+
+/** @internal */
+export const conversed = ({ metrics, usage }: Conversed): Served => ({
+  usage: Usage.fromTokenUsage(usage),
+  latencyMillis: millis(metrics?.latencyMs)
+})
 
 /** @internal */
 export const converse: Reading<ConverseEvent> = {
@@ -99,8 +107,7 @@ const usageInBody = (body: Uint8Array | undefined, family: Family.Family): Serve
     : Family.usage(family, parse(new TextDecoder().decode(body)))
 
 /** A time that the server has measured, where it is one: nobody has checked what it wrote. */
-export const millis = (value: unknown): number | undefined =>
-  typeof value === "number" && value >= 0 ? value : undefined
+const millis = (value: unknown): number | undefined => typeof value === "number" && value >= 0 ? value : undefined
 
 const parse = (text: string): unknown => {
   try {

@@ -8,22 +8,24 @@ import * as Predicate from "effect/Predicate"
 import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Service } from "../../Bedrock.ts"
 import type { CallOptions } from "../../promise.ts"
 import { Call, type Desk, type Thrown } from "./calls.ts"
 
 /** An operation with one answer. */
-export const unary = <Input, Output>(
-  desk: Desk,
+export const unary = <Id, Service, Input, Output>(
+  desk: Desk<Id, Service>,
   operation: string,
-  ask: (bedrock: Service, input: Input) => Effect.Effect<Output, BedrockError>
+  ask: (service: Service, input: Input) => Effect.Effect<Output, BedrockError>
 ) =>
-(input: Input, options: CallOptions = {}): Promise<Output> => {
-  const call = new Call(desk, operation, modelIdOf(input), options)
+(input: Input, options: CallOptions = {}): Promise<Output> =>
+  answer(new Call(desk, operation, modelIdOf(input), options), desk.use((service) => ask(service, input)))
+
+/** The one answer of a call. */
+export const answer = <Output>(call: Call, asked: Effect.Effect<Output, BedrockError>): Promise<Output> => {
   const refusal = call.refusal()
   if (refusal !== undefined) return Promise.reject(refusal.reason)
   call.begin(() => call.interrupt())
-  return call.run(desk.use((bedrock) => ask(bedrock, input))).then((exit) => {
+  return call.run(asked).then((exit) => {
     call.end()
     if (Exit.isSuccess(exit)) return exit.value
     // Made where it is thrown, so that its stack leads to who waits for it.
@@ -32,10 +34,10 @@ export const unary = <Input, Output>(
 }
 
 /** An operation whose answer comes in events. Nothing is sent before the first of them is asked for. */
-export const streamed = <Input, Event>(
-  desk: Desk,
+export const streamed = <Id, Service, Input, Event>(
+  desk: Desk<Id, Service>,
   operation: string,
-  ask: (bedrock: Service, input: Input) => Stream.Stream<Event, BedrockError | Thrown>
+  ask: (service: Service, input: Input) => Stream.Stream<Event, BedrockError | Thrown>
 ) =>
 (input: Input, options: CallOptions = {}): AsyncIterable<Event> => {
   let read = false
@@ -47,12 +49,14 @@ export const streamed = <Input, Event>(
         )
       }
       read = true
-      return new Events(desk, new Call(desk, operation, modelIdOf(input), options), (bedrock) => ask(bedrock, input))
+      const asked = desk.use((service) => Effect.sync(() => ask(service, input)))
+      return new Events(new Call(desk, operation, modelIdOf(input), options), asked)
     }
   }
 }
 
-const modelIdOf = (input: unknown): string | undefined =>
+/** @internal */
+export const modelIdOf = (input: unknown): string | undefined =>
   Predicate.hasProperty(input, "modelId") && typeof input.modelId === "string" ? input.modelId : undefined
 
 type Batch<Event> = Arr.NonEmptyReadonlyArray<Event>
@@ -64,7 +68,7 @@ interface Failed {
 const ended = { done: true, value: undefined } as const
 
 /** The events of one call: each is asked for when the one who reads wants it. */
-class Events<Event> implements AsyncIterableIterator<Event, undefined, undefined> {
+export class Events<Event> implements AsyncIterableIterator<Event, undefined, undefined> {
   readonly #call: Call
   readonly #scope = Scope.makeUnsafe()
   #pull: Pull.Pull<Batch<Event>, BedrockError | Thrown>
@@ -79,9 +83,9 @@ class Events<Event> implements AsyncIterableIterator<Event, undefined, undefined
   #pulling: Promise<unknown> | undefined
   readonly #queue: Array<() => void> = []
 
-  constructor(desk: Desk, call: Call, ask: (bedrock: Service) => Stream.Stream<Event, BedrockError | Thrown>) {
+  constructor(call: Call, asked: Effect.Effect<Stream.Stream<Event, BedrockError | Thrown>>) {
     this.#call = call
-    const opened = desk.use((bedrock) => Scope.provide(Stream.toPull(ask(bedrock)), this.#scope))
+    const opened = Effect.flatMap(asked, (stream) => Scope.provide(Stream.toPull(stream), this.#scope))
     this.#pull = this.#closing(Effect.flatMap(opened, (pull) => {
       this.#pull = this.#closing(pull)
       return pull

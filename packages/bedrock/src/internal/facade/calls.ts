@@ -9,7 +9,6 @@ import type * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import * as Bedrock from "../../Bedrock.ts"
 import * as CallEvents from "../../CallEvents.ts"
 import { CallLimits } from "../../CallLimits.ts"
 import { CallTurn } from "../../CallTurn.ts"
@@ -41,9 +40,10 @@ export class Thrown {
   }
 }
 
-/** What all calls of a client share. */
-export class Desk {
-  readonly #runtime: ManagedRuntime.ManagedRuntime<Bedrock.Bedrock, never>
+/** What all calls of a client share, over the service that serves them. */
+export class Desk<Id, Service> {
+  readonly #service: Context.Key<Id, Service>
+  readonly #runtime: ManagedRuntime.ManagedRuntime<Id, never>
   readonly #onEvent: Listeners["onEvent"]
   /** Of all calls. Standard output is the program's: nothing of ours goes there. */
   readonly context: Context.Context<never>
@@ -52,7 +52,8 @@ export class Desk {
   #closing: Promise<void> | undefined
   #threw = false
 
-  constructor(layer: Layer.Layer<Bedrock.Bedrock>, { onEvent, onWarning }: Listeners) {
+  constructor(service: Context.Key<Id, Service>, layer: Layer.Layer<Id>, { onEvent, onWarning }: Listeners) {
+    this.#service = service
     this.#runtime = ManagedRuntime.make(layer)
     this.#onEvent = onEvent
     const logger = onWarning === undefined ? standardError : warning(onWarning)
@@ -64,11 +65,11 @@ export class Desk {
   }
 
   /** The service, which the first call builds. */
-  use<A, E>(ask: (bedrock: Bedrock.Service) => Effect.Effect<A, E>): Effect.Effect<A, E> {
+  use<A, E>(ask: (service: Service) => Effect.Effect<A, E>): Effect.Effect<A, E> {
     const context = this.#runtime.cachedContext
     return context === undefined
-      ? Effect.flatMap(this.#runtime.contextEffect, (context) => ask(Context.get(context, Bedrock.Bedrock)))
-      : ask(Context.get(context, Bedrock.Bedrock))
+      ? Effect.flatMap(this.#runtime.contextEffect, (context) => ask(Context.get(context, this.#service)))
+      : ask(Context.get(context, this.#service))
   }
 
   /** Tells the listener, with the error as the classes have it. What it throws is thrown on the first time only, to be logged. */
@@ -95,20 +96,24 @@ export class Desk {
   }
 }
 
+/** What one call asks of the desk. */
+export type Counter = Pick<Desk<unknown, unknown>, "closed" | "context" | "running" | "tell">
+
 /** One call, whose parts are run one after the other. */
 export class Call {
-  readonly #desk: Desk
+  readonly #desk: Counter
   readonly #operation: string
   readonly #modelId: string | undefined
   readonly #context: Context.Context<never>
   readonly #signal: AbortSignal | undefined
   #fiber: Fiber.Fiber<unknown, unknown> | undefined
   #onEnd: (() => void) | undefined
+  #onClose: (() => void) | undefined
   /** Requests that were sent; known when it has ended. */
   #sent = 0
 
   constructor(
-    desk: Desk,
+    desk: Counter,
     operation: string,
     modelId: string | undefined,
     { deadline, maxWait, priority, signal, tenant }: CallOptions
@@ -134,21 +139,22 @@ export class Call {
     return this.#signal?.aborted === true || this.#desk.closed ? { reason: this.interruption() } : undefined
   }
 
-  /** From here on its signal, or the close of the client, calls `onEnd`. */
-  begin(onEnd: () => void): void {
+  /** From here on its signal calls `onEnd`, and the close of the client `onClose`. */
+  begin(onEnd: () => void, onClose = onEnd): void {
     this.#onEnd = onEnd
-    this.#desk.running.add(onEnd)
+    this.#onClose = onClose
+    this.#desk.running.add(onClose)
     this.#signal?.addEventListener("abort", onEnd)
   }
 
   /** It has given something: closing the client ends it by its connection, so that it can say what had arrived. */
   answered(): void {
-    if (this.#onEnd !== undefined) this.#desk.running.delete(this.#onEnd)
+    if (this.#onClose !== undefined) this.#desk.running.delete(this.#onClose)
   }
 
   end(): void {
     if (this.#onEnd === undefined) return
-    this.#desk.running.delete(this.#onEnd)
+    this.answered()
     this.#signal?.removeEventListener("abort", this.#onEnd)
     this.#onEnd = undefined
   }

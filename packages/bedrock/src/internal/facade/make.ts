@@ -30,17 +30,13 @@ type Operations = { readonly [Name in keyof Plain]: Promised<Plain[Name]> }
 export const make = ({ onEvent, onWarning, ...options }: Facade.Options): Facade.Bedrock => {
   const exit = Effect.runSyncExit(Bedrock.config(optionsOf(options)))
   if (Exit.isFailure(exit)) throw thrown(exit.cause)
-  const desk = new Desk(Layer.orDie(Bedrock.layer(exit.value)), { onEvent, onWarning })
+  const desk = new Desk(Bedrock.Bedrock, Layer.orDie(Bedrock.layer(exit.value)), { onEvent, onWarning })
   const close = () => desk.close()
-  const snapshot = unary(desk, "Snapshot", (bedrock, modelId: string) =>
-    bedrock.snapshot(modelId).pipe(
-      Effect.map(({ guard, nextAdmission, parked, ...snapshot }): Facade.Snapshot => ({
-        ...snapshot,
-        guardMillis: Duration.toMillis(guard),
-        parkedMillis: parked === undefined ? undefined : Duration.toMillis(parked),
-        nextAdmissionMillis: nextAdmission === undefined ? undefined : Duration.toMillis(nextAdmission)
-      }))
-    ))
+  const snapshot = unary(
+    desk,
+    "Snapshot",
+    (bedrock, modelId: string) => Effect.map(bedrock.snapshot(modelId), snapshotOf)
+  )
   const bedrock: Facade.Bedrock = {
     converse: unary(desk, "Converse", (bedrock, input) => bedrock.converse(input)),
     converseStream: streamed(desk, "ConverseStream", (bedrock, input) => bedrock.converseStream(input)),
@@ -78,7 +74,16 @@ export const make = ({ onEvent, onWarning, ...options }: Facade.Options): Facade
   return bedrock satisfies Operations
 }
 
-const thrown = (cause: Cause.Cause<Settings.OptionsError>): unknown => {
+/** The numbers of a snapshot. @internal */
+export const snapshotOf = ({ guard, nextAdmission, parked, ...snapshot }: Bedrock.Snapshot): Facade.Snapshot => ({
+  ...snapshot,
+  guardMillis: Duration.toMillis(guard),
+  parkedMillis: parked === undefined ? undefined : Duration.toMillis(parked),
+  nextAdmissionMillis: nextAdmission === undefined ? undefined : Duration.toMillis(nextAdmission)
+})
+
+/** What wrong options throw. @internal */
+export const thrown = (cause: Cause.Cause<Settings.OptionsError>): unknown => {
   const error = Cause.squash(cause)
   if (!(error instanceof Settings.OptionsError)) return error
   // Here a token is a text.
@@ -87,8 +92,15 @@ const thrown = (cause: Cause.Cause<Settings.OptionsError>): unknown => {
   )
 }
 
-const optionsOf = ({ resolve, token, ...options }: Omit<Facade.Options, "onEvent" | "onWarning">): Bedrock.Options => ({
-  ...options,
-  ...(resolve === undefined ? {} : { resolve: new Map(Object.entries(resolve)) }),
+const optionsOf = ({ token, ...options }: Omit<Facade.Options, "onEvent" | "onWarning">): Bedrock.Options => ({
+  ...withModels(options),
   ...(token === undefined ? {} : { token: Redacted.make(token) })
+})
+
+/** The options, with a Map of the models that ids stand for. @internal */
+export const withModels = <Options extends Pick<Facade.Options, "resolve">>(
+  { resolve, ...options }: Options
+): Omit<Options, "resolve"> & Pick<Bedrock.CallOptions, "resolve"> => ({
+  ...options,
+  ...(resolve === undefined ? {} : { resolve: new Map(Object.entries(resolve)) })
 })

@@ -1,0 +1,57 @@
+// What all calls of a layer share, assembled from its context; and how a pool stands there.
+import * as RetryBudget from "@caprock/backoff/RetryBudget"
+import * as Settings from "@caprock/client/Settings"
+import type { BedrockError } from "@caprock/errors/BedrockError"
+import * as Catalogue from "@caprock/quota/Catalogue"
+import * as Pool from "@caprock/quota/Pool"
+import * as RateLimiter from "@caprock/rate-limiter/RateLimiter"
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { CallOptions, Snapshot } from "../Bedrock.ts"
+import { Accountant } from "./accountant.ts"
+import { type Desk, poolOf, subjectOf } from "./calls.ts"
+import { Counters } from "./counting.ts"
+import { fromLimiter } from "./failures.ts"
+import { monotonic } from "./limits.ts"
+import * as listening from "./listening.ts"
+import * as questions from "./questions.ts"
+
+/** Of options that were checked. @internal */
+export const make = Effect.fnUntraced(function*(
+  region: string | undefined,
+  options: CallOptions
+): Effect.fn.Return<Desk, never, RateLimiter.RateLimiter | RetryBudget.RetryBudget> {
+  const clock = yield* Clock.Clock
+  return {
+    region,
+    account: options.account,
+    resolve: options.resolve,
+    catalogue: yield* Catalogue.Current,
+    limiter: yield* RateLimiter.RateLimiter,
+    accountant: new Accountant(() => monotonic(clock)),
+    budget: yield* RetryBudget.RetryBudget,
+    backoff: options.backoff,
+    limits: { deadline: millisOf(options.deadline), maxWait: millisOf(options.maxWait) },
+    countThrottled: options.countThrottled ?? true,
+    teller: listening.teller(new WeakSet()),
+    counters: new Counters()
+  }
+})
+
+const millisOf = (limit: Duration.Input | undefined): number =>
+  limit === undefined ? Infinity : Settings.millisOf(limit)
+
+/** @internal */
+export const snapshot = (desk: Desk, modelId: string): Effect.Effect<Snapshot, BedrockError> =>
+  Effect.suspend(() => {
+    const question = questions.snapshot(modelId)
+    const pool = poolOf(desk, question)
+    if (Result.isFailure(pool)) return Effect.fail(pool.failure)
+    const key = Pool.key(pool.success)
+    return desk.limiter.snapshot(key).pipe(
+      Effect.mapError((error) => fromLimiter(subjectOf(desk, question), error)),
+      Effect.map((snapshot) => ({ ...snapshot, pool: key, advice: desk.accountant.advice(key) }))
+    )
+  })
