@@ -2,7 +2,7 @@
  * What a call costs in process: the SDK, Caprock's client and the whole of Caprock, all three on Node's HTTP client over stubs where
  * sockets would be. And the layers alone, over a scripted client: the least that they take, where nothing else is in the way.
  *
- *     node bench/layers.ts [calls]
+ *     node bench/layers.ts [--calls 2000] [--rounds 9] [--only script]
  */
 import {
   BedrockRuntimeClient,
@@ -18,13 +18,22 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
+import { parseArgs } from "node:util"
 import * as Canned from "./internal/canned.ts"
 import * as Rounds from "./internal/rounds.ts"
 import * as StubbedSockets from "./internal/stubbedSockets.ts"
 import { table } from "./internal/table.ts"
 
-const calls = Number(process.argv[2] ?? 2_000)
-const rounds = 9
+const { values: flags } = parseArgs({
+  options: {
+    calls: { type: "string", default: "2000" },
+    rounds: { type: "string", default: "9" },
+    /** A part of the title of a table. */
+    only: { type: "string", default: "" }
+  }
+})
+const calls = Number(flags.calls)
+const rounds = Number(flags.rounds)
 const events = 40
 StubbedSockets.install(events)
 
@@ -117,6 +126,7 @@ const cases: ReadonlyArray<readonly [title: string, ways: ReadonlyArray<readonly
 const micros = (value: number): string => value.toFixed(0)
 
 for (const [title, ways] of cases) {
+  if (!title.includes(flags.only)) continue
   const took = ways.map((): Array<number> => [])
   // Two rounds to warm up.
   for (let round = -2; round < rounds; round++) {

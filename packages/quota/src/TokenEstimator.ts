@@ -181,6 +181,8 @@ export interface Ratios {
   readonly bases: Float64Array
   /** @internal */
   readonly actuals: Float64Array
+  /** actual / fitted of each, as of the last fit. @internal */
+  readonly residuals: Float64Array
   /** Answers ever, and those that the following was fitted to. @internal */
   count: number
   /** @internal */
@@ -214,6 +216,7 @@ export interface Ratios {
 export const empty = (): Ratios => ({
   bases: new Float64Array(windowSize),
   actuals: new Float64Array(windowSize),
+  residuals: new Float64Array(windowSize),
   count: 0,
   fitted: 0,
   slope: 1,
@@ -246,7 +249,7 @@ const samplesOf = (ratios: Ratios): number => Math.min(ratios.count, windowSize)
 
 /** Fits actual/base = slope + constant/base: least squares of the relative error. */
 const fit = (ratios: Ratios): void => {
-  const { actuals, bases } = ratios
+  const { actuals, bases, residuals } = ratios
   const n = samplesOf(ratios)
   let inverses = 0
   let values = 0
@@ -275,7 +278,9 @@ const fit = (ratios: Ratios): void => {
   let sum = 0
   let sumOfSquares = 0
   for (let index = 0; index < n; index++) {
-    const residual = residualAt(ratios, index)
+    const base = bases[index] ?? 1
+    const residual = (actuals[index] ?? 0) / base / expected(ratios, base)
+    residuals[index] = residual
     sum += residual
     sumOfSquares += residual * residual
   }
@@ -291,15 +296,10 @@ const fit = (ratios: Ratios): void => {
 const expected = (ratios: Ratios, base: number): number =>
   Math.min(ratios.highest, Math.max(ratios.lowest, ratios.slope + ratios.constant / base))
 
-const residualAt = (ratios: Ratios, index: number): number => {
-  const base = ratios.bases[index] ?? 1
-  return (ratios.actuals[index] ?? 0) / base / expected(ratios, base)
-}
-
 /** By how much the newest answers exceed the others, where chance does not explain it (3 standard errors); else 1, the least. */
 const excessOf = (ratios: Ratios, n: number): number => {
   let sum = 0
-  for (let back = 1; back <= recentSize; back++) sum += residualAt(ratios, (ratios.count - back) % windowSize)
+  for (let back = 1; back <= recentSize; back++) sum += ratios.residuals[(ratios.count - back) % windowSize] ?? 0
   const newest = sum / recentSize
   const older = (ratios.mean * n - sum) / (n - recentSize)
   // Stryker disable next-line EqualityOperator: at three to the last bit either will do
@@ -335,8 +335,8 @@ export interface EstimateOptions {
 }
 
 /**
- * The estimate for a request, from its base estimate and what was learned. Constant time; the first after an answer takes three passes
- * over at most 256 numbers, and for the only request in flight a sort of them.
+ * The estimate for a request, from its base estimate and what was learned. Constant time; the first after an answer takes two passes
+ * over at most 256 numbers, and a third for the only request in flight.
  *
  * @category estimating
  * @since 0.1.0
@@ -362,8 +362,7 @@ export const estimate = (ratios: Ratios, base: number, options?: EstimateOptions
 const largestResidual = (ratios: Ratios, level: number): number => {
   // Stryker disable next-line ConditionalExpression: found anew it is the same, only slower
   if (ratios.quantileLevel !== level) {
-    const residuals = new Float64Array(samplesOf(ratios)).map((_, index) => residualAt(ratios, index))
-    ratios.quantile = Statistics.upperQuantile(residuals, level)
+    ratios.quantile = Statistics.upperQuantile(ratios.residuals.subarray(0, samplesOf(ratios)), level)
     ratios.quantileLevel = level
   }
   return ratios.quantile
@@ -403,7 +402,7 @@ export class TokenEstimator extends Context.Service<TokenEstimator, {
   ) => void
 }>()("@caprock/quota/TokenEstimator") {}
 
-/** More models than a program uses at once; 4 kB each. */
+/** More models than a program uses at once; 6 kB each. */
 const maximumModels = 64
 
 /**

@@ -32,8 +32,22 @@ describe("statistics", () => {
     assert.strictEqual(Statistics.upperQuantile(values(), 0.99), 99)
     assert.strictEqual(Statistics.upperQuantile(values(), 0.9), 90)
     assert.strictEqual(Statistics.upperQuantile(values(), 0.5), 50)
+    assert.strictEqual(Statistics.upperQuantile(values(), 0), 1)
     // Of 150, the next exceeds the largest less often than 1 in 100, and the second largest more often.
     assert.strictEqual(Statistics.upperQuantile(Float64Array.from({ length: 150 }, (_, index) => index), 0.99), 149)
+  })
+
+  it("finds them wherever they stand, and leaves them there", () => {
+    const random = seeded(7)
+    for (let n = 2; n < 60; n++) {
+      const values = Float64Array.from({ length: n }, () => Math.floor(random.next() * 40))
+      const sorted = values.toSorted()
+      const before = [...values]
+      for (let k = 1; k <= n; k++) {
+        assert.strictEqual(Statistics.upperQuantile(values, 1 - k / (n + 1)), sorted[n - k])
+      }
+      assert.deepStrictEqual([...values], before)
+    }
   })
 
   it("goes beyond the largest by its lead where there are too few", () => {

@@ -28,8 +28,20 @@ export const normalQuantile = (p: number): number => {
  */
 export const widened = (z: number, samples: number): number => z * (1 + (z * z + 1) / (4 * samples))
 
+/** So many of the largest values, the largest first. One pass; for a few of many values, far less than sorting them. */
+const largestOf = (values: Float64Array, count: number): Float64Array => {
+  const largest = new Float64Array(count).fill(Number.NEGATIVE_INFINITY)
+  for (const value of values) {
+    let place = count
+    // Stryker disable next-line EqualityOperator: of equal values any may come first
+    for (; place > 0 && value > (largest[place - 1] ?? 0); place--) largest[place] = largest[place - 1] ?? 0
+    largest[place] = value
+  }
+  return largest
+}
+
 /**
- * An upper quantile of the next value, from the values seen (sorted here, in place).
+ * An upper quantile of the next value, from the values seen.
  *
  * The k-th largest of n is exceeded by the next with probability k/(n+1), whatever the distribution. Where n is too small
  * for the level, the largest is extended by a multiple of its lead over the second: under an exponential tail, c leads bring
@@ -37,13 +49,11 @@ export const widened = (z: number, samples: number): number => z * (1 + (z * z +
  * tails are covered better, heavier ones worse.
  */
 export const upperQuantile = (values: Float64Array, level: number): number => {
-  values.sort()
   const n = values.length
   const expected = (1 - level) * (n + 1)
   // Rounding must not turn 1 into 0.
-  const k = Math.floor(expected + 1e-9)
-  const largest = values[n - 1] ?? 0
-  if (k >= 1) return values[n - k] ?? largest
-  const second = values[n - 2] ?? largest
-  return largest + (largest - second) * 2 * (1 / expected - 1)
+  const k = Math.min(n, Math.floor(expected + 1e-9))
+  const top = largestOf(values, Math.min(n, Math.max(2, k)))
+  const [largest = 0, second = largest] = top
+  return k >= 1 ? top[k - 1] ?? largest : largest + (largest - second) * 2 * (1 / expected - 1)
 }
