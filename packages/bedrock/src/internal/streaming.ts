@@ -3,6 +3,7 @@ import { CallObserver } from "@caprock/client/CallObserver"
 import { BedrockError } from "@caprock/errors/BedrockError"
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Pull from "effect/Pull"
@@ -44,12 +45,15 @@ export const open = <A>(
   reading: (request: Request) => Reading<A>,
   sent: Stream.Stream<A, BedrockError>
 ): Effect.Effect<Opened<A>, BedrockError, Scope.Scope> =>
-  Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
-    const own = yield* Scope.fork(yield* Scope.Scope)
-    const exit = yield* Effect.exit(Scope.provide(restore(begin(call, reading(call.request), sent)), own))
-    if (Exit.isFailure(exit)) yield* Scope.close(own, exit)
-    return yield* exit
-  }))
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Scope.Scope, (scope) => {
+      const own = Scope.forkUnsafe(scope)
+      return Effect.onError(
+        Scope.provide(restore(begin(call, reading(call.request), sent)), own),
+        (cause) => Scope.close(own, Exit.failCause(cause))
+      )
+    })
+  )
 
 const begin = Effect.fnUntraced(function*<A>(
   call: Call,
@@ -61,7 +65,10 @@ const begin = Effect.fnUntraced(function*<A>(
   const sending = <B, E, R>(effect: Effect.Effect<B, E, R>): Effect.Effect<B, E, R> =>
     timely(Effect.provideService(effect, CallObserver, attempt.observer), call.limits)
   let served = nothingKnown
-  const settled: Pulled<A> = Effect.matchCauseEffect(yield* sending(Stream.toPull(sent)), {
+  // `Stream.toPull` would guard every pull against another at the same time, and provide a context for it: nobody pulls so, and a merge of
+  // contexts for each event costs more than all else that is done for it here.
+  const pull = yield* sending(Channel.toPullScoped(Stream.toChannel(sent), yield* Scope.Scope))
+  const settled: Pulled<A> = Effect.matchCauseEffect(pull, {
     onSuccess: (events) => {
       for (const event of events) {
         const told = reading.servedBy(event)
