@@ -215,6 +215,7 @@ describe("a slow reader", () => {
       yield* until("the connection is closed", Effect.sync(() => open.size === 0))
       // 50 MB went by; what lies in between are the kernel's buffers and one of Node's.
       assert.isBelow(Math.max(...ahead) * thought.length, 16_000_000)
-      assert.isBelow((used.at(-1) ?? 0) - (used[0] ?? 0), 10_000_000)
+      // At times the kernel's buffers have just been read; what is kept is there every time.
+      assert.isBelow(Math.min(...used.slice(-5)) - Math.min(...used.slice(0, 5)), 10_000_000)
     })))
 })
