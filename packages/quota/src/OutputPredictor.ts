@@ -230,7 +230,8 @@ export const expected = (flight: Flight): number =>
  * @category foreseeing
  * @since 0.1.0
  */
-export const most = ({ answers }: Lengths, { burndown, maxTokens }: Flight): number => {
+export const most = (lengths: Lengths, { burndown, maxTokens }: Flight): number => {
+  const { answers } = lengths
   let longest = answers.count < minimumSamples ? maxTokens : 0
   for (let i = 0; i < Answers.known(answers); i++) {
     longest = Math.max(longest, (answers.ratios[i] ?? 1) < 1 ? answers.outputs[i] ?? 0 : maxTokens)
