@@ -91,11 +91,12 @@ export const budgets: Readonly<Record<string, Budget>> = {
       "the one package with the runtime's SDK, which brings its credential providers; all operations, a transport of HTTP/1.1, and one of HTTP/2"
   },
   "@caprock/bedrock": {
-    packed: 100_000,
-    unpacked: 434_000,
+    packed: 131_000,
+    unpacked: 562_000,
     pulls: 40,
     aws: true,
-    reason: "the client and the packages that it is assembled with; a fifth of it is the entry point without Effect"
+    reason:
+      "the client and the packages that it is assembled with; a third of it are the entry points without Effect, and for a plain client of the SDK"
   },
   "@caprock/cli": {
     packed: 202_000,
