@@ -19,10 +19,11 @@ const reply = <A>(child: ChildProcess): Promise<A> =>
     })
   })
 
-export const start = (module: string): Process => {
+/** `flags`: of Node, beside those of this process. */
+export const start = (module: string, flags: ReadonlyArray<string> = []): Process => {
   const child = fork(fileURLToPath(new URL(module, import.meta.url)), {
     stdio: "inherit",
-    execArgv: [...process.execArgv, "--expose-gc"]
+    execArgv: [...process.execArgv, "--expose-gc", ...flags]
   })
   return {
     hello: () => reply(child),

@@ -190,8 +190,9 @@ export class RateLimiter extends Context.Service<RateLimiter, {
   readonly park: (pool: string, remaining: Duration.Input) => Effect.Effect<void>
 
   /**
-   * The wait that a cost would have if it were reserved now: from the books, those who wait, and whom it would go before. Not what is refunded or
-   * comes in meanwhile, so answers that cost less than was booked make it shorter, and more urgent ones longer. Fails as `reserve` would at once.
+   * The wait that a cost would have if it were reserved now: from the books, those who wait, and whom it would go before. Of what those ask for they
+   * are taken to use as large a part as the last hundred answers or so did; more urgent ones that come meanwhile make it longer. Fails as
+   * `reserve` would at once.
    */
   readonly estimate: (cost: Cost) => Effect.Effect<Duration.Duration, RateLimiterError>
 

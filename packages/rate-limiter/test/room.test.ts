@@ -218,6 +218,27 @@ describe("waiting room", () => {
         })
     )
 
+    it.effect("learns what answers leave of what was asked for", () =>
+      Effect.gen(function*() {
+        const limiter = yield* RateLimiter.make({ meters: () => [Meter.tokens(100, second)], guard: 0 })
+        // Each asks for 20 and takes 10, and holds the rest for half of the window: 15 of its quota.
+        const ask = (log: Array<number>) =>
+          limiter.limit(cost({ tokens: 20 }), () => ({ tokens: 10, servedFor: Duration.millis(500) }))(
+            Effect.andThen(Clock.currentTimeMillis, (now) => Effect.as(Effect.sleep(500), log.push(now)))
+          )
+        for (let n = 0; n < 100; n++) yield* fork(ask([]))
+        assert.deepStrictEqual(yield* limiter.estimate(cost({ tokens: 20 })), Duration.seconds(20))
+        yield* TestClock.adjust("1 minute")
+        const started = yield* Clock.currentTimeMillis
+        const admitted: Array<number> = []
+        for (let n = 0; n < 100; n++) yield* fork(ask(admitted))
+        const foretold = Duration.toMillis(yield* limiter.estimate(cost({ tokens: 20 })))
+        yield* TestClock.adjust("1 minute")
+        const last = (admitted.at(-1) as number) - started
+        assert.isAtMost(Math.abs(foretold - last), 1500, `${foretold} foretold, ${last} came`)
+        assert.isAbove(last, 10_000)
+      }))
+
     it.effect.prop(
       "of a tenant's request among others' is off by no more than a turn of each",
       {

@@ -44,6 +44,8 @@ export interface Held {
   readonly owner: Owner
   /** Whether it waited for its turn. */
   readonly queued: boolean
+  /** When it was admitted. */
+  readonly at: number
   /** What it holds of the further meters, in their order. */
   readonly holdings: ReadonlyArray<Holding>
 }
@@ -75,6 +77,10 @@ export class Books {
    * with it.
    */
   private readonly largest = { requests: 1, tokens: 1 }
+  /** What was asked for lately, and what the quota was short of for it: the older, the less it counts. */
+  private readonly lately = { asked: 0, taken: 0 }
+  /** Of the tokens, the shortest window. */
+  private readonly windowMillis: number
   private readonly ledger: Ledger
   private readonly parts: ReadonlyArray<Part>
   private readonly learned: ReadonlyArray<{
@@ -98,6 +104,10 @@ export class Books {
     )
     const limitOf = (unit: string) =>
       meters.reduce((least, meter) => meter.unit === unit ? Math.min(least, meter.limit) : least, Infinity)
+    this.windowMillis = meters.reduce(
+      (least, { unit, window }) => unit === "tokens" ? Math.min(least, Duration.toMillis(window)) : least,
+      Infinity
+    )
     this.requestLimit = limitOf("requests")
     this.tokenLimit = limitOf("tokens")
   }
@@ -168,6 +178,7 @@ export class Books {
       charge: this.ledger.book(owner.requests, tokens),
       owner,
       queued,
+      at: now,
       holdings: parts.length === 0 ? none : parts.map((part) => part.book(amountOf(part.unit, owner, tokens), now))
     }
   }
@@ -218,10 +229,14 @@ export class Books {
     }
   }
 
-  /** When the last of so much is admitted, of which the last part is what the owner needs, if all before it come one after the other. */
+  /**
+   * When the last of so much is admitted, of which the last part is what the owner needs, if all before it come one after the other. They are
+   * taken to use as much of what they ask for as those before them did.
+   */
   forecast(owner: Owner, ahead: { readonly requests: number; readonly tokens: number }, now: number): number {
     const requests = ahead.requests + owner.requests
-    const tokens = ahead.tokens + owner.tokens
+    const { asked, taken } = this.lately
+    const tokens = ahead.tokens * (asked > 0 ? taken / asked : 1) + owner.tokens
     // Of other units it is taken that those before it need as much as it does.
     const alike = owner.requests > 0 ? requests / owner.requests : 1
     return this.parts.reduce((latest, part) => {
@@ -259,6 +274,7 @@ export class Books {
     if (isAnswer(held, settlement)) this.answered(held, now)
     const requests = isAmount(settlement.requests) ? settlement.requests : charge.requests
     const tokens = isAmount(settlement.tokens) ? settlement.tokens : charge.tokens
+    if (isAnswer(held, settlement)) this.learn(held, tokens, now)
     // What is beyond the booking of its arrival can't be told to have been counted then.
     const late = Math.min(tokens, Math.max(isAmount(settlement.growth) ? settlement.growth : 0, tokens - charge.tokens))
     this.ledger.shrink(charge, requests, tokens - late)
@@ -291,6 +307,14 @@ export class Books {
     return true
   }
 
+  /** What is given back was held until now, and what is charged is held for a window: so much of the quota did a request use. */
+  private learn({ at, charge, owner }: Held, tokens: number, now: number): void {
+    const { lately } = this
+    const heldFor = Math.min(1, (now - at) / this.windowMillis)
+    lately.asked = lately.asked * remembered + owner.tokens
+    lately.taken = lately.taken * remembered + tokens + Math.max(0, charge.tokens - tokens) * heldFor
+  }
+
   /** The server answered what was admitted: a limit that was learned may rise. */
   private answered({ charge, owner }: Held, now: number): void {
     this.largest.tokens = Math.max(this.largest.tokens, owner.tokens * besideTheLargest)
@@ -314,6 +338,9 @@ export const isAnswer = ({ owner }: Held, { refused, tokens }: Settlement): bool
 
 /** Beside the largest request there is room for what others were charged: else it would wait for an empty window each time. */
 const besideTheLargest = 1.25
+
+/** Some hundred answers are remembered. */
+const remembered = 0.99
 
 /** From this part of a limit on it counts as in use: what is given back leaves gaps, and whoever waits may be too large for the rest. */
 const fullFrom = 0.5
