@@ -46,7 +46,7 @@ import type * as Stream from "effect/Stream"
 import * as Test from "./BedrockClientTest.ts"
 import type * as BidirectionalStream from "./BidirectionalStream.ts"
 import { collect } from "./internal/bounds.ts"
-import { Search } from "./internal/credentials.ts"
+import { providerOf, Search } from "./internal/credentials.ts"
 import { eventStreams } from "./internal/events.ts"
 import * as operations from "./internal/operations.ts"
 import { limitsOf } from "./internal/patience.ts"
@@ -238,9 +238,9 @@ export const make = (options: Options = {}): Effect.Effect<Service, Settings.Opt
       Effect.sync(() =>
         Transport.make({
           maxConnections,
-          connectMillis: Number.isFinite(limits.connect) ? limits.connect : 0,
+          connectMillis: socketMillis(limits.connect),
           // The SDK makes three tries.
-          searchMillis: Number.isFinite(limits.credentials) ? Math.ceil(limits.credentials / 3) : 0
+          searchMillis: socketMillis(limits.credentials / 3)
         })
       ),
       (transport) => transport.close
@@ -256,9 +256,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, Settings.Opt
       // Else it says on the console that a stream is not asked for again, each time that one fails.
       clientOf(duplexConfigurationOf(options, transport), search, { ...search.logger, warn: () => {} })
     )
-    const region = yield* Effect.tryPromise(() => client.config.region()).pipe(
-      Effect.orElseSucceed((): string | undefined => undefined)
-    )
+    const region = yield* regionOf(client)
     return serviceOf(
       region,
       operations.make({ client, limits, region }),
@@ -342,7 +340,7 @@ const configurationOf = (options: Options, transport: Transport.Transport): Bedr
     // given in code wins over both.
     ...(options.credentials === undefined
       ? {}
-      : { credentials: options.credentials, authSchemePreference: ["sigv4"] }),
+      : { credentials: providerOf(options.credentials), authSchemePreference: ["sigv4"] }),
     ...(token === undefined
       ? {}
       : {
@@ -373,6 +371,21 @@ const clientOf = (
   search.watch(client)
   return client
 }
+
+/** The Region of the options, or where the SDK found one: a variable or a profile, which nobody has looked at yet. */
+const regionOf = ({ config }: BedrockRuntimeClient): Effect.Effect<string | undefined, Settings.OptionsError> =>
+  Effect.tryPromise({
+    try: () => config.region(),
+    catch: (cause) => cause instanceof Error ? cause.message : String(cause)
+  }).pipe(
+    Effect.catch((problem) =>
+      problem.startsWith("Region is missing") ? Effect.succeed(undefined) : Settings.fail("region", problem)
+    ),
+    Effect.tap((region) => Settings.check(Options, { region }))
+  )
+
+/** For a timer of Node's: 0 is none, and more than 24 days are too many for it. */
+const socketMillis = (millis: number): number => millis === Infinity ? 0 : Math.min(Math.ceil(millis), 2 ** 31 - 1)
 
 const lazily = <A extends { readonly destroy: () => void }>(
   make: () => A

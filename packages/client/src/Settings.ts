@@ -316,7 +316,9 @@ export const load = <A extends object>(
     const misspelt: Array<Named> = []
     for (const name of yield* namesIn(provider)) {
       const own = name.slice(prefix.length)
-      const meant = ours.includes(own) ? undefined : nearest(own, ours)
+      const meant = ours.includes(own)
+        ? undefined
+        : nearest(own, ours) ?? ours.find((known) => areSameWords(own, known))
       if (meant !== undefined) misspelt.push({ name, message: `${name} is not known. ${prefix}${meant} is.` })
     }
     if (misspelt.length > 0) return yield* wrong(...misspelt)
@@ -394,6 +396,9 @@ const withoutUndefined = (options: object): Values => {
   }
   return set
 }
+
+/** CONNECT_TIMEOUT is TIMEOUT_CONNECT. */
+const areSameWords = (a: string, b: string): boolean => a.split("_").sort().join() === b.split("_").sort().join()
 
 const at = (value: unknown, keys: ReadonlyArray<string>): unknown =>
   keys.reduce((found, key) => isPlain(found) && Object.hasOwn(found, key) ? found[key] : undefined, value)

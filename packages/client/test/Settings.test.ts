@@ -223,8 +223,13 @@ describe("options from variables", () => {
     Effect.gen(function*() {
       const read = (env: Record<string, string>) => BedrockClient.config().pipe(environment(env))
       assert.deepStrictEqual(
-        yield* messages(read({ CAPROCK_MAX_CONECTIONS: "5", CAPROCK_TIMEOUT_FRIST_TOKEN: "5 seconds" })),
+        (yield* messages(read({
+          CAPROCK_MAX_CONECTIONS: "5",
+          CAPROCK_TIMEOUT_FRIST_TOKEN: "5 seconds",
+          CAPROCK_CONNECT_TIMEOUT: "5 seconds"
+        }))).sort(),
         [
+          "CAPROCK_CONNECT_TIMEOUT is not known. CAPROCK_TIMEOUT_CONNECT is.",
           "CAPROCK_MAX_CONECTIONS is not known. CAPROCK_MAX_CONNECTIONS is.",
           "CAPROCK_TIMEOUT_FRIST_TOKEN is not known. CAPROCK_TIMEOUT_FIRST_TOKEN is."
         ]

@@ -1,11 +1,11 @@
-import type { Timeouts } from "@caprock/client"
+import { CallDeadline, type Timeouts } from "@caprock/client"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type * as Http from "node:http"
 import * as Net from "node:net"
-import { clientOf, eventually, frames, request, server, startStream } from "./server.ts"
+import { answer, clientOf, eventually, frames, request, sendJson, server, startStream, turns } from "./server.ts"
 
 const silent = (timeouts: Timeouts.Timeouts | undefined, frames: ReadonlyArray<Uint8Array> = []) =>
   Effect.gen(function*() {
@@ -201,6 +201,53 @@ describe("Timeouts", () => {
       assert.strictEqual(error.reason._tag === "TimeoutError" && error.reason.kind, "connect")
       assert.strictEqual(error.attempts, 0)
       yield* eventually(() => open.size === 0)
+    }))
+
+  it.effect("all connections in use: the message says what it was that did not come", () =>
+    Effect.gen(function*() {
+      const { url } = yield* server((_request, response) => {
+        startStream(response).write(Buffer.concat([frames.start, frames.text("a")]))
+      })
+      const client = yield* clientOf(url, { maxConnections: 1, timeouts: { firstToken: "30 seconds" } })
+      const content = yield* Deferred.make<void>()
+      const stream = yield* client.converseStream(request).pipe(
+        Stream.runForEach((event) =>
+          event.contentBlockDelta === undefined ? Effect.void : Deferred.succeed(content, undefined)
+        ),
+        Effect.forkChild
+      )
+      yield* Deferred.await(content)
+      const waiting = yield* Effect.forkChild(Effect.flip(client.converse(request)))
+      const hurried = yield* client.converse(request).pipe(
+        Effect.provideServiceEffect(CallDeadline.CallDeadline, CallDeadline.after("20 seconds")),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* turns()
+      yield* TestClock.adjust("30 seconds")
+      for (const [fiber, kind] of [[waiting, "first-token"], [hurried, "deadline"]] as const) {
+        const { attempts, reason } = yield* Fiber.join(fiber)
+        assert.strictEqual(reason._tag === "TimeoutError" && reason.kind, kind)
+        assert.strictEqual(attempts, 0)
+        assert.include(reason.message, "maxConnections are in use")
+      }
+      yield* Fiber.interrupt(stream)
+    }))
+
+  it.effect("more than Node's timers can hold is no warning", () =>
+    Effect.gen(function*() {
+      const warnings: Array<string> = []
+      const onWarning = (warning: Error) => void warnings.push(warning.name)
+      process.on("warning", onWarning)
+      yield* Effect.addFinalizer(() => Effect.sync(() => process.off("warning", onWarning)))
+      const { url } = yield* server((_request, response) => sendJson(response, answer))
+      const long = "1000 days"
+      const client = yield* clientOf(url, {
+        timeouts: { connect: long, credentials: long, firstToken: long, betweenTokens: long, call: long }
+      })
+      yield* client.converse(request)
+      yield* turns()
+      assert.deepStrictEqual(warnings, [])
     }))
 
   it.effect("infinity switches a limit off", () =>

@@ -7,43 +7,14 @@ import type { AwsCredentialIdentity } from "@smithy/types"
 import { Effect, Fiber, Logger, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { createHash } from "node:crypto"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import type * as Http from "node:http"
-import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
 import { Search } from "../src/internal/credentials.ts"
+import { machine } from "./machine.ts"
 import { answer, eventually, frames, request, sendJson, server, startStream } from "./server.ts"
 
 // Nobody listens there.
 const closed = "http://127.0.0.1:9"
 const noInstance = { AWS_EC2_METADATA_DISABLED: "true" }
-
-/** A machine with these variables, and these files in its home; every other variable of AWS is gone. */
-const machine = (variables: Record<string, string>, files: Record<string, string> = {}) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const before = { ...process.env }
-      const home = mkdtempSync(join(tmpdir(), "caprock-"))
-      for (const [name, text] of Object.entries(files)) {
-        mkdirSync(dirname(join(home, name)), { recursive: true })
-        writeFileSync(join(home, name), text)
-      }
-      for (const name of Object.keys(process.env)) if (name.startsWith("AWS_")) delete process.env[name]
-      Object.assign(process.env, {
-        HOME: home,
-        AWS_CONFIG_FILE: join(home, ".aws/config"),
-        AWS_SHARED_CREDENTIALS_FILE: join(home, ".aws/credentials"),
-        ...variables
-      })
-      return { before, home }
-    }),
-    ({ before, home }) =>
-      Effect.sync(() => {
-        for (const name of Object.keys(process.env)) if (!(name in before)) delete process.env[name]
-        Object.assign(process.env, before)
-        rmSync(home, { recursive: true })
-      })
-  )
 
 /** A Bedrock that answers, and what it was asked with. */
 const bedrock = (handle?: (request: Http.IncomingMessage, response: Http.ServerResponse) => void) =>
@@ -52,6 +23,9 @@ const bedrock = (handle?: (request: Http.IncomingMessage, response: Http.ServerR
     ({ url }) => (options: BedrockClient.Options = {}) =>
       BedrockClient.make({ region: "us-east-1", endpoint: url, ...options })
   )
+
+/** What a program without types may give. */
+const untyped = (given: unknown) => given as NonNullable<BedrockClient.Options["credentials"]>
 
 const outcome = (error: BedrockError) => [rowOf(error.reason), error.attempts, error.retryable]
 
@@ -125,6 +99,23 @@ describe("without credentials", () => {
       assert.notInclude(String(process), "plain-secret")
     }))
 
+  it.live("a key that was pasted with its line break is told, and what else no header may hold", () =>
+    Effect.gen(function*() {
+      for (const variables of [{ AWS_ACCESS_KEY_ID: "a\n" }, { AWS_SESSION_TOKEN: "t\n" }]) {
+        const error = yield* ends({
+          ...noInstance,
+          AWS_ACCESS_KEY_ID: "a",
+          AWS_SECRET_ACCESS_KEY: "b",
+          ...variables
+        })
+        assert.deepStrictEqual(outcome(error), ["AccessError/invalid-credentials", 0, false])
+        assert.match(
+          error.reason.message,
+          /Invalid character in header content \["(authorization|x-amz-security-token)"\]/
+        )
+      }
+    }))
+
   it.live("a source that refuses is told from Bedrock, and from one that can't be reached", () =>
     Effect.gen(function*() {
       const answers = [
@@ -156,6 +147,60 @@ describe("without credentials", () => {
         yield* own(() => Promise.reject(Object.assign(new Error("down"), { code: "ECONNRESET" }))),
         ["AccessError/provider-unavailable", 0, true, "down"]
       )
+    }))
+
+  it.live("a provider of the program's own that gives no keys is told, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const gives = (given: unknown) => ends({}, {}, { credentials: untyped(() => Promise.resolve(given)) })
+      for (
+        const given of [undefined, null, {}, { accessKeyId: "a" }, { accessKeyId: "", secretAccessKey: "b" }, "a:b"]
+      ) {
+        const error = yield* gives(given)
+        assert.deepStrictEqual(outcome(error), ["AccessError/provider-failed", 0, false], JSON.stringify(given))
+        assert.include(error.reason.message, "gave no { accessKeyId, secretAccessKey }")
+      }
+      const thrown = yield* ends({}, {}, {
+        credentials: () => {
+          throw new Error("The vault is sealed.")
+        }
+      })
+      assert.deepStrictEqual(outcome(thrown), ["AccessError/provider-failed", 0, false])
+      // Written where no types look.
+      const client = yield* (yield* bedrock())({
+        credentials: untyped(() => ({ accessKeyId: "a", secretAccessKey: "b" }))
+      })
+      yield* client.converse(request)
+    }))
+
+  it.live("are found while every connection is in use", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const { url } = yield* server((_incoming, response) => {
+        asked++
+        response.writeHead(200, { "content-type": "text/xml" })
+        // So near its end that each call looks for it anew.
+        const end = new Date(Date.now() + 60_000).toISOString()
+        response.end(
+          "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>" +
+            "<AccessKeyId>a</AccessKeyId><SecretAccessKey>b</SecretAccessKey><SessionToken>t</SessionToken>" +
+            `<Expiration>${end}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`
+        )
+      })
+      yield* machine({ ...noInstance, AWS_ENDPOINT_URL_STS: url }, assumed)
+      let streaming: Http.ServerResponse | undefined
+      const client = yield* (yield* bedrock((incoming, response) => {
+        if (incoming.url?.endsWith("converse-stream") !== true) return sendJson(response, answer)
+        streaming = startStream(response)
+        streaming.write(Buffer.concat([frames.start, frames.text("a")]))
+      }))({ maxConnections: 1 })
+      const stream = yield* Effect.forkChild(Stream.runDrain(client.converseStream(request)))
+      yield* eventually(() => streaming !== undefined)
+      const before = asked
+      const call = yield* Effect.forkChild(client.converse(request))
+      yield* eventually(() => asked > before)
+      streaming?.end(Buffer.concat([frames.stop, frames.metadata]))
+      yield* Fiber.join(stream)
+      yield* Fiber.join(call)
     }))
 })
 

@@ -3,6 +3,7 @@
 import { Classification, Reason, type Verdict } from "@caprock/errors"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
+import { validateHeaderValue } from "node:http"
 import { assertReason, bareError, sdkError, systemError } from "./support.ts"
 
 const context = { operation: "Converse", modelId: "anthropic.claude-sonnet-4-6-v1:0", region: "us-east-1" }
@@ -11,6 +12,14 @@ const classify = (error: unknown, operation = "Converse") =>
   Classification.fromUnknown(error, { ...context, operation })
 
 const rowOf = (error: unknown, operation?: string): Verdict.Row => Reason.rowOf(classify(error, operation).reason)
+
+const thrownBy = (act: () => unknown): unknown => {
+  try {
+    return act()
+  } catch (error) {
+    return error
+  }
+}
 
 const lowerFirst = (name: string) => name.charAt(0).toLowerCase() + name.slice(1)
 
@@ -431,6 +440,27 @@ describe("connections", () => {
     assert.strictEqual(rowOf(error), "TransportError/connect")
     const other = systemError("ERR_HTTP2_STREAM_CANCEL", "canceled", { cause: new Error("socket hang up") })
     assert.strictEqual(rowOf(other), "TransportError/closed")
+  })
+
+  it("an endpoint that is no URL is named, and how it may have been set", () => {
+    const thrown = thrownBy(() => new URL("here"))
+    assert.strictEqual(rowOf(thrown), "ValidationError/malformed")
+    assert.match(
+      classify(thrown).reason.message,
+      /^Invalid URL "here"\. An endpoint is set that is none: .*AWS_ENDPOINT_URL.*profile\.$/
+    )
+    assert.match(classify(systemError("ERR_INVALID_URL", "Invalid URL")).reason.message, /^Invalid URL\. An endpoint/)
+    // Nothing else quotes its input.
+    const other = Object.assign(new Error("No."), { code: "ERR_OTHER", input: "secret" })
+    assert.strictEqual(classify(other).reason.message, "No.")
+  })
+
+  it("a character that no header may have: in a key that was pasted, or in what the request says", () => {
+    const refused = (name: string, value: string) => rowOf(thrownBy(() => validateHeaderValue(name, value)))
+    assert.strictEqual(refused("authorization", "Bearer a\n"), "AccessError/invalid-credentials")
+    assert.strictEqual(refused("Authorization", "Bearer a\n"), "AccessError/invalid-credentials")
+    assert.strictEqual(refused("x-amz-security-token", "a\n"), "AccessError/invalid-credentials")
+    assert.strictEqual(refused("content-type", "a\n"), "ValidationError/malformed")
   })
 
   it("an AggregateError without a code of its own: its parts", () => {

@@ -74,6 +74,12 @@ const texts: ReadonlyArray<
     ["X-Amz-Expires=60"]
   ],
   [
+    "a URL with a password",
+    `connect to http://proxy:${secretKey.replaceAll("/", "")}@10.0.0.1:3128/a@b failed`,
+    [secretKey.replaceAll("/", "")],
+    ["http://<redacted>@10.0.0.1:3128/a@b failed"]
+  ],
+  [
     "environment variables",
     `AWS_SECRET_ACCESS_KEY=${secretKey} AWS_SESSION_TOKEN=${token} AWS_BEARER_TOKEN_BEDROCK=${token} AWS_REGION=us-east-1`,
     [secretKey, token],

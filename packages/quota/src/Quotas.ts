@@ -149,6 +149,15 @@ export const make = (entries: Readonly<Record<string, Quota>>): Result.Result<Qu
     if (Result.isFailure(parsed)) {
       return Result.fail(new QuotaError({ reason: "model-id", message: `Entry ${parsed.failure.message}` }))
     }
+    // Ids without a provider have digits: a few letters are a word that was misspelt, and its limits would hold for nothing.
+    if (/^[A-Za-z]{1,11}$/.test(id)) {
+      return Result.fail(
+        new QuotaError({
+          reason: "model-id",
+          message: `Entry ${JSON.stringify(id)} is not a model id, and neither "default" nor "account"`
+        })
+      )
+    }
     const pool = Pool.metered(parsed.success)
     const key = indexKey(pool.path, pool.model, suffix)
     const other = names.get(key)

@@ -76,6 +76,10 @@ describe("Quotas", () => {
       [`{"default":{"tpm":1}}`, "shape", "requestsPerMinute, tokensPerMinute, tokensPerDay, concurrentRequests"],
       [`{"@1m":{}}`, "model-id", "it is empty"],
       [`{"us.":{}}`, "model-id", `Entry "us." is not a model id`],
+      [`{"defalt":{}}`, "model-id", `Entry "defalt" is not a model id, and neither "default" nor "account"`],
+      [`{"Default":{}}`, "model-id", `Entry "Default" is not a model id, and neither "default" nor "account"`],
+      [`{"defaultModel":{},"x":{}}`, "model-id", `Entry "x" is not a model id, and neither`],
+      [`{"defaultquot":{}}`, "model-id", `Entry "defaultquot" is not a model id, and neither`],
       [`{"us.amazon.nova-lite-v1:0@":{},"a b":{}}`, "model-id", `"a b"`],
       [
         `{"us.amazon.nova-lite-v1:0":{},"eu.amazon.nova-lite-v1:0":{}}`,

@@ -13,6 +13,8 @@ import type { CallObserver, ResponseHead } from "../CallObserver.ts"
 export class Call {
   /** Whether the transport has it: it was built and signed, and what is waited for from now on is not ours. */
   prepared = false
+  /** Whether it waits for a free connection. */
+  queued = false
   /** Whether the request was, or may have been, handed to the kernel whole. */
   sent = false
   /** Whether opening the connection took longer than it may. */

@@ -1,5 +1,5 @@
 // The search for credentials, told apart from the request that they are for: what goes wrong in it is nothing that Bedrock said.
-import type { AwsCredentialIdentity, Logger } from "@smithy/types"
+import type { AwsCredentialIdentity, AwsCredentialIdentityProvider, Logger } from "@smithy/types"
 
 /** Whatever the search for credentials ended with, as its `cause`. */
 export class NoCredentials extends Error {
@@ -17,6 +17,28 @@ const notConfigured =
   /^Not found in |environment variable credentials|^Skipping SSO|skipping fromEnv|^Could not resolve credentials using profile|^Profile default (could not be found|did not contain)|^Web identity configuration not specified|access disabled$|not set in env/
 // More links than the chain has.
 const most = 8
+
+type Credentials = AwsCredentialIdentity | AwsCredentialIdentityProvider
+
+const isKey = (key: unknown): boolean => typeof key === "string" && key !== ""
+
+const isIdentity = (found: Partial<AwsCredentialIdentity> | undefined): found is AwsCredentialIdentity =>
+  isKey(found?.accessKeyId) && isKey(found?.secretAccessKey)
+
+/**
+ * A program's own provider, held to what it is to give. What else it gives the SDK trips over, or signs with no key at all.
+ */
+export const providerOf = (credentials: Credentials): Credentials =>
+  typeof credentials !== "function" ?
+    credentials :
+    (options) =>
+      Promise.resolve().then(() => credentials(options)).then((found) =>
+        isIdentity(found) ? found : Promise.reject(
+          new Error(
+            "The program's own provider of credentials gave no { accessKeyId, secretAccessKey }, each a text that is not empty"
+          )
+        )
+      )
 
 /** What of a client of the SDK finds its credentials. */
 interface Finder {

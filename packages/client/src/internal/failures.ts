@@ -78,9 +78,10 @@ export class Failures {
     this.#make(
       new Reason.TimeoutError({
         kind,
-        message: kind === "deadline"
+        message: (kind === "deadline"
           ? `The call was not over at its deadline, which had left it ${millis} ms.`
-          : `${waitedFor[kind]} did not come within ${millis} ms.`
+          : `${waitedFor[kind]} did not come within ${millis} ms.`) +
+          (this.#call.queued ? " It waited for a free connection all the time: maxConnections are in use." : "")
       })
     )
 

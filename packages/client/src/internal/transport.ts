@@ -81,6 +81,7 @@ export const make = (options: Options): Transport => {
         ? duplex(request, request.body, call, outcome)
         : new Exchange(shared, request, call, outcome)
       connections++
+      call.queued = false
       running.add(exchange)
     } catch (cause) {
       reject(cause)
@@ -113,10 +114,12 @@ export const make = (options: Options): Transport => {
       reject(abortError("The client is closed."))
     } else if (call.aborted) {
       reject(abortError("Request aborted"))
-    } else if (connections < options.maxConnections) {
+    } else if (connections < options.maxConnections || call.own) {
+      // Those that are full of answers may be waited for by calls; not by the credentials without which none begins.
       start(self)
     } else {
       waiting.add(self)
+      call.queued = true
       call.started(() => {
         waiting.delete(self)
         reject(abortError("Request aborted"))

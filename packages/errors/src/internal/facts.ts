@@ -65,6 +65,9 @@ const messageOf = (error: unknown): string => {
   const message = own === undefined || placeholders.has(own) ? undefined : unwrapJson(own.replace(unreadable, ""))
   // Bodies of the Anthropic Messages API: {"type":"error","error":{"type":"overloaded_error","message":"..."}}.
   const inner = message ?? text(read(read(error, "error"), "message")) ?? ""
+  // Node says which text is no URL beside the message.
+  const url = read(error, "code") === "ERR_INVALID_URL" ? text(read(error, "input")) : undefined
+  if (url !== undefined) return `${inner} "${url}"`
   const original = text(read(error, "originalMessage"))
   return original === undefined || inner.includes(original) ? inner : `${inner} (${original})`
 }

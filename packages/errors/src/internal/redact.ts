@@ -13,6 +13,8 @@ const value = String.raw`[^\s\\"'&,;]+`
 const patterns: ReadonlyArray<readonly [pattern: RegExp, replacement: string]> = [
   // The whole header: its value has spaces and commas.
   [new RegExp(String.raw`(authorization${is})[^\r\n\\"']+`, "gi"), `$1${redacted}`],
+  // Name and password in a URL.
+  [/(:\/\/)[^\s\\"'/]+@/g, `$1${redacted}@`],
   // SigV4's parts, as headers, in the query of a presigned URL, and inside an authorization value.
   [new RegExp(`(x-amz-security-token${is})${value}`, "gi"), `$1${redacted}`],
   [new RegExp(`((?:signature|credential)=)${value}`, "gi"), `$1${redacted}`],

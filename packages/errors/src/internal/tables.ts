@@ -291,6 +291,17 @@ const codes: Readonly<Record<string, Build>> = {
   UNABLE_TO_GET_ISSUER_CERT: transport("tls"),
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: transport("tls"),
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: transport("tls"),
+  // In a key or token that was pasted with its line break; else in a member of the input that is sent as a header.
+  ERR_INVALID_CHAR: byMessage(
+    [[/"(authorization|x-amz-security-token)"/i, access("invalid-credentials")]],
+    validation("malformed")
+  ),
+  ERR_INVALID_URL: ({ message }) =>
+    new Reason.ValidationError({
+      kind: "malformed",
+      message:
+        `${message}. An endpoint is set that is none: by the option, by AWS_ENDPOINT_URL or one of its kind, or by endpoint_url in the AWS profile.`
+    }),
   UND_ERR_CONNECT_TIMEOUT: timeout("connect"),
   UND_ERR_HEADERS_TIMEOUT: timeout("first-token"),
   UND_ERR_BODY_TIMEOUT: timeout("between-tokens"),
