@@ -22,7 +22,7 @@ export const withoutAws: ReadonlySet<string> = new Set([
 
 /**
  * Packages with an entry point for programs that have no Effect, or an older one: they bring their own along, and are tried beside
- * each of these. docs/decisions/0009-effect-comes-with-bedrock.md
+ * each of these. docs/decisions/0011-effect-comes-with-bedrock.md
  */
 export const neighbours: Readonly<Record<string, ReadonlyArray<Neighbour>>> = {
   "@caprock/bedrock": [

@@ -1,11 +1,12 @@
 import * as Result from "effect/Result"
 import { execFileSync } from "node:child_process"
 import { existsSync, globSync, readdirSync, readFileSync, statSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { assert, describe, it } from "vitest"
 import { ExitCode } from "../../packages/cli/src/ExitCode.ts"
 import { InputError } from "../../packages/cli/src/run/InputError.ts"
+import { Options } from "../../packages/emulator/src/Options.ts"
 import * as Reason from "../../packages/errors/src/Reason.ts"
 import * as Verdict from "../../packages/errors/src/Verdict.ts"
 import * as Quotas from "../../packages/quota/src/Quotas.ts"
@@ -112,6 +113,38 @@ describe("the pages of the packages", () => {
     assert.match(pitfalls, /\bwrong\b[^]*\bright\b/, path)
     assert.include(readFileSync(`packages/${room}/README.md`, "utf8"), `../../${path}`)
   })
+
+  it.each(readdirSync("packages").toSorted())("%s: its README names each of its modules", (room) => {
+    const readme = readFileSync(`packages/${room}/README.md`, "utf8")
+    const modules = [...readFileSync(`packages/${room}/src/index.ts`, "utf8").matchAll(/^export \* as (\w+)/gm)]
+    assert.isNotEmpty(modules)
+    for (const [, module] of modules) assert.match(readme, new RegExp(`^- .*\`${module}\``, "m"))
+  })
+
+  it("have every option of the emulator", () => {
+    const readme = readFileSync("packages/emulator/README.md", "utf8")
+    const told = [...readme.matchAll(/^\| (`.*?) +\|/gm)].flatMap(([, cell = ""]) => cell.match(/\w+/g) ?? [])
+    assert.includeMembers(told, Object.keys(Options.fields))
+  })
+
+  it.each(
+    ["*.md", "docs/**/*.md", "packages/*/README.md", "bench/*.md"].flatMap((pattern) => globSync(pattern)).toSorted()
+  )("%s has no section without a word", (page) => {
+    const text = readFileSync(page, "utf8").replace(/^```.*?^```$/gms, "code").replace(/<!--.*?-->/gs, "")
+    const lines = text.split("\n").filter((line) => line.trim() !== "")
+    const depths = [...lines, "# "].map((line) => /^(#+) /.exec(line)?.[1]?.length)
+    const empty = lines.filter((_, index) => (depths[index + 1] ?? Infinity) <= (depths[index] ?? 0))
+    assert.deepStrictEqual(empty, [])
+  })
+})
+
+describe("the benchmarks", () => {
+  it.each(globSync("bench/*.ts").map((path) => basename(path, ".ts")).filter((name) => name !== "run").toSorted())(
+    "%s is in their README",
+    (name) => {
+      assert.match(readFileSync("bench/README.md", "utf8"), new RegExp(`^- .*\`${name}\``, "m"))
+    }
+  )
 })
 
 describe("the JSON", () => {
@@ -172,6 +205,20 @@ describe("the links", () => {
         assert.isTrue(existsSync(name), `${path}: ${name}`)
       }
     }
+  })
+
+  it("to decisions lead to one that there is", () => {
+    const paths = [
+      "packages/*/{src,test}/**/*.ts",
+      "{tools,bench,examples}/{,*/}*.ts",
+      "*.md",
+      "{docs,docs/*,bench,packages/*}/*.md"
+    ].flatMap((pattern) => globSync(pattern))
+    const named = paths.flatMap((path) =>
+      [...readFileSync(path, "utf8").matchAll(/\b\d{4}-[a-z][a-z0-9-]*\.md\b/g)].map(([name]) => [path, name] as const)
+    )
+    assert.isAbove(named.length, 20)
+    for (const [path, name] of named) assert.isTrue(existsSync(`docs/decisions/${name}`), `${path}: ${name}`)
   })
 
   const modules = ["packages/*/{src,test}/**/*.ts", "{tools,bench,examples}/*.ts", "tools/*/*.ts"].flatMap((pattern) =>

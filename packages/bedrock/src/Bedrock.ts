@@ -194,7 +194,7 @@ export const config = (options: Options = {}): Effect.Effect<Options, Settings.O
  *
  * All fail with `BedrockError`. Its `attempts` are the requests that were sent for the call. Beyond the client's own reasons
  * there is `ValidationError` of kind `exceeds-quota`, at once, for a request that is larger than its whole quota, and
- * `AdmissionError` where `maxWait` is set and the predicted wait is longer.
+ * `AdmissionError` where `maxWait` is set and the predicted wait is longer, or `room` is and too many wait.
  *
  * Interrupting a call at any point leaves no waiter, reservation, fiber or socket behind; what the server may have charged
  * stays booked until it leaves the window.

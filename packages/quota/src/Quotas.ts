@@ -3,9 +3,10 @@
  *
  * **Details**
  *
- * A quota file is a JSON object. Each key is a model id, inference profile or ARN as requests use it, or `default` for
- * every pool without an entry of its own. Each value names limits; what is left out is not limited (newer models have no
- * requests per minute), and 0 admits nothing (new accounts have such quotas):
+ * A quota file is a JSON object. Each key is a model id, inference profile or ARN as requests use it, `default` for every
+ * pool without an entry of its own, or `account` for what all models of an account and Region have together. Each value
+ * names limits; what is left out is not limited (newer models have no requests per minute), and 0 admits nothing (new
+ * accounts have such quotas):
  *
  * ```json
  * {

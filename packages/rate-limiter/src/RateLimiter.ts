@@ -11,7 +11,8 @@
  * The window is a true rolling one: in any window the charges of what was admitted never pass the limit, so a server
  * that counts by fixed minutes, by a log of requests or with a bucket that refills within the window admits all of it.
  * Requests and tokens, and every further meter of a pool, are admitted together or not at all. Waiters are served in
- * the order in which they came; the next in order is admitted the first instant that it fits.
+ * the order in which they came, unless costs say otherwise by priority and tenant; the next in order is admitted the first
+ * instant that it fits, and others before it only where that does not move its start.
  *
  * **Gotchas**
  *

@@ -349,7 +349,7 @@ const holdingText = ({ problem }: CliFailure): string =>
   `${problem} Nothing more is sent. The answers that are under way are held, and tried again when the last is there.`
 
 const throttledText = (model: string): string =>
-  `Bedrock throttles ${model} more than the given quotas explain: requests go more slowly from here on, and none is given up.`
+  `Bedrock throttles ${model} more than the given quotas explain: requests go more slowly from here on, and throttled lines are asked again.`
 
 const isCut = (result: Result.Result<Answer, BedrockError>): boolean =>
   Result.isFailure(result) && result.failure.reason._tag === "InterruptedStreamError" &&
