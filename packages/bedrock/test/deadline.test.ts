@@ -195,7 +195,9 @@ describe("limits that make no sense", () => {
   it.effect("are an error of the call, which names them", () =>
     Effect.gen(function*() {
       const messages = []
-      for (const limits of [{ deadline: Number.NaN }, { maxWait: Duration.seconds(-1) }, { deadline: -5 }]) {
+      // A type looks at what is written in place, and at nothing that comes by a name.
+      const misspelt = { deadline: "1 minute", maxwait: 5 } as const
+      for (const limits of [{ deadline: Number.NaN }, { maxWait: Duration.seconds(-1) }, { deadline: -5 }, misspelt]) {
         const [took, reason, attempts, message] = yield* failing(within(limits)(converse()))
         assert.deepStrictEqual([took, reason, attempts], [0, "ValidationError/malformed", 0])
         messages.push(message)
@@ -203,7 +205,8 @@ describe("limits that make no sense", () => {
       assert.deepStrictEqual(messages, [
         "CallLimits.deadline is NaN: it must be a duration of 0 or more, such as \"30 seconds\"",
         "CallLimits.maxWait is -1000 millis: it must be a duration of 0 or more, such as \"30 seconds\"",
-        "CallLimits.deadline is -5: it must be a duration of 0 or more, such as \"30 seconds\""
+        "CallLimits.deadline is -5: it must be a duration of 0 or more, such as \"30 seconds\"",
+        "CallLimits.maxwait is not known. There are deadline and maxWait"
       ])
       assert.deepStrictEqual(
         (yield* failing(Bedrock.Bedrock.use((bedrock) =>

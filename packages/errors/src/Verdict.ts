@@ -176,7 +176,7 @@ export const table = {
     notBefore: Duration.minutes(15)
   },
   "NotFoundError/resource": onlyElsewhere(
-    "Check the id or ARN, its Region and account, and that the model has not been retired."
+    "Check the id or ARN, its Region and account, and that the model has not been retired; and the endpoint, where one is set."
   ),
   "NotFoundError/form-not-filled": onlyElsewhere(
     "Submit the provider's use case form for this account (Bedrock console, model catalogue). It takes some minutes to have effect."

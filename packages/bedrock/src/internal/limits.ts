@@ -28,6 +28,11 @@ export const limitsOf = (defaults: Defaults, fiber: Fiber.Fiber<unknown, unknown
   const own = fiber.getRef(CallLimits)
   const deadline = own.deadline === undefined ? defaults.deadline : Settings.millisOf(own.deadline)
   const maxWait = own.maxWait === undefined ? defaults.maxWait : Settings.millisOf(own.maxWait)
+  for (const field in own) {
+    if (field !== "deadline" && field !== "maxWait") {
+      return Result.fail(`CallLimits.${field} is not known. There are deadline and maxWait`)
+    }
+  }
   if (Number.isNaN(deadline)) return Result.fail(problem("deadline", own.deadline))
   if (Number.isNaN(maxWait)) return Result.fail(problem("maxWait", own.maxWait))
   return Result.succeed({
