@@ -96,6 +96,19 @@ describe.each(Object.entries(handlers))("over %s", (_, config) => {
     assert.isAtLeast(tokens, 200)
   })
 
+  it("a stream that is refused with its first frame had begun: its input stays booked, and its output does not", async () => {
+    await using emulator = await served()
+    await using house = limited(emulator, { ...ample, backoff: { attempts: 1 } }, config())
+    await emulator.inject(Fault.streamError("throttlingException", { at: { frame: 0 } }))
+    const error = await rejected(house.client.send(new ConverseStreamCommand(question("Why?", 5_000))))
+    assert.strictEqual((error as Error).name.toLowerCase(), "throttlingexception")
+    const { meters } = await house.limiter.snapshot(house.client, modelId)
+    const tokens = meters.find(({ unit }) => unit === "tokens")
+    const own = (tokens?.used ?? 0) - (tokens?.foreign ?? 0)
+    assert.isAbove(tokens?.used ?? 0, 0)
+    assert.isBelow(own, 5_000)
+  })
+
   it("a stream is asked for again until its first content", async () => {
     await using emulator = await served()
     await using house = limited(emulator, ample, config())
@@ -444,6 +457,19 @@ describe("closing the limiter", () => {
   })
 })
 
+it("closing the limiter ends the wait between two attempts", async () => {
+  await using emulator = await served()
+  await using house = limited(emulator, { ...ample, backoff: { base: "1 hour", cap: "1 hour", elapsed: "2 hours" } })
+  const asleep = rejected(
+    house.client.send(new ConverseCommand(question("[[emulate error=ServiceUnavailableException]]")))
+  )
+  await eventually(async () => (await house.books()).requests === 1 && (await house.books()).inFlight === 0)
+  await house.limiter.close()
+  const error = await asleep
+  assert.instanceOf(error, AdmissionError)
+  assert.include(error, { kind: "shutting-down", attempts: 1 })
+})
+
 describe("a client", () => {
   it("may cache its handlers, and have methods", async () => {
     await using emulator = await served()
@@ -468,6 +494,14 @@ describe("a client", () => {
       inFlight: 0
     })
     client.destroy()
+  })
+
+  it("may send the same input again before the first is answered", async () => {
+    await using emulator = await served()
+    await using house = limited(emulator, ample)
+    const command = new ConverseCommand(question("Why? [[emulate latency=50]]"))
+    const answers = await Promise.all([1, 2, 3].map(() => house.client.send(command)))
+    assert.deepStrictEqual(answers.map(({ $metadata }) => $metadata.attempts), [1, 1, 1])
   })
 
   it("is limited once, however often it is attached; by the last", async () => {

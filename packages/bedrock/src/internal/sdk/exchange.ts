@@ -30,15 +30,12 @@ export interface Named {
 export class Exchange<Output extends object> {
   /** Requests that were given to the SDK's handler. */
   attempts = 0
-  /** From when the SDK begins with a request to the end of its answer, streams included. */
+  /** Whether the SDK has a request of it that has not failed. */
   underWay = false
   /** What is asked for. */
   input: object
-  /** When the first one is answered. */
-  readonly opened: Promise<unknown>
   readonly #call: Named
   readonly #request: (input: object) => Promise<Answered<Output>>
-  readonly #open: (answer: unknown) => void
   #answer: Answered<Output> | undefined
   #id: string | undefined
   #observer: Observer | undefined
@@ -50,9 +47,6 @@ export class Exchange<Output extends object> {
     this.#call = call
     this.input = input
     this.#request = request
-    const { promise, resolve } = Promise.withResolvers<unknown>()
-    this.opened = promise
-    this.#open = resolve
   }
 
   /** The answer to the last request. */
@@ -102,7 +96,6 @@ export class Exchange<Output extends object> {
               this.responded(answer.response)
               this.#count(answer.output)
               this.#answer = answer
-              this.#open(answer)
               resume(Effect.succeed(answer))
             },
             (thrown: unknown) => resume(Effect.fail(this.#failed(thrown, false)))
@@ -111,12 +104,6 @@ export class Exchange<Output extends object> {
         })
       )
   )
-
-  /** The same where the request is the whole of it. */
-  readonly unary: Effect.Effect<Answered<Output>, BedrockError> = Effect.onExit(this.send, () =>
-    Effect.sync(() => {
-      this.underWay = false
-    }))
 
   /** The events of one request. Who leaves them, or fails in between, closes what they come in. */
   events<Event>(
@@ -134,10 +121,7 @@ export class Exchange<Output extends object> {
           content ||= isContent(event)
           return event
         }),
-        Stream.ensuring(Effect.sync(() => {
-          this.underWay = false
-          close(response)
-        }))
+        Stream.ensuring(Effect.sync(() => close(response)))
       )
     }))
   }

@@ -35,7 +35,7 @@ export const serve = <O extends object>(
       call,
       Effect.flatMap(books, (books) =>
         calls.unary(books, question, () =>
-          exchange.unary, ({ output }, attempt, request) =>
+          exchange.send, ({ output }, attempt, request) =>
           servedBy(output, attempt, request)))
     )
 
@@ -44,7 +44,7 @@ export const serve = <O extends object>(
       call,
       Effect.flatMap(Effect.zip(books, input), ([books, input]) => {
         exchange.input = input
-        return calls.unmetered(books, operation, () => exchange.unary)(input)
+        return calls.unmetered(books, operation, () => exchange.send)(input)
       })
     )
 
@@ -59,7 +59,7 @@ export const serve = <O extends object>(
       books,
       (books) => calls.streamed(books, question, () => exchange.events(member, isContent), reading, once)
     )
-    return begun(exchange, member, new Events(call, asked), once, unread)
+    return begun(exchange, member, new Events(call, asked), unread)
   }
 
   switch (operation) {
@@ -95,22 +95,15 @@ export const serve = <O extends object>(
   }
 }
 
-/**
- * A stream is there with its first content: until then it may be asked for again. A conversation is there with its head: who
- * speaks first may be the caller.
- */
+/** A stream is there with its first content: until then it may be asked for again. */
 const begun = <O extends object, Event>(
   exchange: Exchange<O>,
   member: "body" | "stream",
   events: Events<Event>,
-  once: boolean,
   unread: Unread
 ): Promise<Answered<O>> => {
   const first = events.next()
-  const there = once ? Promise.race([exchange.opened, first]) : first
-  // Who reads is told.
-  first.catch(() => {})
-  return there.then(() => {
+  return first.then(() => {
     const { output, response } = exchange.answered
     const given = new Begun(first, events)
     unread.register(given, events)
