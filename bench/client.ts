@@ -2,6 +2,7 @@
 // in rounds that take turns. Prints medians, the spread, and ratios. Bounded; about five minutes as it comes.
 //
 //   node bench/client.ts [--rounds 7] [--only converse] [--concurrency 1,64,1000] [--contestants "Caprock's client,LangChain"]
+import * as BedrockClient from "@caprock/client/BedrockClient"
 import { parseArgs } from "node:util"
 import type { Took } from "./internal/contestantProcess.ts"
 import { contestants, type Name, type Operation } from "./internal/contestants.ts"
@@ -64,7 +65,7 @@ interface Arm {
 }
 const armOf = async (name: Name, label: string = name): Promise<Arm> => {
   const process = start("./contestantProcess.ts")
-  await process.ask({ be: name, endpoint })
+  await process.ask({ be: name, at: { endpoint, connections: BedrockClient.defaults.maxConnections } })
   return { name: label, ask: process.ask, stop: process.stop }
 }
 const arms: Array<Arm> = []
@@ -73,7 +74,7 @@ for (const name of chosen) arms.push(await armOf(name))
 if (chosen.includes(baseline)) arms.push(await armOf(baseline, `${baseline} (again)`))
 
 const measure = async ({ calls, concurrency, manner, operation, title }: Case): Promise<void> => {
-  await server.ask(manner)
+  await server.ask({ manner })
   const took = new Map<string, Array<Took>>(arms.map(({ name }) => [name, []]))
   // The first round warms up.
   for (let round = 0; round <= rounds; round++) {

@@ -6,6 +6,7 @@ import { setTimeout } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import type { Weight } from "./internal/contestantProcess.ts"
 import { contestants, type Name } from "./internal/contestants.ts"
+import type { Manner, Order } from "./internal/fixedServer.ts"
 import { start } from "./internal/processes.ts"
 import { table } from "./internal/table.ts"
 
@@ -18,38 +19,55 @@ const chosen = flags.contestants === undefined
   ? known
   : known.filter((name) => flags.contestants?.split(",").includes(name) === true)
 
-// Long enough that the last has begun before the first ends.
-const manner = { gapMillis: 6_000, events: 12 }
+/** Of the server: text events of a stream. Only the first is sent before all streams are open. */
+const manner = (gapMillis: Manner["gapMillis"]): object => ({ manner: { gapMillis, events: 12 } satisfies Manner })
+const ask = (order: Order): object => ({ order })
+// Who opens no more streams than these for so long will not open them.
+const patienceMillis = 20_000
 
-const kilobytes = (bytes: number): string => (bytes / 1_000 / streams).toFixed(1)
+const kilobytes = (bytes: number, open: number): string => (bytes / 1_000 / open).toFixed(1)
 const rows: Array<ReadonlyArray<string>> = []
 for (const name of chosen) {
   const server = start("./fixedServer.ts")
   const contestant = start("./contestantProcess.ts")
   try {
     const endpoint = await server.hello<string>()
-    await contestant.ask({ be: name, endpoint })
-    await server.ask({ ...manner, gapMillis: 0 })
+    await contestant.ask({ be: name, at: { endpoint, connections: streams } })
+    await server.ask(manner(0))
     // What is loaded and compiled with the first calls is not the streams'.
     await contestant.ask({ operation: "converseStream", calls: 500, concurrency: 20 })
     const before = await contestant.ask<Weight>({ weigh: true })
-    await server.ask(manner)
+    await server.ask(manner("held"))
     const from = performance.now()
     await contestant.ask({ begin: streams })
     let open = 0
-    while (open < streams && performance.now() - from < 60_000) {
-      await setTimeout(250)
-      open = await server.ask<number>({ open: true })
+    let changed = from
+    while (open < streams && performance.now() - changed < patienceMillis) {
+      await setTimeout(100)
+      const now = await server.ask<number>(ask("how many are held?"))
+      if (now !== open) changed = performance.now()
+      open = now
     }
-    const seconds = ((performance.now() - from) / 1_000).toFixed(0)
+    const seconds = ((changed - from) / 1_000).toFixed(1)
+    // For the last ones to arrive.
+    await setTimeout(500)
     const during = await contestant.ask<Weight>({ weigh: true })
     if (open < streams) console.log(`${name}: no more than ${open} were open at once.`)
-    const after = await contestant.ask<Weight>({ finish: true })
+    let after: Weight | undefined
+    const finished = contestant.ask<Weight>({ finish: true }).then((weight) => {
+      after = weight
+    })
+    // Those that had to wait for another are held after it.
+    while (after === undefined) {
+      await server.ask(ask("finish them"))
+      await Promise.race([finished, setTimeout(250)])
+    }
     rows.push([
       name,
-      kilobytes(during.rss - before.rss),
-      kilobytes(during.heap - before.heap),
-      kilobytes(during.external - before.external),
+      String(open),
+      kilobytes(during.rss - before.rss, open),
+      kilobytes(during.heap - before.heap, open),
+      kilobytes(during.external - before.external, open),
       String(during.descriptors - before.descriptors),
       seconds,
       ((after.heap - before.heap) / 1_000_000).toFixed(1)
@@ -59,5 +77,7 @@ for (const name of chosen) {
     server.stop()
   }
 }
-console.log(`\n${streams} streams at once, for each of them\n`)
-console.log(table(["", "RSS kB", "heap kB", "external kB", "descriptors", "open after s", "heap left MB"], rows))
+console.log(`\n${streams} streams at once, and what each of them takes in the client's process\n`)
+console.log(
+  table(["", "open", "RSS kB", "heap kB", "external kB", "descriptors", "open after s", "heap left MB"], rows)
+)

@@ -1,9 +1,9 @@
 /** One contestant in a process of its own, so that its garbage and its compiled code are nobody else's. */
 import { readdirSync } from "node:fs"
-import { type Contestant, contestants, type Name, type Operation } from "./contestants.ts"
+import { type Contestant, contestants, type Name, type Operation, type Place } from "./contestants.ts"
 
 type Order =
-  | { readonly be: Name; readonly endpoint: string }
+  | { readonly be: Name; readonly at: Place }
   | { readonly operation: Operation; readonly calls: number; readonly concurrency: number }
   /** To begin so many streams and not to wait for them. */
   | { readonly begin: number }
@@ -53,7 +53,7 @@ const weigh = (): Weight => {
 
 const follow = async (order: Order): Promise<unknown> => {
   if ("be" in order) {
-    contestant = contestants[order.be](order.endpoint)
+    contestant = contestants[order.be](order.at)
     return order.be
   }
   if ("weigh" in order) return weigh()

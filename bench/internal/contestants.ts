@@ -78,53 +78,63 @@ const ofService = (service: Pick<BedrockClient.Service, "converse" | "converseSt
   )
 })
 
-const sdkOptions = (endpoint: string) => ({ region, endpoint, credentials })
+const sdkOptions = ({ endpoint }: Place) => ({ region, endpoint, credentials })
+const ourOptions = (place: Place) => ({ ...sdkOptions(place), maxConnections: place.connections })
 
-const agentOptions = {
-  keepAlive: true,
-  keepAliveMsecs: 60_000,
-  maxSockets: BedrockClient.defaults.maxConnections,
-  maxFreeSockets: BedrockClient.defaults.maxConnections,
-  timeout: 60_000
+/** Where they ask, and how many connections those may open whose users would say so. */
+export interface Place {
+  readonly endpoint: string
+  readonly connections: number
 }
 
-/** By name. What each gets beyond its defaults stands here, and is an endpoint, a Region and credentials where nothing else is. */
+const agentOptions = (connections: number) => ({
+  keepAlive: true,
+  keepAliveMsecs: 60_000,
+  maxSockets: connections,
+  maxFreeSockets: connections,
+  timeout: 60_000
+})
+
+/**
+ * By name. What each gets beyond its defaults stands here, and is an endpoint, a Region and credentials, and a number of connections,
+ * where nothing else is.
+ */
 export const contestants = {
-  "Caprock's client": (endpoint) => {
+  "Caprock's client": (place) => {
     const { BedrockClient: Client, layer } = BedrockClient
-    return ofEffects(ManagedRuntime.make(Layer.orDie(layer(sdkOptions(endpoint)))), {
+    return ofEffects(ManagedRuntime.make(Layer.orDie(layer(ourOptions(place)))), {
       converse: Client.use((client) => ofService(client).converse),
       converseStream: Client.use((client) => ofService(client).converseStream)
     })
   },
-  "Caprock's Bedrock": (endpoint) => {
+  "Caprock's Bedrock": (place) => {
     // Quotas so large that nothing waits: the work of the layers alone.
     const quotas = Quotas.uniform({ requestsPerMinute: 1e9, tokensPerMinute: 1e12 })
-    return ofEffects(ManagedRuntime.make(Layer.orDie(Bedrock.layer({ ...sdkOptions(endpoint), quotas }))), {
+    return ofEffects(ManagedRuntime.make(Layer.orDie(Bedrock.layer({ ...ourOptions(place), quotas }))), {
       converse: Bedrock.Bedrock.use((bedrock) => ofService(bedrock).converse),
       converseStream: Bedrock.Bedrock.use((bedrock) => ofService(bedrock).converseStream)
     })
   },
-  "SDK (defaults)": (endpoint) => ofSdk(new BedrockRuntimeClient(sdkOptions(endpoint))),
-  "SDK (our options)": (endpoint) =>
+  "SDK (defaults)": (place) => ofSdk(new BedrockRuntimeClient(sdkOptions(place))),
+  "SDK (our options)": (place) =>
     ofSdk(
       new BedrockRuntimeClient({
-        ...sdkOptions(endpoint),
+        ...sdkOptions(place),
         maxAttempts: 1,
         requestHandler: new NodeHttpHandler({
           connectionTimeout: 10_000,
           socketTimeout: 300_000,
-          httpAgent: new HttpAgent(agentOptions),
-          httpsAgent: new HttpsAgent(agentOptions)
+          httpAgent: new HttpAgent(agentOptions(place.connections)),
+          httpsAgent: new HttpsAgent(agentOptions(place.connections))
         })
       })
     ),
   // One session for all unary calls. The handler gives each event stream a session of its own, whatever its options.
-  "SDK (one HTTP/2)": (endpoint) =>
+  "SDK (one HTTP/2)": (place) =>
     ofSdk(
-      new BedrockRuntimeClient({ ...sdkOptions(endpoint), maxAttempts: 1, requestHandler: new NodeHttp2Handler() })
+      new BedrockRuntimeClient({ ...sdkOptions(place), maxAttempts: 1, requestHandler: new NodeHttp2Handler() })
     ),
-  "Vercel AI SDK": (endpoint) => {
+  "Vercel AI SDK": ({ endpoint }) => {
     const model = createAmazonBedrock({ region, baseURL: endpoint, ...credentials })(modelId)
     const options = { model, prompt, maxOutputTokens: maxTokens }
     return ofPromises({
@@ -136,9 +146,9 @@ export const contestants = {
       }
     })
   },
-  "LangChain": (endpoint) => {
+  "LangChain": (place) => {
     // `client` is what it makes by itself where it is given none; only so does it take an `http:` endpoint.
-    const client = new BedrockRuntimeClient(sdkOptions(endpoint))
+    const client = new BedrockRuntimeClient(sdkOptions(place))
     const chat = new ChatBedrockConverse({ model: modelId, region, credentials, client, maxTokens })
     const text = (content: unknown): string => typeof content === "string" ? content : ""
     return ofPromises({
@@ -150,6 +160,6 @@ export const contestants = {
       }
     })
   }
-} satisfies Record<string, (endpoint: string) => Contestant>
+} satisfies Record<string, (place: Place) => Contestant>
 
 export type Name = keyof typeof contestants

@@ -7,10 +7,10 @@ import * as Http2 from "node:http2"
 import * as Net from "node:net"
 import { answer, stream } from "./canned.ts"
 
-/** How it answers from now on. What it is asked otherwise it tells: how many streams are open that had their first text. */
+/** How it answers from now on. */
 export interface Manner {
-  /** Milliseconds between two events of a stream; 0: all at once. */
-  readonly gapMillis: number
+  /** Milliseconds between two events of a stream; 0: all at once; `held`: what follows the first text waits until it is told. */
+  readonly gapMillis: number | "held"
   /** Text events of a stream. */
   readonly events: number
 }
@@ -28,9 +28,10 @@ const set = (next: Manner): void => {
 }
 set({ gapMillis: 0, events: 40 })
 
-/** Which of the frames is the first with text. */
-const firstText = 1
-let open = 0
+/** How many frames there are up to the first text. */
+const firstText = 2
+/** What sends the rest of each stream that is held. */
+const held = new Set<() => void>()
 
 /** What both kinds of response can do. */
 interface Response {
@@ -38,6 +39,7 @@ interface Response {
   writeHead(status: number, headers: Record<string, string>): unknown
   write(bytes: Uint8Array): unknown
   end(bytes: Uint8Array): unknown
+  once(event: "close", listener: () => void): unknown
 }
 
 const respond = (path: string, response: Response): void => {
@@ -53,20 +55,24 @@ const respond = (path: string, response: Response): void => {
     return
   }
   const answered = frames
-  let next = 0
-  const gone = (): void => {
-    clearInterval(timer)
-    if (next > firstText && next < answered.length) open--
+  if (manner.gapMillis === "held") {
+    response.write(Buffer.concat(answered.slice(0, firstText)))
+    const finish = (): void => {
+      held.delete(finish)
+      response.end(Buffer.concat(answered.slice(firstText)))
+    }
+    held.add(finish)
+    response.once("close", () => held.delete(finish))
+    return
   }
+  let next = 0
   const timer = setInterval(() => {
-    if (response.destroyed) return gone()
+    if (response.destroyed) return clearInterval(timer)
     const bytes = answered[next++]
     if (bytes === undefined) return
-    if (next === firstText + 1) open++
     if (next < answered.length) {
       response.write(bytes)
     } else {
-      open--
       clearInterval(timer)
       response.end(bytes)
     }
@@ -94,12 +100,12 @@ server.listen({ host: "127.0.0.1", port: 0, backlog: 16_384 }, () => {
   const { port } = server.address() as Net.AddressInfo
   process.send?.(`http://127.0.0.1:${port}`)
 })
-process.on("message", (next: Manner | { readonly open: true }) => {
-  if ("open" in next) {
-    process.send?.(open)
-  } else {
-    set(next)
-    process.send?.("set")
-  }
+/** What else it can be asked. */
+export type Order = "how many are held?" | "finish them"
+
+process.on("message", (order: { readonly manner: Manner } | { readonly order: Order }) => {
+  if ("manner" in order) set(order.manner)
+  else if (order.order === "finish them") { for (const finish of held) finish() }
+  process.send?.(held.size)
 })
 process.once("disconnect", () => process.exit(0))
