@@ -1,8 +1,9 @@
 // CPU and wall time of a call, through Caprock and its peers: every contestant in a process of its own, one server for all,
-// in rounds that take turns. Prints medians, the spread, and ratios. Bounded; about five minutes as it comes.
+// in rounds that take turns. Prints medians, the spread, and ratios. Bounded; about ten minutes as it comes, where nothing else runs.
 //
-//   node bench/client.ts [--rounds 7] [--only converse] [--concurrency 1,64,1000] [--contestants "Caprock's client,LangChain"]
+//   node bench/client.ts [--rounds 5] [--only converse] [--concurrency 1,64,1000] [--contestants "Caprock's client,LangChain"] [--part 0.1]
 import * as BedrockClient from "@caprock/client/BedrockClient"
+import * as Os from "node:os"
 import { parseArgs } from "node:util"
 import type { Took } from "./internal/contestantProcess.ts"
 import { contestants, type Name, type Operation } from "./internal/contestants.ts"
@@ -13,10 +14,12 @@ import { table } from "./internal/table.ts"
 
 const { values: flags } = parseArgs({
   options: {
-    rounds: { type: "string", default: "7" },
+    rounds: { type: "string", default: "5" },
     only: { type: "string" },
     concurrency: { type: "string", default: "1,64,1000" },
-    contestants: { type: "string" }
+    contestants: { type: "string" },
+    // Of the calls of each round: for a look whether it runs.
+    part: { type: "string", default: "1" }
   }
 })
 
@@ -36,15 +39,15 @@ const casesAt = (concurrency: number): ReadonlyArray<Case> => {
     title: `${operation}, ${many}${how}`,
     operation,
     concurrency,
-    calls: Math.max(calls, concurrency),
+    calls: Math.max(Math.ceil(calls * Number(flags.part)), concurrency),
     manner: { gapMillis, events }
   })
   // Events that come one by one: so far apart that the client is not busy, about 20,000 in a second.
   const gap = Math.max(1, Math.round(concurrency / 20))
   return [
-    of("converse", concurrency === 1 ? 500 : 2_000, 0, ""),
-    of("converseStream", concurrency === 1 ? 200 : 1_000, 0, ", events in one piece"),
-    of("converseStream", concurrency === 1 ? 20 : 1_000, gap, `, an event every ${gap} ms`)
+    of("converse", concurrency === 1 ? 300 : 640, 0, ""),
+    of("converseStream", concurrency === 1 ? 200 : 320, 0, ", events in one piece"),
+    of("converseStream", concurrency === 1 ? 20 : 192, gap, `, an event every ${gap} ms`)
   ]
 }
 
@@ -68,6 +71,7 @@ const armOf = async (name: Name, label: string = name): Promise<Arm> => {
   await process.ask({ be: name, at: { endpoint, connections: BedrockClient.defaults.maxConnections } })
   return { name: label, ask: process.ask, stop: process.stop }
 }
+const warmUp = 1_000 * Number(flags.part)
 const arms: Array<Arm> = []
 for (const name of chosen) arms.push(await armOf(name))
 // The same once more: what differs between the two is noise.
@@ -111,6 +115,14 @@ const measure = async ({ calls, concurrency, manner, operation, title }: Case): 
 }
 
 try {
+  const [cpu] = Os.cpus()
+  console.log(`${Os.cpus().length} × ${cpu?.model}, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}`)
+  await server.ask({ manner: { gapMillis: 0, events } satisfies Manner })
+  for (const arm of arms) {
+    // Code that is compiled after some hundred calls is compiled before the first round.
+    await arm.ask({ operation: "converse", calls: warmUp, concurrency: 20 })
+    await arm.ask({ operation: "converseStream", calls: warmUp / 2, concurrency: 20 })
+  }
   for (const concurrency of flags.concurrency.split(",").map(Number)) {
     for (const one of casesAt(concurrency)) {
       if (flags.only === undefined || one.operation === flags.only) await measure(one)
