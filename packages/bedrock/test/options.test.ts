@@ -51,6 +51,23 @@ const wrong: ReadonlyArray<readonly [options: object, message: string]> = [
     "meters.burst.share is 2, and must be a number above 0 and up to 1."
   ],
   [{ guard: -1 }, `guard is -1, and must be ${wait}.`],
+  [{ order: 5 }, "order is 5, and must be an object."],
+  [{ order: { agening: "1 minute" } }, "order.agening is not known. order.ageing is."],
+  [{ order: { ageing: 0 } }, `order.ageing is 0, and must be ${limit}.`],
+  [{ order: { weight: 2 } }, "order.weight is 2, and must be a function from a tenant to its weight."],
+  [
+    { order: { guarantees: [{ share: 2 }] } },
+    "order.guarantees.0.share is 2, and must be a number above 0 and up to 1."
+  ],
+  [
+    { order: { guarantees: [{ priority: "urgent", share: 0.5 }] } },
+    "order.guarantees.0.priority is \"urgent\", and must be a number, or one of interactive, standard, bulk."
+  ],
+  [
+    { order: { guarantees: [{ share: 0.75 }, { tenant: "a", share: 0.5 }] } },
+    "order.guarantees: their shares add up to 1.25, and at most 1 can be kept."
+  ],
+  [{ room: { requests: 0 } }, "room.requests is 0, and must be a whole number of at least 1."],
   [{ account: "" }, "account is \"\", and must be a text without space around it, and not an empty one."],
   [{ resolve: {} }, "resolve is an object, and must be a Map from ids to model ids."],
   [{ backoff: { attempts: 0 } }, "backoff.attempts is 0, and must be a whole number of at least 1."],

@@ -401,7 +401,11 @@ const withoutUndefined = (options: object): Values => {
 const areSameWords = (a: string, b: string): boolean => a.split("_").sort().join() === b.split("_").sort().join()
 
 const at = (value: unknown, keys: ReadonlyArray<string>): unknown =>
-  keys.reduce((found, key) => isPlain(found) && Object.hasOwn(found, key) ? found[key] : undefined, value)
+  keys.reduce<unknown>(
+    (found, key) =>
+      (isPlain(found) || Array.isArray(found)) && Object.hasOwn(found, key) ? Reflect.get(found, key) : undefined,
+    value
+  )
 
 const put = (values: Values, [key = "", ...rest]: ReadonlyArray<string>, value: unknown): void => {
   if (rest.length === 0) values[key] = value

@@ -4,6 +4,7 @@ import * as BedrockClient from "@caprock/client/BedrockClient"
 import * as Settings from "@caprock/client/Settings"
 import * as Quotas from "@caprock/quota/Quotas"
 import type * as Order from "@caprock/rate-limiter/Order"
+import type { Priority } from "@caprock/rate-limiter/Priority"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -20,11 +21,28 @@ const models = Schema.declare<ReadonlyMap<string, string>>(
   { expected: "a Map from ids to model ids" }
 )
 
-// A weight is a function, which nobody can look into; the rest the limiter looks at with its first call.
-const order = Schema.declare<Order.Options>(
-  (value): value is Order.Options => typeof value === "object" && value !== null,
-  { expected: "an object with ageing, weight and guarantees" }
+// What a weight gives, the limiter sees call by call.
+const weight = Schema.declare<NonNullable<Order.Options["weight"]>>(
+  (value): value is NonNullable<Order.Options["weight"]> => typeof value === "function",
+  { expected: "a function from a tenant to its weight" }
 )
+
+const classes: ReadonlyArray<Priority> = ["interactive", "standard", "bulk"]
+
+const priority = Schema.declare<Priority>(
+  (value): value is Priority => typeof value === "number" || classes.some((name) => name === value),
+  { expected: `a number, or one of ${classes.join(", ")}` }
+)
+
+const guarantees = Schema.Array(Schema.Struct({
+  priority: Schema.optional(priority),
+  tenant: Schema.optional(Schema.String),
+  share: Settings.share
+})).check(Schema.makeFilter((guarantees) => {
+  const sum = guarantees.reduce((sum, { share }) => sum + share, 0)
+  // Thirds do not add up to the last digit.
+  return sum <= 1 + 1e-9 || `their shares add up to ${sum}, and at most 1 can be kept`
+}))
 
 /** @internal */
 export const QuotaOptions = Schema.Struct({
@@ -36,7 +54,11 @@ export const QuotaOptions = Schema.Struct({
   })),
   withoutQuota: Schema.optionalKey(Settings.oneOf("probe", "unlimited")),
   guard: Schema.optionalKey(Settings.wait),
-  order: Schema.optionalKey(order),
+  order: Schema.optionalKey(Schema.Struct({
+    ageing: Schema.optionalKey(Settings.timeLimit),
+    weight: Schema.optionalKey(weight),
+    guarantees: Schema.optionalKey(guarantees)
+  })),
   room: Schema.optionalKey(Schema.Struct({
     requests: Schema.optionalKey(Settings.count),
     tokens: Schema.optionalKey(Settings.count)
