@@ -1,6 +1,8 @@
 import { spawnSync } from "node:child_process"
+import { globSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "vitest"
 import { draw, mostSurvivors, type Mutant, seedOf } from "../mutation/draw.ts"
+import config from "../stryker.config.json" with { type: "json" }
 import * as Checkout from "./checkout.ts"
 
 const mutants = Array.from({ length: 500 }, (_, index): Mutant => ({
@@ -10,6 +12,19 @@ const mutants = Array.from({ length: 500 }, (_, index): Mutant => ({
   replacement: "\"\""
 }))
 const places = (drawn: ReadonlyArray<Mutant>) => drawn.map((mutant) => mutants.indexOf(mutant)).sort((a, b) => a - b)
+
+describe("what is broken", () => {
+  it.each(config.mutate)("%s is there", (pattern) => {
+    assert.isNotEmpty(globSync(pattern))
+  })
+
+  it("is all of the ledger, with what its arithmetic is made of", () => {
+    const ledger = "packages/rate-limiter/src/Ledger.ts"
+    const parts = [...readFileSync(ledger, "utf8").matchAll(/^import (?!type).* from "\.\/(.+)"$/gm)]
+    assert.isNotEmpty(parts)
+    assert.includeMembers(config.mutate, [ledger, ...parts.map(([, path]) => `packages/rate-limiter/src/${path}`)])
+  })
+})
 
 describe("a sample", () => {
   it("is the same for the same seed, in whichever order the mutants come", () => {

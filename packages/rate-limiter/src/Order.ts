@@ -21,6 +21,17 @@ export interface Guarantee {
 }
 
 /**
+ * What is used where an option is not set.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const defaults = {
+  /** A user who waits for half a minute has left; a job that gets a turn each half minute goes on. */
+  ageing: Duration.seconds(30)
+} as const
+
+/**
  * The order of admission. Without any of it, and without priorities and tenants in the costs: first come, first served.
  *
  * - `ageing`: the next of a class goes before one of a class that is higher by 1 when it has been kept waiting for so long since its
@@ -49,14 +60,3 @@ export interface RoomOptions {
   readonly requests?: number | undefined
   readonly tokens?: number | undefined
 }
-
-/**
- * What is used where an option is not set.
- *
- * @category configuration
- * @since 0.1.0
- */
-export const defaults = {
-  /** A user who waits for half a minute has left; a job that gets a turn each half minute goes on. */
-  ageing: Duration.seconds(30)
-} as const
