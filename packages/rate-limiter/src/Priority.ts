@@ -16,13 +16,19 @@ export type Priority = "interactive" | "standard" | "bulk" | number
 const named = { interactive: 1, standard: 0, bulk: -1 } as const
 
 /**
- * The number of a class: `standard` where none is told. What is no number is told as it is.
+ * The number of a class: `standard` where none is told, and `NaN` for a name that no class has.
  *
  * @category accessors
  * @since 0.1.0
  */
 export const toNumber = (priority: Priority | undefined): number =>
-  priority === undefined ? named.standard : typeof priority === "number" ? priority : named[priority]
+  priority === undefined
+    ? named.standard
+    : typeof priority === "number"
+    ? priority
+    : Object.hasOwn(named, priority)
+    ? named[priority]
+    : Number.NaN
 
 /**
  * The name of a class, or its number where it has none.

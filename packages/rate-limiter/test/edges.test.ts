@@ -73,6 +73,12 @@ describe("amounts", () => {
       for (const cost of [{ tokens: Infinity }, { tokens: 1, requests: Infinity }]) {
         assert.strictEqual((yield* Effect.flip(reserve({ ...cost, pool: "free" }))).reason._tag, "InvalidCost")
       }
+      // Written where no types look.
+      for (const priority of [NaN, "urgent", "constructor"]) {
+        const { reason } = yield* Effect.flip(reserve(Object.assign({ tokens: 1 }, { priority })))
+        assert.strictEqual(reason._tag, "InvalidCost")
+        assert.include(reason.message, "priority is neither a number nor one of")
+      }
       const limiter = yield* RateLimiter.RateLimiter
       for (const odd of [NaN, Infinity, -Infinity, -5]) {
         const settled = limiter.reserve({ pool, requests: 1, tokens: 10, book: () => ({ tokens: 20, growth: [] }) })

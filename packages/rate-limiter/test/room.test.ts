@@ -189,6 +189,9 @@ describe("waiting room", () => {
         yield* problem({ order: { guarantees: [{ share: Number.NaN }] } }),
         "the option order.guarantees have a share of NaN: it must be more than 0 and at most 1"
       )
+      // Written where no types look.
+      const odd: object = { order: { guarantees: [{ priority: "urgent", share: 0.5 }] } }
+      assert.include(yield* problem(odd), "the option order.guarantees have a priority that is neither a number nor")
       assert.strictEqual(yield* problem({ room: { tokens: -1 } }), "the option room.tokens is -1: it must be 0 or more")
     }))
 

@@ -147,7 +147,7 @@ export class Books {
     if (Number.isNaN(cost.priority)) {
       return new InvalidCost({
         field: "priority",
-        problem: `is ${cost.priority}: a number is needed`
+        problem: "is neither a number nor one of interactive, standard, bulk"
       })
     }
     // A limit of 0 admits nothing, not even what costs nothing.

@@ -17,7 +17,13 @@ export const resolve = (options: Options.Options = {}, room: Options.RoomOptions
     return new InvalidOption({ option: "order.ageing", problem: `is ${ageingMillis} ms: it must be more than 0` })
   }
   const guarantees = options.guarantees ?? []
-  for (const { share } of guarantees) {
+  for (const { priority, share } of guarantees) {
+    if (Number.isNaN(Priority.toNumber(priority))) {
+      return new InvalidOption({
+        option: "order.guarantees",
+        problem: "have a priority that is neither a number nor one of interactive, standard, bulk"
+      })
+    }
     if (!(share > 0 && share <= 1)) {
       return new InvalidOption({
         option: "order.guarantees",
