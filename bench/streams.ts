@@ -53,15 +53,13 @@ for (const name of chosen) {
     await setTimeout(500)
     const during = await contestant.ask<Weight>({ weigh: true })
     if (open < streams) console.log(`${name}: no more than ${open} were open at once.`)
+    const finished = contestant.ask<Weight>({ finish: true })
     let after: Weight | undefined
-    const finished = contestant.ask<Weight>({ finish: true }).then((weight) => {
-      after = weight
-    })
     // Those that had to wait for another are held after it.
-    while (after === undefined) {
+    do {
       await server.ask(ask("finish them"))
-      await Promise.race([finished, setTimeout(250)])
-    }
+      after = await Promise.race([finished, setTimeout(250, undefined)])
+    } while (after === undefined)
     rows.push([
       name,
       String(open),
