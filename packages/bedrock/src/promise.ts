@@ -222,7 +222,7 @@ export interface Options {
   readonly token?: string | undefined
   /** Of the shared configuration files. */
   readonly profile?: string | undefined
-  /** Per host; further requests wait in order. @default 1024 */
+  /** For all calls together; further ones wait in order, and are signed when it is their turn. @default 1024 */
   readonly maxConnections?: number | undefined
   /**
    * How long is waited for credentials and for the server: `credentials` 1 min, `connect` 10 s, `firstToken` 60 min,

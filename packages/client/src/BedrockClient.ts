@@ -86,7 +86,7 @@ export const defaults = {
  * - `credentials`: for signing. Where they are given, a bearer token in the environment is not looked at.
  * - `token`: a Bedrock API key; wins over `credentials`.
  * - `profile`: of the shared configuration files.
- * - `maxConnections`: per host; further requests wait in order. Default 1,024.
+ * - `maxConnections`: for all calls together; further ones wait in order, and are signed when it is their turn. Default 1,024.
  * - `timeouts`: see `Timeouts`.
  *
  * @category configuration
@@ -259,10 +259,11 @@ export const make = (options: Options = {}): Effect.Effect<Service, Settings.Opt
     const region = yield* regionOf(client)
     return serviceOf(
       region,
-      operations.make({ client, limits, region }),
+      operations.make({ client, limits, region, seats: transport }),
       session.make({
         limits,
         region,
+        seats: transport,
         send: (input, options) =>
           duplex().send(new InvokeModelWithBidirectionalStreamCommand(input), options).then(({ body }) => body)
       })

@@ -5,7 +5,18 @@ import { Deferred, Duration, Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type * as Http from "node:http"
 import * as Net from "node:net"
-import { answer, clientOf, eventually, frames, request, sendJson, server, startStream, turns } from "./server.ts"
+import {
+  answer,
+  clientOf,
+  credentials,
+  eventually,
+  frames,
+  request,
+  sendJson,
+  server,
+  startStream,
+  turns
+} from "./server.ts"
 
 const silent = (timeouts: Timeouts.Timeouts | undefined, frames: ReadonlyArray<Uint8Array> = []) =>
   Effect.gen(function*() {
@@ -232,6 +243,33 @@ describe("Timeouts", () => {
         assert.include(reason.message, "maxConnections are in use")
       }
       yield* Fiber.interrupt(stream)
+    }))
+
+  it.effect("all connections in use: no time for credentials is counted before one is free, and all of it then", () =>
+    Effect.gen(function*() {
+      const replies: Array<() => void> = []
+      const { url } = yield* server((_request, response) => replies.push(() => sendJson(response, answer)))
+      const found = { ...credentials, expiration: new Date(Date.now() + 1_000) }
+      let find = () => Promise.resolve(found)
+      const client = yield* clientOf(url, {
+        maxConnections: 1,
+        credentials: () => find(),
+        timeouts: { credentials: "20 seconds" }
+      })
+      const first = yield* Effect.forkChild(client.converse(request))
+      yield* eventually(() => replies.length === 1)
+      find = () => new Promise(() => {})
+      const second = yield* Effect.forkChild(Effect.flip(client.converse(request)))
+      yield* turns()
+      yield* TestClock.adjust("30 seconds")
+      replies[0]?.()
+      yield* Fiber.join(first)
+      yield* turns()
+      yield* TestClock.adjust("19 seconds")
+      assert.isUndefined(second.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const { reason } = yield* Fiber.join(second)
+      assert.deepStrictEqual(reason._tag === "TimeoutError" && reason.kind, "credentials")
     }))
 
   it.effect("more than Node's timers can hold is no warning", () =>

@@ -10,6 +10,7 @@ import { selfSigned } from "./certificate.ts"
 import {
   answer,
   clientOf,
+  credentials,
   eventually,
   frames,
   onCreated,
@@ -33,6 +34,8 @@ const asking = (text: string) => ({
   modelId: request.modelId,
   messages: [{ role: "user" as const, content: [{ text }] }]
 })
+
+const whole = [frames.start, frames.text("a"), frames.stop, frames.metadata]
 
 const counting = Effect.gen(function*() {
   const arrived: Array<string> = []
@@ -100,10 +103,7 @@ describe("transport", () => {
         const { seen, watch } = recording()
         return Effect.map(Effect.forkChild(watch(client.converse(asking(text)))), (fiber) => ({ seen, fiber }))
       })
-      // The SDK signs each of them before it asks for a connection.
-      for (let i = 0; i < 20; i++) {
-        yield* turns()
-      }
+      yield* turns(400)
       yield* Fiber.interrupt(rest[0]?.fiber ?? first)
       for (let i = 0; i < 3; i++) {
         yield* eventually(() => replies.length > i)
@@ -117,6 +117,72 @@ describe("transport", () => {
         "flushed, response 200"
       ])
       assert.strictEqual(opened(), 1)
+    }))
+
+  it.effect("calls that waited for a connection are signed when they have one, by credentials of that moment", () =>
+    Effect.gen(function*() {
+      const keys: Array<number> = []
+      const replies: Array<() => void> = []
+      const { url } = yield* server((incoming, response) => {
+        keys.push(Number(/Credential=(\d+)/.exec(incoming.headers.authorization ?? "")?.[1]))
+        replies.push(() => {
+          if (incoming.url?.endsWith("stream") === true) startStream(response).end(Buffer.concat(whole))
+          else sendJson(response, answer)
+        })
+      })
+      let found = 0
+      const client = yield* clientOf(url, {
+        maxConnections: 1,
+        // So soon over that the SDK looks for others each time.
+        credentials: () =>
+          Promise.resolve({ accessKeyId: `${++found}`, secretAccessKey: "s", expiration: new Date(Date.now() + 1_000) })
+      })
+      const first = yield* Effect.forkChild(client.converse(request))
+      yield* eventually(() => replies.length === 1)
+      const calls = [Stream.runDrain(client.converseStream(request)), client.converse(request)]
+      const rest = yield* Effect.forEach(calls, (call) => Effect.forkChild(call))
+      for (let i = 0; i < 3; i++) {
+        yield* eventually(() => replies.length > i)
+        const known = found
+        yield* turns(200)
+        // Nobody is signed ahead of its time.
+        assert.strictEqual(found, known)
+        replies[i]?.()
+        yield* eventually(() => i === 2 || replies.length > i + 1)
+        if (i < 2) assert.isAbove(keys[i + 1] ?? 0, known)
+      }
+      yield* Fiber.joinAll([first, ...rest])
+    }))
+
+  it.effect("a place that was not used is given back, and once", () =>
+    Effect.gen(function*() {
+      const { open, opened, url } = yield* server((_incoming, response) => {
+        sendJson(response, answer)
+      })
+      let find = (): Promise<typeof credentials> => Promise.reject(new Error("none"))
+      const client = yield* clientOf(url, { maxConnections: 1, credentials: () => find() })
+      const refused = yield* Effect.flip(client.converse(request))
+      assert.strictEqual(refused.reason._tag, "AccessError")
+      yield* Effect.flip(client.converse({ modelId: undefined, messages: [] }))
+      yield* Effect.flip(Stream.runDrain(client.converseStream({ modelId: undefined, messages: [] })))
+      let give: (found: typeof credentials) => void = () => {}
+      let asked = 0
+      find = () => {
+        asked++
+        return new Promise((resolve) => {
+          give = resolve
+        })
+      }
+      const searching = yield* Effect.forkChild(client.converse(request))
+      yield* eventually(() => asked === 1)
+      const behind = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(client.converse(request)))
+      yield* turns()
+      // One leaves its place, the other the queue.
+      yield* Fiber.interruptAll([searching, ...behind.slice(1, 2)])
+      give(credentials)
+      yield* Fiber.joinAll([...behind.slice(0, 1), ...behind.slice(2)])
+      yield* Effect.forEach([1, 2, 3], () => client.converse(request), { concurrency: "unbounded" })
+      assert.deepStrictEqual([opened(), open.size], [1, 1])
     }))
 
   it.effect("a connection that fails makes room for the next", () =>

@@ -11,9 +11,9 @@ import type { CallObserver, ResponseHead } from "../CallObserver.ts"
  * @internal
  */
 export class Call {
-  /** Whether the transport has it: it was built and signed, and what is waited for from now on is not ours. */
+  /** Whether what is waited for is not ours: the transport has it, built and signed, or it has no place there yet. */
   prepared = false
-  /** Whether it waits for a free connection. */
+  /** Whether it waits for a place among the connections. */
   queued = false
   /** Whether the request was, or may have been, handed to the kernel whole. */
   sent = false
@@ -34,6 +34,7 @@ export class Call {
   readonly own: boolean
   #aborted = false
   #cancel: (() => void) | undefined
+  #leave: (() => void) | undefined
 
   constructor(observer: CallObserver, own = false) {
     this.observer = observer
@@ -42,6 +43,28 @@ export class Call {
 
   get aborted(): boolean {
     return this.#aborted
+  }
+
+  /** There is no place for it yet; `cancel` leaves the queue. */
+  waits(cancel: () => void): void {
+    this.queued = true
+    this.prepared = true
+    this.#cancel = cancel
+  }
+
+  /** It has a place among the connections, which `leave` gives back. */
+  seated(leave: () => void): void {
+    this.queued = false
+    this.prepared = false
+    this.#cancel = undefined
+    this.#leave = leave
+  }
+
+  /** Whether it had a place. From now on that is the request's, and not given back by the call. */
+  sits(): boolean {
+    const seated = this.#leave !== undefined
+    this.#leave = undefined
+    return seated
   }
 
   /** The transport has taken the request over; `cancel` closes its connection. */
@@ -68,12 +91,15 @@ export class Call {
     this.#cancel = undefined
   }
 
-  /** Ends the request at once and closes its connection. Does nothing when it is over. */
+  /** Ends the request at once and closes its connection, or gives up its place. Does nothing when it is over. */
   abort(): void {
     this.#aborted = true
     const cancel = this.#cancel
+    const leave = this.#leave
     this.#cancel = undefined
+    this.#leave = undefined
     cancel?.()
+    leave?.()
   }
 }
 

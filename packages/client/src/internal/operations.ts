@@ -10,6 +10,7 @@ import { Call } from "./call.ts"
 import { batchesOf } from "./events.ts"
 import { Failures } from "./failures.ts"
 import { type Limits, Patience } from "./patience.ts"
+import { seated, type Seats } from "./seat.ts"
 import { pullOf } from "./streaming.ts"
 import * as table from "./table.ts"
 
@@ -18,8 +19,9 @@ export const make = (options: {
   readonly client: BedrockRuntimeClient
   readonly limits: Limits
   readonly region: string | undefined
+  readonly seats: Seats
 }): Operations => {
-  const { client, limits, region } = options
+  const { client, limits, region, seats } = options
 
   return table.make({
     unary: ({ isWhole, operation, send }) => (input) =>
@@ -27,14 +29,15 @@ export const make = (options: {
         const call = new Call(fiber.getRef(CallObserver))
         const patience = new Patience(limits, fiber.context, () => call.abort(), () => call.prepared)
         const failures = new Failures(operation, table.modelIdOf(input), region, call)
+        const asked = patience.wait({
+          promise: () => send(client, input, { call }),
+          content: false,
+          onValue: (output) => isWhole(output) ? Effect.succeed(output) : Effect.fail(failures.empty()),
+          onError: (cause) => Effect.fail(failures.fromUnknown(cause)),
+          onExpired: (expired) => Effect.fail(failures.expired(expired))
+        })
         return Effect.onExit(
-          patience.wait({
-            promise: () => send(client, input, { call }),
-            content: false,
-            onValue: (output) => isWhole(output) ? Effect.succeed(output) : Effect.fail(failures.empty()),
-            onError: (cause) => Effect.fail(failures.fromUnknown(cause)),
-            onExpired: (expired) => Effect.fail(failures.expired(expired))
-          }),
+          seated(seats, call, patience, failures)(asked),
           () =>
             Effect.sync(() => {
               patience.end()
@@ -57,7 +60,8 @@ export const make = (options: {
             patience.end()
             call.abort()
           })
-          return Effect.as(Scope.addFinalizer(scope, end), pullOf(start, progress(), patience, failures))
+          const pull = pullOf(start, progress(), patience, failures, seated(seats, call, patience, failures))
+          return Effect.as(Scope.addFinalizer(scope, end), pull)
         })
       ))
   })

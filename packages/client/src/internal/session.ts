@@ -18,6 +18,7 @@ import { Failures } from "./failures.ts"
 import { Feed } from "./feed.ts"
 import { type Limits, Patience } from "./patience.ts"
 import type { Progress } from "./progress.ts"
+import { seated, type Seats } from "./seat.ts"
 import { assemble } from "./streaming.ts"
 
 /** @internal */
@@ -36,6 +37,7 @@ export const make = (options: {
   ) => Promise<AsyncIterable<InvokeModelWithBidirectionalStreamOutput> | undefined>
   readonly limits: Limits
   readonly region: string | undefined
+  readonly seats?: Seats
 }): Operation =>
 <E, R>(input: Input<E, R>) =>
   Stream.unwrap(Effect.gen(function*() {
@@ -73,7 +75,8 @@ export const make = (options: {
     })
     // Whatever the output says of it: it was the input that ended the call.
     const failed = Stream.suspend(() => feed.failure === undefined ? Stream.empty : Stream.failCause(feed.failure))
-    return assemble(start, progress, patience, failures).pipe(
+    const before = options.seats === undefined ? undefined : seated(options.seats, call, patience, failures)
+    return assemble(start, progress, patience, failures, before).pipe(
       Stream.mapError(aboutKeys),
       Stream.catchCause((cause) => Stream.concat(failed, Stream.failCause(cause))),
       Stream.concat(failed)

@@ -28,7 +28,9 @@ export const pullOf = <Event>(
   start: () => Promise<Batches<Event>>,
   progress: Progress<Event>,
   patience: Patience,
-  failures: Failures
+  failures: Failures,
+  /** What stands before the request. */
+  seated: <A, E>(next: Effect.Effect<A, E>) => Effect.Effect<A, E | BedrockError> = (next) => next
 ): Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, BedrockError> => {
   type Next = Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, BedrockError>
 
@@ -89,16 +91,18 @@ export const pullOf = <Event>(
     tripped !== undefined ? given([]) : progress.complete() ? rest(batches) : live(batches)
 
   let begun: Batches<Event> | undefined
-  const begin: Next = patience.wait<Batches<Event>, Arr.NonEmptyReadonlyArray<Event>, BedrockError | Cause.Done>({
-    promise: start,
-    content: false,
-    onValue: (batches) => {
-      begun = batches
-      return live(batches)
-    },
-    onError: (cause) => Effect.fail(failures.whileReading(cause)),
-    onExpired
-  })
+  const begin: Next = seated(
+    patience.wait<Batches<Event>, Arr.NonEmptyReadonlyArray<Event>, BedrockError | Cause.Done>({
+      promise: start,
+      content: false,
+      onValue: (batches) => {
+        begun = batches
+        return live(batches)
+      },
+      onError: (cause) => Effect.fail(failures.whileReading(cause)),
+      onExpired
+    })
+  )
   return Effect.suspend(() => begun === undefined ? begin : next(begun))
 }
 

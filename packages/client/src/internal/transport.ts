@@ -9,6 +9,7 @@ import { Readable } from "node:stream"
 import { Call, type CallOptions } from "./call.ts"
 import { Duplex } from "./duplex.ts"
 import { abortError, advised, headersOf, type Outcome, pathOf, unbracketed } from "./message.ts"
+import type { Seats } from "./seat.ts"
 
 // Idle connections are dropped before anyone in between does it for us: NAT gateways, VPC endpoints and load balancers
 // cut what is silent for 350 s (AWS, "Troubleshooting API error codes", read 2026-11). 60 s is the idle limit of the AWS
@@ -28,7 +29,7 @@ const probeMillis = 60_000
  *
  * @internal
  */
-export interface Transport {
+export interface Transport extends Seats {
   readonly handler: HttpHandler
   /** The same, for a client that signs as HTTP/2 has it: the host is `:authority` there. */
   readonly duplexHandler: HttpHandler
@@ -69,7 +70,12 @@ export const make = (options: Options): Transport => {
   let connections = 0
   let closed = false
 
-  const start = ({ call, reject, request, resolve }: Waiting): void => {
+  const start = (
+    request: HttpRequest,
+    call: Call,
+    resolve: (output: { response: HttpResponse }) => void,
+    reject: (error: unknown) => void
+  ): void => {
     try {
       const outcome: Outcome = {
         resolve: (response) => resolve({ response }),
@@ -80,11 +86,10 @@ export const make = (options: Options): Transport => {
       const exchange: Exchange | Duplex = request.body instanceof Readable
         ? duplex(request, request.body, call, outcome)
         : new Exchange(shared, request, call, outcome)
-      connections++
-      call.queued = false
       running.add(exchange)
     } catch (cause) {
       reject(cause)
+      released()
     }
   }
 
@@ -96,34 +101,56 @@ export const make = (options: Options): Transport => {
     return exchange
   }
 
+  const taken = (call: Call): void => {
+    connections++
+    call.seated(released)
+  }
+
   const released = (): void => {
     connections--
     for (const next of waiting) {
       if (connections >= options.maxConnections) return
       waiting.delete(next)
-      start(next)
+      taken(next.call)
+      next.resolve()
     }
+  }
+
+  const seat = (call: Call): boolean => {
+    // Who comes after the close learns it from the handler.
+    if (connections >= options.maxConnections && !closed) return false
+    taken(call)
+    return true
+  }
+
+  const queue = (call: Call): Promise<void> => {
+    const { promise, reject, resolve } = Promise.withResolvers<void>()
+    // One may have become free since it was looked for.
+    if (seat(call)) resolve()
+    else {
+      const self: Waiting = { call, resolve }
+      waiting.add(self)
+      call.waits(() => {
+        waiting.delete(self)
+        reject(abortError("Request aborted"))
+      })
+    }
+    return promise
   }
 
   const handle = (request: HttpRequest, handlerOptions?: Partial<CallOptions>): Promise<{ response: HttpResponse }> => {
     const call = handlerOptions?.call ?? new Call({ onFlushed: () => {}, onResponse: () => {} }, true)
     const { promise, reject, resolve } = Promise.withResolvers<{ response: HttpResponse }>()
-    const self: Waiting = { request, call, resolve, reject }
     if (closed) {
       call.closed = true
       reject(abortError("The client is closed."))
     } else if (call.aborted) {
       reject(abortError("Request aborted"))
-    } else if (connections < options.maxConnections || call.own) {
-      // Those that are full of answers may be waited for by calls; not by the credentials without which none begins.
-      start(self)
     } else {
-      waiting.add(self)
-      call.queued = true
-      call.started(() => {
-        waiting.delete(self)
-        reject(abortError("Request aborted"))
-      })
+      // Calls come with a place of theirs. The SDK's own requests have none: while all are full of answers, calls may wait for one,
+      // but not the credentials without which none begins.
+      if (!call.sits()) connections++
+      start(request, call, resolve, reject)
     }
     return promise
   }
@@ -146,6 +173,8 @@ export const make = (options: Options): Transport => {
   return {
     handler: handlerOf("http/1.1"),
     duplexHandler: handlerOf("h2"),
+    seat,
+    queue,
     close: Effect.suspend(() => {
       closed = true
       for (const { call } of waiting) {
@@ -159,12 +188,10 @@ export const make = (options: Options): Transport => {
   }
 }
 
-// A request that has no connection yet.
+// A call that has no place yet.
 interface Waiting {
-  readonly request: HttpRequest
   readonly call: Call
-  readonly resolve: (output: { response: HttpResponse }) => void
-  readonly reject: (error: unknown) => void
+  readonly resolve: () => void
 }
 
 // What the requests of one client have in common.
