@@ -121,6 +121,23 @@ describe("the pages of the packages", () => {
     for (const [, module] of modules) assert.match(readme, new RegExp(`^- .*\`${module}\``, "m"))
   })
 
+  it("have every option of bedrock, and of its limiter for the SDK's client", async () => {
+    // What is internal has no declaration.
+    const { ServiceOptions }: { readonly ServiceOptions: { readonly fields: object } } = await import(
+      pathToFileURL("packages/bedrock/src/internal/options.ts").href
+    )
+    const options = Object.keys(ServiceOptions.fields)
+    const page = readFileSync("docs/guide/bedrock.md", "utf8")
+    const [table = ""] = page.slice(page.indexOf("\n| option ")).split("\n\n")
+    const told = [...table.matchAll(/^\| (`.*?) +\|/gm)].flatMap(([, cell = ""]) => cell.match(/\w+/g) ?? [])
+    assert.sameMembers(told, options)
+    const [list = ""] = /^What a limiter takes is .*?\. /ms.exec(readFileSync("docs/guide/sdk.md", "utf8")) ?? []
+    assert.sameMembers(
+      [...list.matchAll(/`(\w+)`/g)].map(([, name]) => name),
+      ["createBedrock", ...options.filter((name) => name !== "deadline"), "onEvent", "onWarning"]
+    )
+  })
+
   it("have every option of the emulator", () => {
     const readme = readFileSync("packages/emulator/README.md", "utf8")
     const told = [...readme.matchAll(/^\| (`.*?) +\|/gm)].flatMap(([, cell = ""]) => cell.match(/\w+/g) ?? [])

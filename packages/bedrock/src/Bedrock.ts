@@ -125,7 +125,7 @@ export interface QuotaOptions {
  * @since 0.1.0
  */
 export interface CallOptions {
-  /** The account's id, or any name for it: programs of the same name share pools. @default "default" */
+  /** The account's id, or any name for it: services on one limiter that name the same account share its pools. @default "default" */
   readonly account?: string | undefined
   /** Model behind an application inference profile, custom model or other id that does not say it. */
   readonly resolve?: ReadonlyMap<string, string> | undefined
