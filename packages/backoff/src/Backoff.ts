@@ -268,12 +268,20 @@ export const retry: {
   (args) => Effect.isEffect(args[0]),
   <A, E extends Retryable, R>(self: Effect.Effect<A, E, R>, options: RetryOptions = {}): Effect.Effect<A, E, R> => {
     const { budget, deadline, onGiveUp, pool } = options
+    // What does not fail needs no schedule.
+    const retriedBy = (deadline: number) =>
+      Effect.catch(self, (error) => {
+        let failed: Effect.Effect<A, E, R> | undefined = Effect.fail(error)
+        const again = Effect.suspend(() => {
+          const next = failed ?? self
+          failed = undefined
+          return next
+        })
+        return Effect.retry(again, scheduleOf(options, deadline, onGiveUp))
+      })
     const retried = deadline === undefined
-      ? Effect.retry(self, scheduleOf(options, Infinity, onGiveUp))
-      : Effect.flatMap(
-        Clock.Clock,
-        (clock) => Effect.retry(self, scheduleOf(options, monotonic(clock) + millis(deadline), onGiveUp))
-      )
+      ? retriedBy(Infinity)
+      : Effect.flatMap(Clock.Clock, (clock) => retriedBy(monotonic(clock) + millis(deadline)))
     return budget === undefined ? retried : Effect.andThen(budget.deposit(pool), retried)
   }
 )

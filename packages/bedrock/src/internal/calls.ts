@@ -13,6 +13,7 @@ import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -35,6 +36,8 @@ export interface Desk {
   readonly account: string | undefined
   readonly resolve: ReadonlyMap<string, string> | undefined
   readonly catalogue: Catalogue.Catalogue
+  /** Those that were asked for, by how. */
+  readonly places: Map<string, Place>
   readonly limiter: RateLimiter["Service"]
   readonly accountant: Accountant
   readonly budget: RetryBudget.RetryBudget["Service"]
@@ -42,7 +45,7 @@ export interface Desk {
   readonly limits: Defaults
   readonly countThrottled: boolean
   /** What tells the listener of the fiber that asks. */
-  readonly teller: Effect.Effect<(event: CallEvent) => void>
+  readonly teller: (context: Context.Context<never>) => (event: CallEvent) => void
   readonly counters: Counters
 }
 
@@ -53,8 +56,41 @@ export const subjectOf = (desk: Desk, { modelId, operation }: Question): Subject
   region: desk.region
 })
 
-/** The pool that a question draws on, or why it can't be told. @internal */
-export const poolOf = (desk: Desk, question: Question): Result.Result<Pool.Pool, BedrockError> => {
+/** What is known of the pool of a question before it is asked. */
+export interface Place {
+  readonly pool: string
+  /** The bare id of its model, and what the catalogue says of that. */
+  readonly model: string
+  readonly entry: Catalogue.Entry
+}
+
+/** More ids than a program asks for. The oldest is forgotten first. */
+const mostPlaces = 256
+
+/**
+ * The pool that a question draws on, or why it can't be told. Worked out once for all that name it the same; desks that share what
+ * they know differ in their Region alone.
+ *
+ * @internal
+ */
+export const placeOf = (desk: Desk, question: Question): Result.Result<Place, BedrockError> => {
+  const { catalogue, places } = desk
+  const variant = Pool.variantOf(question.fields)
+  const name = `${desk.region ?? ""}\n${question.tier ?? ""}\n${variant ?? ""}\n${question.modelId ?? ""}`
+  const known = places.get(name)
+  if (known !== undefined) return Result.succeed(known)
+  return Result.map(poolOf(desk, question), (pool) => {
+    for (const oldest of places.keys()) {
+      if (places.size < mostPlaces) break
+      places.delete(oldest)
+    }
+    const place = { pool: Pool.key(pool), model: pool.model, entry: Catalogue.lookup(catalogue, pool.model) }
+    places.set(name, place)
+    return place
+  })
+}
+
+const poolOf = (desk: Desk, question: Question): Result.Result<Pool.Pool, BedrockError> => {
   const subject = subjectOf(desk, question)
   const parsed = ModelId.parse(subject.modelId)
   if (Result.isFailure(parsed)) {
@@ -86,9 +122,9 @@ export const unary = <A>(
   send: () => Effect.Effect<A, BedrockError>,
   servedBy: (answer: A, attempt: Attempt, request: Request) => Served
 ): Effect.Effect<A, BedrockError> => {
-  const pool = poolOf(desk, question)
-  if (Result.isFailure(pool)) return Effect.fail(pool.failure)
-  return Effect.flatMap(begin(desk, question, pool.success), (call) => {
+  const place = placeOf(desk, question)
+  if (Result.isFailure(place)) return Effect.fail(place.failure)
+  return Effect.flatMap(begin(desk, question, place.success), (call) => {
     const sent = send()
     const attempt = Effect.scoped(Effect.flatMap(admit(call), (attempt) =>
       timely(sent, call.limits).pipe(
@@ -116,9 +152,9 @@ export const streamed = <A>(
 ): Stream.Stream<A, BedrockError> =>
   Stream.fromChannel(Channel.fromTransformBracket((_, __, scope) => {
     const asked = question()
-    const pool = poolOf(desk, asked)
-    if (Result.isFailure(pool)) return Effect.succeed(Effect.fail(pool.failure))
-    return Effect.flatMap(begin(desk, asked, pool.success), (call) => {
+    const place = placeOf(desk, asked)
+    if (Result.isFailure(place)) return Effect.succeed(Effect.fail(place.failure))
+    return Effect.flatMap(begin(desk, asked, place.success), (call) => {
       const final = (error: BedrockError): BedrockError => withAttempts(error, call.tally.sent, call.tally.gaveUp)
       const attempt: Effect.Effect<Opened<A>, BedrockError, Scope.Scope> = open(call, reading, send()).pipe(
         // A failure that no retry sees.
@@ -156,7 +192,7 @@ export const unmetered = <Input, Output>(
 ) =>
 (input: Input): Effect.Effect<Output, BedrockError> =>
   Effect.gen(function*() {
-    const tell = yield* desk.teller
+    const tell = desk.teller(yield* Effect.context<never>())
     const clock = yield* Clock.Clock
     const context = yield* Effect.context<never>()
     const limits = yield* Effect.withFiber((fiber) => Effect.succeed(limitsOf(desk.limits, fiber)))
@@ -186,29 +222,24 @@ export const unmetered = <Input, Output>(
     )
   })
 
-const begin = (desk: Desk, question: Question, pool: Pool.Pool): Effect.Effect<Call, BedrockError> =>
-  Effect.flatMap(desk.teller, (tell) =>
-    Effect.withFiber((fiber) => {
-      const subject = subjectOf(desk, question)
-      const limits = limitsOf(desk.limits, fiber)
-      if (Result.isFailure(limits)) return Effect.fail(wrongLimits(subject, limits.failure))
-      return Effect.succeed<Call>({
-        subject,
-        request: {
-          pool: Pool.key(pool),
-          entry: Catalogue.lookup(desk.catalogue, pool.model),
-          ...question.measure(pool.model)
-        },
-        limiter: desk.limiter,
-        accountant: desk.accountant,
-        limits: limits.success,
-        turn: fiber.getRef(CallTurn),
-        countThrottled: desk.countThrottled,
-        context: fiber.context,
-        tell,
-        tally: { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0, gaveUp: undefined }
-      })
-    }))
+const begin = (desk: Desk, question: Question, { entry, model, pool }: Place): Effect.Effect<Call, BedrockError> =>
+  Effect.withFiber((fiber) => {
+    const subject = subjectOf(desk, question)
+    const limits = limitsOf(desk.limits, fiber)
+    if (Result.isFailure(limits)) return Effect.fail(wrongLimits(subject, limits.failure))
+    return Effect.succeed<Call>({
+      subject,
+      request: { pool, entry, ...question.measure(model) },
+      limiter: desk.limiter,
+      accountant: desk.accountant,
+      limits: limits.success,
+      turn: fiber.getRef(CallTurn),
+      countThrottled: desk.countThrottled,
+      context: fiber.context,
+      tell: desk.teller(fiber.context),
+      tally: { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0, gaveUp: undefined }
+    })
+  })
 
 const wrongLimits = (subject: Subject, message: string): BedrockError =>
   failure(subject, new Reason.ValidationError({ kind: "malformed", message }))

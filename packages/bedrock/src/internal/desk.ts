@@ -3,7 +3,6 @@ import * as RetryBudget from "@caprock/backoff/RetryBudget"
 import * as Settings from "@caprock/client/Settings"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Catalogue from "@caprock/quota/Catalogue"
-import * as Pool from "@caprock/quota/Pool"
 import * as RateLimiter from "@caprock/rate-limiter/RateLimiter"
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
@@ -11,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { CallOptions, Snapshot } from "../Bedrock.ts"
 import { Accountant } from "./accountant.ts"
-import { type Desk, poolOf, subjectOf } from "./calls.ts"
+import { type Desk, placeOf, subjectOf } from "./calls.ts"
 import { Counters } from "./counting.ts"
 import { fromLimiter } from "./failures.ts"
 import { monotonic } from "./limits.ts"
@@ -29,6 +28,7 @@ export const make = Effect.fnUntraced(function*(
     account: options.account,
     resolve: options.resolve,
     catalogue: yield* Catalogue.Current,
+    places: new Map(),
     limiter: yield* RateLimiter.RateLimiter,
     accountant: new Accountant(() => monotonic(clock)),
     budget: yield* RetryBudget.RetryBudget,
@@ -47,9 +47,9 @@ const millisOf = (limit: Duration.Input | undefined): number =>
 export const snapshot = (desk: Desk, modelId: string): Effect.Effect<Snapshot, BedrockError> =>
   Effect.suspend(() => {
     const question = questions.snapshot(modelId)
-    const pool = poolOf(desk, question)
-    if (Result.isFailure(pool)) return Effect.fail(pool.failure)
-    const key = Pool.key(pool.success)
+    const place = placeOf(desk, question)
+    if (Result.isFailure(place)) return Effect.fail(place.failure)
+    const { pool: key } = place.success
     return desk.limiter.snapshot(key).pipe(
       Effect.mapError((error) => fromLimiter(subjectOf(desk, question), error)),
       Effect.map((snapshot) => ({ ...snapshot, pool: key, advice: desk.accountant.advice(key) }))

@@ -12,21 +12,20 @@ type Listener = (event: CallEvent) => void
  *
  * @internal
  */
-export const teller = (reported: WeakSet<Listener>): Effect.Effect<Listener> =>
-  Effect.map(Effect.context<never>(), (context) => {
-    const listener = Context.get(context, CallEvents)
-    return (event) => {
-      try {
-        listener(event)
-      } catch (cause) {
-        if (reported.has(listener)) return
-        reported.add(listener)
-        Effect.runForkWith(context)(
-          Effect.logWarning(
-            `A CallEvents listener threw on ${event._tag}. The call goes on; it is not said again.`,
-            cause
-          )
+export const teller = (reported: WeakSet<Listener>) => (context: Context.Context<never>): Listener => {
+  const listener = Context.get(context, CallEvents)
+  return (event) => {
+    try {
+      listener(event)
+    } catch (cause) {
+      if (reported.has(listener)) return
+      reported.add(listener)
+      Effect.runForkWith(context)(
+        Effect.logWarning(
+          `A CallEvents listener threw on ${event._tag}. The call goes on; it is not said again.`,
+          cause
         )
-      }
+      )
     }
-  })
+  }
+}
