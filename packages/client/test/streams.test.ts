@@ -1,4 +1,5 @@
 import type { ConverseStreamOutput } from "@aws-sdk/client-bedrock-runtime"
+import { AnswerContent } from "@caprock/client"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema, Stream } from "effect"
@@ -446,7 +447,10 @@ describe("invokeModelWithResponseStream", () => {
       ["Llama", [{ generation: "a", stop_reason: null }], "a"],
       ["Mistral", [{ outputs: [{ text: "a", stop_reason: null }] }], "a"],
       ["OpenAI", [{ choices: [{ delta: { content: "a" }, finish_reason: null }] }], "a"],
-      ["Cohere", [{ event_type: "text-generation", text: "a", is_finished: false }], "a"]
+      ["Cohere", [{ event_type: "text-generation", text: "a", is_finished: false }], "a"],
+      // An error within the answer, in the words of the model's own server.
+      ["Anthropic's error", [{ type: "error", error: { type: "overloaded_error", message: "Overloaded" } }], ""],
+      ["an error of an imported model", [{ error: "CUDA out of memory" }], ""]
     ] as const
   )("is cut: %s", ([_name, chunks, partial]) =>
     Effect.gen(function*() {
@@ -468,6 +472,34 @@ describe("invokeModelWithResponseStream", () => {
       assert.strictEqual(reason.partial.toolInput, "{\"a\":1")
       assert.strictEqual(reason.origin?._tag, "TransportError")
     }))
+
+  const arguments_ = (text: string, name?: string) => ({
+    choices: [{ delta: { content: null, tool_calls: [{ index: 0, function: { name, arguments: text } }] } }]
+  })
+
+  it.effect("carries the input of the tool call that OpenAI's models were writing", () =>
+    Effect.gen(function*() {
+      const chunks = [arguments_("{}", "f"), arguments_("", "g"), arguments_("{\"a\":"), arguments_("1", "")]
+      const result = yield* invoke(chunks.map((json) => chunk(json)), end)
+      if (result._tag === "Success") return assert.fail("the stream ended well")
+      const { content, partial } = interrupted(result.failure)
+      assert.deepStrictEqual([content, partial.toolInput], [true, "{\"a\":1"])
+    }))
+
+  it.each(
+    [
+      [false, { choices: [{ delta: { role: "assistant", content: "", refusal: null, tool_calls: [] } }] }],
+      [true, { choices: [{ delta: { role: "assistant", content: "", reasoning_content: "Hm" } }] }],
+      [true, arguments_("", "f")],
+      [false, { event_type: "stream-start", is_finished: false, generation_id: "1" }],
+      [true, { event_type: "tool-calls-chunk", is_finished: false, tool_call_delta: { index: 0 } }],
+      [true, { event_type: "tool-calls-generation", is_finished: false, tool_calls: [{ name: "f" }] }],
+      [false, { type: "error", error: { type: "overloaded_error" } }]
+    ] as const
+  )("says something, %s: %j", (says, json) => {
+    const bytes = new TextEncoder().encode(JSON.stringify(json))
+    assert.strictEqual(AnswerContent.inChunk({ chunk: { bytes } }), says)
+  })
 
   it.effect("is over with what is no chunk, after its end", () =>
     Effect.gen(function*() {

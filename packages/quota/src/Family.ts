@@ -281,7 +281,11 @@ const at = (json: unknown, place: string): unknown => {
 const member = (value: unknown, key: string): unknown =>
   isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined
 
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+/** A hundred times what the largest context windows hold (ten million tokens in 2026): such a count is damage, and no cost. */
+const mostTokens = 1e9
+
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) < mostTokens
 
 /** The first of the places that has a count, or a list of counts. */
 const countAt = (json: unknown, places: ReadonlyArray<string> | undefined): number | undefined => {

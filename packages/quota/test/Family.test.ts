@@ -501,9 +501,24 @@ describe("Family", () => {
       const titan = Family.of("amazon.titan-text-lite-v1", undefined)
       const usage = (input: unknown, results: unknown) => Family.usage(titan, { inputTextTokenCount: input, results })
       assert.deepStrictEqual(usage(0, [{ tokenCount: 0 }]), { inputTokens: 0, outputTokens: 0 })
+      assert.deepStrictEqual(usage(1e9 - 1, [{ tokenCount: 0 }]), { inputTokens: 1e9 - 1, outputTokens: 0 })
       const deep = JSON.parse(`${"[".repeat(10_000)}1${"]".repeat(10_000)}`)
       for (
-        const wrong of [-1, 1.5, "5", null, undefined, Number.NaN, Infinity, 2 ** 60, [-5], { count: 5 }, true, deep]
+        const wrong of [
+          -1,
+          1.5,
+          "5",
+          null,
+          undefined,
+          Number.NaN,
+          Infinity,
+          2 ** 60,
+          1e9,
+          [-5],
+          { count: 5 },
+          true,
+          deep
+        ]
       ) {
         assert.isUndefined(usage(wrong, [{ tokenCount: 5 }]))
         assert.isUndefined(usage(5, [{ tokenCount: wrong }]))

@@ -124,16 +124,36 @@ const family = (json: Json): Seen => {
   const choice = firstAt(json, "choices")
   if (choice !== undefined) {
     const delta = objectAt(choice, "delta") ?? objectAt(choice, "message")
-    return plain(
+    const seen = plain(
       stringAt(delta, "content") ?? stringAt(choice, "text"),
       stringAt(choice, "finish_reason") ?? stringAt(choice, "stop_reason")
     )
+    return delta === undefined ? seen : { ...seen, ...called(delta), content: seen.content || says(delta) }
   }
   if ("is_finished" in json || "event_type" in json) {
     const finished = json.is_finished === true || json.event_type === "stream-end"
-    return plain(stringAt(json, "text"), finished ? stringAt(json, "finish_reason") ?? "finished" : undefined)
+    const seen = plain(stringAt(json, "text"), finished ? stringAt(json, "finish_reason") ?? "finished" : undefined)
+    return { ...seen, content: seen.content || isJson(json.tool_call_delta) || isFull(json.tool_calls) }
   }
-  return unknown
+  // What says that it is an error is no part of an answer, and no end of one.
+  return isJson(json.error) || stringAt(json, "error") !== undefined ? failed : unknown
+}
+
+const failed: Seen = { known: true, content: false, last: false }
+
+const isFull = (value: unknown): boolean => Array.isArray(value) && value.length > 0
+
+/** Whether there is more in a delta than who speaks: the calls of tools, what the model thinks, under whatever name. */
+const says = (delta: Json): boolean =>
+  Object.entries(delta).some(([key, value]) =>
+    key !== "role" && (isFull(value) || isJson(value) || (typeof value === "string" && value !== ""))
+  )
+
+const called = (delta: Json): Pick<Seen, "toolStart" | "toolInput"> => {
+  const call = objectAt(firstAt(delta, "tool_calls"), "function")
+  return call === undefined
+    ? {}
+    : { toolStart: (stringAt(call, "name") ?? "") !== "", toolInput: stringAt(call, "arguments") }
 }
 
 const plain = (text: string | undefined, stopReason: string | undefined): Seen => ({
