@@ -55,7 +55,7 @@ const chosen: ReadonlyArray<Name> = [
 const budgetMillis = Number(flags.budget) * 1000
 const rounds = Math.min(31, Number(flags.rounds))
 
-/** Milliseconds of wall time that a turn took at last. */
+/** Milliseconds of CPU that a turn took at last. */
 const pace = new Map<Name, number>()
 
 interface Arm {
@@ -63,12 +63,6 @@ interface Arm {
   readonly process: Process
   readonly filled: Took
   readonly turns: Array<Took>
-}
-
-const timed = async <A>(run: () => Promise<A>): Promise<readonly [A, number]> => {
-  const from = performance.now()
-  const result = await run()
-  return [result, performance.now() - from]
 }
 
 const measure = async (waiting: number, sizes: "alike" | "mixed"): Promise<void> => {
@@ -88,10 +82,7 @@ const measure = async (waiting: number, sizes: "alike" | "mixed"): Promise<void>
   }
   const ask = (arm: Arm, question: Question): Promise<Took> => arm.process.ask<Took>(question)
   // The first round warms up, and shows who is slow.
-  for (const arm of arms) {
-    const [, millis] = await timed(() => ask(arm, { turns: 1_000 }))
-    pace.set(arm.name, millis / 1_000)
-  }
+  for (const arm of arms) pace.set(arm.name, (await ask(arm, { turns: 1_000 })).cpu / 1_000)
   const turnsOf = (name: Name): number =>
     Math.max(100, Math.min(turns, Math.floor(budgetMillis / 20 / (pace.get(name) ?? 1))))
   for (let round = 0; round < rounds; round++) {

@@ -56,7 +56,7 @@ import { OpenReservation } from "./internal/openReservation.ts"
 import { resolve } from "./internal/order.ts"
 import { SharedParts } from "./internal/parts.ts"
 import * as Pool from "./internal/pool.ts"
-import type { Waiter } from "./internal/waitingRoom.ts"
+import { type Refusals, Visit } from "./internal/visit.ts"
 import type { Level } from "./Ledger.ts"
 import type { LimiterEvent } from "./LimiterEvent.ts"
 import type { Meter, Unit } from "./Meter.ts"
@@ -292,91 +292,92 @@ export const make = Effect.fnUntraced(
       return new OpenReservation(pool, cost.pool, held, waited, tell)
     }
 
+    const refuse = ({ pool }: Cost, reason: RateLimiterError["reason"]) => {
+      tell(() => ({ _tag: "Refused", pool, reason }))
+      return Effect.fail(new RateLimiterError({ pool, reason }))
+    }
+    const tooLong = (cost: Cost, predicted: number, maxWait: Duration.Duration) =>
+      refuse(cost, new WaitTooLong({ predicted: Duration.millis(predicted), maxWait }))
+    const refusals: Refusals = {
+      closed: (cost) => refuse(cost, new LimiterClosed()),
+      parked: (cost, pool) => refuse(cost, new PoolParked({ remaining: Duration.millis(pool.parkedMillis) })),
+      full: (cost, pool) => {
+        const predicted = Duration.millis(pool.forecast(cost) - now())
+        return refuse(cost, new RoomFull({ waiting: pool.waiting, predicted }))
+      }
+    }
+
+    const own = (scope: Scope.Scope, open: OpenReservation) => Effect.as(Scope.addFinalizer(scope, open.abandon), open)
+
     // Uninterruptible but for the wait: what is booked has its owner in the same step.
     const reserve = (cost: Cost): Effect.Effect<Reservation, RateLimiterError, Scope.Scope> =>
       Effect.uninterruptibleMask((restore) =>
         Effect.withFiber((fiber) => {
-          const refuse = (reason: RateLimiterError["reason"]) => {
-            tell(() => ({ _tag: "Refused", pool: cost.pool, reason }))
-            return Effect.fail(new RateLimiterError({ pool: cost.pool, reason }))
-          }
-          if (closed) return refuse(new LimiterClosed())
+          if (closed) return refusals.closed(cost)
           const pool = poolOf(cost.pool)
           if (pool instanceof RateLimiterError) return Effect.fail(pool)
           const refusal = pool.refusal(cost)
-          if (refusal !== undefined) return refuse(refusal)
-          const parked = () => refuse(new PoolParked({ remaining: Duration.millis(pool.parkedMillis) }))
-          if (pool.parkedMillis > 0) return parked()
+          if (refusal !== undefined) return refuse(cost, refusal)
+          if (pool.parkedMillis > 0) return refusals.parked(cost, pool)
           const scope = Context.getUnsafe(fiber.context, Scope.Scope)
-          const own = (open: OpenReservation) => Effect.as(Scope.addFinalizer(scope, open.abandon), open)
-
           const since = now()
           const booked = pool.admitNow(cost)
-          if (booked !== undefined) return own(reservation(pool, cost, booked, 0))
-
+          if (booked !== undefined) return own(scope, reservation(pool, cost, booked, 0))
           const { maxWait } = cost
-          const tooLong = (predicted: number, maxWait: Duration.Duration) =>
-            refuse(new WaitTooLong({ predicted: Duration.millis(predicted), maxWait }))
           if (maxWait !== undefined) {
             const predicted = pool.forecast(cost) - since
-            if (predicted > Duration.toMillis(maxWait)) return tooLong(predicted, maxWait)
+            if (predicted > Duration.toMillis(maxWait)) return tooLong(cost, predicted, maxWait)
           }
-
-          const full = () =>
-            refuse(new RoomFull({ waiting: pool.waiting, predicted: Duration.millis(pool.forecast(cost) - now()) }))
-          tell(() => ({
-            _tag: "Waiting",
-            pool: cost.pool,
-            priority: cost.priority ?? "standard",
-            tenant: cost.tenant ?? "",
-            tokens: cost.tokens
-          }))
-          let granted: Held | undefined
-          let waiter: Waiter | undefined
-          const turn = Effect.callback<void, RateLimiterError>((resume) => {
-            // It was shut down between the question and the wait: a fiber may have to give way there.
-            if (closed) return resume(refuse(new LimiterClosed()))
-            waiter = pool.wait(cost, {
-              admit: (booked) => {
-                granted = booked
-              },
-              proceed: () => resume(Effect.void),
-              close: () => resume(refuse(new LimiterClosed())),
-              park: () => resume(parked()),
-              shed: () => resume(full())
-            })
-            if (waiter === undefined) resume(full())
-          })
-          const bounded = maxWait === undefined ? turn : Effect.timeoutOrElse(turn, {
-            duration: maxWait,
-            orElse: () =>
-              Effect.suspend(() =>
-                // Admitted at the very end of its wait is admitted.
-                granted === undefined
-                  ? tooLong(now() - since, maxWait)
-                  : Effect.void
-              )
-          })
-          return restore(bounded).pipe(
-            Effect.onExit((exit) =>
-              Effect.sync(() => {
-                if (Exit.isSuccess(exit)) return
-                if (Exit.hasInterrupts(exit)) {
-                  tell(() => ({ _tag: "Left", pool: cost.pool, waited: Duration.millis(now() - since) }))
-                }
-                if (waiter !== undefined) pool.leave(waiter)
-                // Admitted, and interrupted before it could take it: a scheduler may put the two this close.
-                if (granted !== undefined) pool.release(granted)
-              })
-            ),
-            Effect.flatMap(() =>
-              granted === undefined
-                ? refuse(new LimiterClosed())
-                : own(reservation(pool, cost, granted, now() - since))
-            )
-          )
+          return wait(cost, pool, scope, since, restore)
         })
       )
+
+    const wait = (
+      cost: Cost,
+      pool: Pool.Pool,
+      scope: Scope.Scope,
+      since: number,
+      restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+    ) => {
+      tell(() => ({
+        _tag: "Waiting",
+        pool: cost.pool,
+        priority: cost.priority ?? "standard",
+        tenant: cost.tenant ?? "",
+        tokens: cost.tokens
+      }))
+      const visit = new Visit(cost, pool, refusals)
+      const turn = Effect.callback<void, RateLimiterError>((resume) => {
+        // It was shut down between the question and the wait: a fiber may have to give way there.
+        if (closed) resume(refusals.closed(cost))
+        else visit.begin(resume)
+      })
+      const { maxWait } = cost
+      const bounded = maxWait === undefined ? turn : Effect.timeoutOrElse(turn, {
+        duration: maxWait,
+        orElse: () =>
+          Effect.suspend(() =>
+            // Admitted at the very end of its wait is admitted.
+            visit.granted === undefined ? tooLong(cost, now() - since, maxWait) : Effect.void
+          )
+      })
+      return restore(bounded).pipe(
+        Effect.onExit((exit) => {
+          if (Exit.isSuccess(exit)) return Effect.void
+          return Effect.sync(() => {
+            if (Exit.hasInterrupts(exit)) {
+              tell(() => ({ _tag: "Left", pool: cost.pool, waited: Duration.millis(now() - since) }))
+            }
+            visit.leave()
+          })
+        }),
+        Effect.flatMap(() =>
+          visit.granted === undefined
+            ? refusals.closed(cost)
+            : own(scope, reservation(pool, cost, visit.granted, now() - since))
+        )
+      )
+    }
 
     const limit: RateLimiter["Service"]["limit"] = (cost, settlement) => (effect) =>
       // The scope is the reservation's own: one that the effect asks for stays its caller's.

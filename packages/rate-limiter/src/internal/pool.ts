@@ -8,7 +8,7 @@ import type { Settlement } from "../Reservation.ts"
 import { type Amount, Books, type Held, isAmount, isAnswer, savedUpMillis, sizesOf, type Start } from "./books.ts"
 import { Ceiling } from "./ceiling.ts"
 import type { Part } from "./parts.ts"
-import { type Order, type Owner, type Turn, type Waiter, WaitingRoom } from "./waitingRoom.ts"
+import { type Order, type Owner, type Request, type Turn, type Waiter, WaitingRoom } from "./waitingRoom.ts"
 
 /** The guard never widens beyond this: it costs a thirtieth of a minute, and no network is slower. */
 const widestGuardMillis = 2_000
@@ -124,7 +124,8 @@ export class Pool {
     if (this.room.size > 0) this.wakeAt(now, now)
   }
 
-  private amountToBook({ book, tokens }: Cost): Booking {
+  /** What to book for a cost, as things are now. */
+  amountToBook({ book, tokens }: Cost): Booking {
     const asked = book?.()
     const { inFlight, mostTokens } = this.books
     if (asked === undefined) return { tokens: Math.min(tokens, mostTokens), growth: [] }
@@ -168,24 +169,17 @@ export class Pool {
   }
 
   /** Lets it wait; `undefined` when there is no room for it. */
-  wait(
-    cost: Cost,
-    ends: Pick<Waiter["request"], "proceed" | "close" | "park" | "shed"> & { readonly admit: (held: Held) => void }
-  ): Waiter | undefined {
-    const owner = ownerOf(cost)
-    if (!this.room.makeRoom(owner)) return undefined
+  wait(request: Request): Waiter | undefined {
+    if (!this.room.makeRoom(request)) return undefined
     const now = this.now()
-    const waiter = this.room.add({
-      ...owner,
-      amount: () => this.amountToBook(cost),
-      admit: (amount) => ends.admit(this.books.book(owner, amount, true, this.now())),
-      proceed: ends.proceed,
-      close: ends.close,
-      park: ends.park,
-      shed: ends.shed
-    }, now)
-    if (this.room.head(now) === waiter || this.books.isWithin(this.spare, owner, owner.tokens)) this.pump()
+    const waiter = this.room.add(request, now)
+    if (this.room.head(now) === waiter || this.books.isWithin(this.spare, request, request.tokens)) this.pump()
     return waiter
+  }
+
+  /** Books for one who waited. */
+  book(owner: Owner, amount: Booking): Held {
+    return this.books.book(owner, amount, true, this.now())
   }
 
   /**
@@ -391,7 +385,8 @@ const unlimited: Amount = { requests: Infinity, tokens: Infinity, parts: [] }
 /** What is foreseen to grow at most. */
 const most = ({ growth }: Booking): number => growth.reduce((most, { tokens }) => Math.max(most, tokens), 0)
 
-const ownerOf = ({ priority, requests, tenant, tokens, units }: Cost): Owner => ({
+/** @internal */
+export const ownerOf = ({ priority, requests, tenant, tokens, units }: Cost): Owner => ({
   priority: Priority.toNumber(priority),
   tenant: tenant ?? "",
   requests,
