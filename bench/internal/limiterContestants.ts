@@ -164,9 +164,12 @@ export const contestants = {
       new Bottleneck({ reservoir: amount, reservoirRefreshAmount: amount, reservoirRefreshInterval: work.window })
     const requests = limiterOf(work.quota.requests)
     const tokens = limiterOf(work.quota.tokens)
+    let job = 0
     return promises(async () => {
       const weight = work.reserves()
-      await requests.schedule(() => tokens.schedule({ weight }, () => Promise.resolve()))
+      // Its own are drawn, and seeded chance has fewer digits.
+      const id = String(job++)
+      await requests.schedule({ id }, () => tokens.schedule({ id, weight }, () => Promise.resolve()))
       await tokens.incrementReservoir(weight - Math.ceil(weight * chargedPart))
     }, work)
   },
