@@ -42,7 +42,7 @@ export interface Neighbour {
 }
 
 /**
- * One row for every package: about a quarter above what it was on 2026-11-21, so that what is fed by mistake (a fixture, a
+ * One row for every package: a tenth to a quarter above what it was on 2026-11-21, so that what is fed by mistake (a fixture, a
  * build state, a dependency) is over it at once, and an ordinary change is not. Half of the unpacked bytes are sources and their
  * maps, which let a debugger and "go to definition" end in the code as it was written.
  */
@@ -62,8 +62,8 @@ export const budgets: Readonly<Record<string, Budget>> = {
     reason: "itself and effect: schedules serve any API"
   },
   "@caprock/rate-limiter": {
-    packed: 112_000,
-    unpacked: 480_000,
+    packed: 114_000,
+    unpacked: 500_000,
     pulls: 2,
     aws: false,
     reason: "itself and effect: the limiter serves any API that meters requests and tokens"
@@ -83,16 +83,16 @@ export const budgets: Readonly<Record<string, Budget>> = {
     reason: "itself and effect: an independent judge speaks the wire protocol without the SDK that it judges"
   },
   "@caprock/client": {
-    packed: 140_000,
-    unpacked: 565_000,
+    packed: 152_000,
+    unpacked: 605_000,
     pulls: 36,
     aws: true,
     reason:
       "the one package with the runtime's SDK, which brings its credential providers; all operations, a transport of HTTP/1.1, and one of HTTP/2"
   },
   "@caprock/bedrock": {
-    packed: 131_000,
-    unpacked: 562_000,
+    packed: 135_000,
+    unpacked: 580_000,
     pulls: 40,
     aws: true,
     reason:
