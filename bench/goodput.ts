@@ -8,7 +8,8 @@
  * It prints; it judges nothing. The numbers are the same on each run with the same seed, but for CPU.
  *
  * - "× bound": time to the last answer over `LowerBound`, which holds for any client that was not told the shape of the window.
- * - "× order", "× any": over the foresight that keeps the order, and over the one that does not.
+ * - "× order", "× any": over the plan of the foresight that keeps the order, and over that of the one that does not. Growth that is charged bit by
+ *   bit may be in the way of a few that were planned; whoever is refused then tries again, and moves others.
  * - "occupied": what was reserved and charged of the scarcer quota, over the time in which anybody waited.
  * - "answers/min", "of quota": answers, and what they were charged as a part of the quota of tokens, over the time to the last of them.
  */
@@ -222,8 +223,8 @@ const measure = async (shape: Traffic.Name, burndown: number): Promise<void> => 
         ...whole
           ? [
             ratio(millis, bound),
-            ratio(millis, of("foresight, in order")?.millis),
-            ratio(millis, of("foresight, unrestricted")?.millis)
+            ratio(millis, of("foresight, in order")?.planned),
+            ratio(millis, of("foresight, unrestricted")?.planned)
           ]
           : ["", "", ""],
         percent(Math.max(requests, tokens) / samples),

@@ -49,6 +49,8 @@ interface Contestant {
   /** Ends with the answer, or fails when it gives up. */
   readonly ask: (prompt: Prompt) => Promise<unknown>
   readonly foretold?: Foretold
+  /** When the last answer is there by its plan. */
+  readonly planned?: number
 }
 
 type Make = (given: Given) => Contestant | Promise<Contestant>
@@ -131,6 +133,10 @@ const foresight = (kind: "in order" | "unrestricted"): Make => ({ books, time, t
   const plan = Foresight.plan(traffic, kind, trials)
   const places = new Map(traffic.prompts.map((prompt, place) => [prompt, place]))
   return {
+    planned: traffic.prompts.reduce(
+      (last, { latency, way }, place) => Math.max(last, (plan[place] ?? 0) + latency + 2 * way),
+      0
+    ),
     ask: async (prompt) => {
       const wait = (plan[places.get(prompt) ?? 0] ?? 0) - time.now()
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))

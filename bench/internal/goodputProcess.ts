@@ -21,8 +21,9 @@ export interface Outcome {
   /** Gave up, and had no answer when the time was over. */
   readonly failed: number
   readonly unanswered: number
-  /** To the last answer. */
+  /** To the last answer, and what was planned, by whoever plans. */
   readonly millis: number
+  readonly planned: number | undefined
   /** Of the process, for each request of the traffic; microseconds. */
   readonly cpu: number
   /** From question to answer, by class. */
@@ -39,7 +40,7 @@ const compete = async (order: Order): Promise<Outcome> => {
   const all = Shapes.make(order.shape, order)
   const traffic = order.priority === undefined ? all : Shapes.only(all, order.priority)
   const books = new Books(time, traffic, order.rules)
-  const { ask, foretold } = await contestants[order.contestant]({ time, traffic, books, trials: order.trials })
+  const { ask, foretold, planned } = await contestants[order.contestant]({ time, traffic, books, trials: order.trials })
   const took: Record<string, Array<number>> = {}
   let failed = 0
   let answered = 0
@@ -69,6 +70,7 @@ const compete = async (order: Order): Promise<Outcome> => {
     failed,
     unanswered: traffic.prompts.length - answered - failed,
     millis,
+    planned,
     cpu: (system + user) / traffic.prompts.length,
     took,
     foretold
