@@ -248,13 +248,17 @@ export const make = (options: Options = {}): Effect.Effect<Service, Settings.Opt
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const search = new Search((message) => runFork(Effect.logWarning(message)))
     const client = yield* Effect.acquireRelease(
-      Effect.sync(() => clientOf(configurationOf(options, transport), search, search.logger)),
+      Effect.sync(() => {
+        const client = clientOf(configurationOf(options, transport), search.logger)
+        search.watch(client)
+        return client
+      }),
       (client) => Effect.sync(() => client.destroy())
     )
     // Most programs never hold a conversation, and a client of the SDK is not free.
     const duplex = yield* lazily(() =>
       // Else it says on the console that a stream is not asked for again, each time that one fails.
-      clientOf(duplexConfigurationOf(options, transport), search, { ...search.logger, warn: () => {} })
+      clientOf(duplexConfigurationOf(options, transport, client), { ...search.logger, warn: () => {} })
     )
     const region = yield* regionOf(client)
     return serviceOf(
@@ -355,21 +359,26 @@ const configurationOf = (options: Options, transport: Transport.Transport): Bedr
  * For the operation that needs HTTP/2, whose signature names the host as HTTP/2 does, and for which no API key is accepted (AWS,
  * "API keys reference", read 2026-11).
  */
-const duplexConfigurationOf = (options: Options, transport: Transport.Transport): BedrockRuntimeClientConfig => ({
+const duplexConfigurationOf = (
+  options: Options,
+  transport: Transport.Transport,
+  { config }: BedrockRuntimeClient
+): BedrockRuntimeClientConfig => ({
   ...configurationOf({ ...options, token: undefined }, transport),
+  // What the other client finds is good for both. By itself this one would find it over connections that the SDK makes beside
+  // ours, as it does where HTTP/2 is spoken: without a time limit, and left open.
+  credentials: config.credentials,
   requestHandler: transport.duplexHandler,
   authSchemePreference: ["sigv4"]
 })
 
 const clientOf = (
   configuration: BedrockRuntimeClientConfig,
-  search: Search,
   logger: NonNullable<BedrockRuntimeClientConfig["logger"]>
 ): BedrockRuntimeClient => {
   const client = new BedrockRuntimeClient({ ...configuration, logger })
   // It copies every question and answer for a log that nobody has asked for.
   client.middlewareStack.remove("loggerMiddleware")
-  search.watch(client)
   return client
 }
 

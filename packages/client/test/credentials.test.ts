@@ -9,7 +9,7 @@ import { TestClock } from "effect/testing"
 import { createHash } from "node:crypto"
 import type * as Http from "node:http"
 import { Search } from "../src/internal/credentials.ts"
-import { machine } from "./machine.ts"
+import { assumed, machine } from "./machine.ts"
 import { answer, eventually, frames, request, sendJson, server, startStream } from "./server.ts"
 
 // Nobody listens there.
@@ -44,11 +44,6 @@ const sts = (status: number, code: string, message: string) =>
       `<ErrorResponse><Error><Type>Sender</Type><Code>${code}</Code><Message>${message}</Message></Error></ErrorResponse>`
     )
   })
-
-const assumed = {
-  ".aws/config": "[default]\nrole_arn = arn:aws:iam::111122223333:role/r\nsource_profile = base\n" +
-    "[profile base]\naws_access_key_id = a\naws_secret_access_key = b\n"
-}
 
 describe("without credentials", () => {
   it.live("there are none, where none are configured", () =>

@@ -1,4 +1,4 @@
-import { BidirectionalStream, CallDeadline, CallObserver, type Timeouts } from "@caprock/client"
+import { BedrockClient, BidirectionalStream, CallDeadline, CallObserver, type Timeouts } from "@caprock/client"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Data, Deferred, Effect, Exit, Fiber, Redacted, Scope, Stream } from "effect"
@@ -7,7 +7,8 @@ import type * as Net from "node:net"
 import * as Tls from "node:tls"
 import { selfSigned } from "./certificate.ts"
 import { echo, frameReader, frameTypes, h2frames, http2Server, rawServer, respond, said, unwrap } from "./h2.ts"
-import { chunk, clientOf, eventually, exception, sendJson, server, turns } from "./server.ts"
+import { assumed, machine } from "./machine.ts"
+import { chunk, clientOf, eventually, exception, request, sendJson, server, turns } from "./server.ts"
 
 const modelId = "acme.talker-v1:0"
 const events = (from: number, to: number, padding = "") =>
@@ -644,6 +645,31 @@ describe("the credentials", () => {
       const both = yield* clientOf(url, { token: Redacted.make("key") })
       yield* both.invokeModelWithBidirectionalStream({ modelId, body: events(1, 1) }).pipe(Stream.runDrain)
       assert.match(signed[1] ?? "", scheme)
+    }))
+
+  it.effect("are found once for all operations, over connections that are closed with the client", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const sts = yield* server((_incoming, response) => {
+        asked++
+        response.writeHead(200, { "content-type": "text/xml" })
+        response.end(
+          "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>x</AccessKeyId>" +
+            "<SecretAccessKey>y</SecretAccessKey><SessionToken>z</SessionToken>" +
+            "<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+        )
+      })
+      yield* machine({ AWS_EC2_METADATA_DISABLED: "true", AWS_ENDPOINT_URL_STS: sts.url }, assumed)
+      const { url } = yield* http2Server((stream) => echo(stream))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const client = yield* BedrockClient.make({ region: "us-east-1", endpoint: url })
+        const session = client.invokeModelWithBidirectionalStream({ modelId, body: events(1, 1) })
+        yield* Stream.runDrain(session)
+        // It fails, with its credentials: that server speaks HTTP/2 alone.
+        yield* Effect.flip(client.converse(request))
+      }))
+      assert.strictEqual(asked, 1)
+      yield* eventually(() => sts.open.size === 0)
     }))
 
   it.effect("that are missing are asked for in so many words", () =>

@@ -30,3 +30,9 @@ export const machine = (variables: Record<string, string>, files: Record<string,
         rmSync(home, { recursive: true })
       })
   )
+
+/** The files of one who takes on a role, for which STS is asked. */
+export const assumed = {
+  ".aws/config": "[default]\nrole_arn = arn:aws:iam::111122223333:role/r\nsource_profile = base\n" +
+    "[profile base]\naws_access_key_id = a\naws_secret_access_key = b\n"
+}
