@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
 import { streamed, unary } from "../packages/bedrock/src/internal/facade/answers.ts"
-import { Desk } from "../packages/bedrock/src/internal/facade/calls.ts"
+import { Host } from "../packages/bedrock/src/internal/facade/calls.ts"
 
 const calls = Number(process.argv[2] ?? 20_000)
 const rounds = 7
@@ -50,10 +50,10 @@ const layer = Layer.orDie(
   )
 )
 
-const desk = new Desk(Bedrock.Bedrock, layer, {})
-const converse = unary(desk, "Converse", (bedrock, request: typeof input) => bedrock.converse(request))
+const host = new Host(Bedrock.Bedrock, layer, {})
+const converse = unary(host, "Converse", (bedrock, request: typeof input) => bedrock.converse(request))
 const converseStream = streamed(
-  desk,
+  host,
   "ConverseStream",
   (bedrock, request: typeof input) => bedrock.converseStream(request)
 )
@@ -105,4 +105,4 @@ const report = async (
 await report(ways, calls, "call", 1)
 await report(streams, Math.ceil(calls / 50), "event", events.length)
 await runtime.dispose()
-await desk.close()
+await host.close()

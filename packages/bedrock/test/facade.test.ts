@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { assert, describe, it } from "vitest"
 import { streamed } from "../src/internal/facade/answers.ts"
-import { Desk } from "../src/internal/facade/calls.ts"
+import { Host } from "../src/internal/facade/calls.ts"
 import * as Errors from "../src/internal/facade/errors.ts"
 import { fromEffect } from "../src/internal/facade/rejections.ts"
 import { eventually, rejected, served } from "./served.ts"
@@ -99,7 +99,7 @@ describe("options", () => {
 describe("between an event and who waits for it", () => {
   /** A stream of one event and silence, whose end is seen; `give` hands the event over, and leaves the reader a turn behind. */
   const oneEvent = () => {
-    const desk = new Desk(Bedrock.Bedrock, Layer.orDie(Bedrock.layerTest({})), {})
+    const host = new Host(Bedrock.Bedrock, Layer.orDie(Bedrock.layerTest({})), {})
     const { promise: asked, resolve: ask } = Promise.withResolvers<() => void>()
     let closed = false
     const first = Effect.callback<string>((resume) => ask(() => resume(Effect.succeed("an event"))))
@@ -110,8 +110,8 @@ describe("between an event and who waits for it", () => {
       }))
     )
     const controller = new AbortController()
-    const events = streamed(desk, "Test", () => stream)({}, { signal: controller.signal })[Symbol.asyncIterator]()
-    return { asked, closed: () => closed, controller, desk, events }
+    const events = streamed(host, "Test", () => stream)({}, { signal: controller.signal })[Symbol.asyncIterator]()
+    return { asked, closed: () => closed, controller, host, events }
   }
 
   it("an abort counts", async () => {
@@ -135,11 +135,11 @@ describe("between an event and who waits for it", () => {
   })
 
   it("the close of the client counts", async () => {
-    const { asked, closed, desk, events } = oneEvent()
+    const { asked, closed, host, events } = oneEvent()
     const waits = rejected(events.next())
     const give = await asked
     give()
-    await desk.close()
+    await host.close()
     assert.include(await waits, { name: "AdmissionError", kind: "shutting-down" })
     await eventually(closed)
   })

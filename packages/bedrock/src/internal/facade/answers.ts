@@ -9,16 +9,16 @@ import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CallOptions } from "../../promise.ts"
-import { Call, type Desk, type Thrown } from "./calls.ts"
+import { Call, type Host, type Thrown } from "./calls.ts"
 
 /** An operation with one answer. */
 export const unary = <Id, Service, Input, Output>(
-  desk: Desk<Id, Service>,
+  host: Host<Id, Service>,
   operation: string,
   ask: (service: Service, input: Input) => Effect.Effect<Output, BedrockError>
 ) =>
 (input: Input, options: CallOptions = {}): Promise<Output> =>
-  answer(new Call(desk, operation, modelIdOf(input), options), desk.use((service) => ask(service, input)))
+  answer(new Call(host, operation, modelIdOf(input), options), host.use((service) => ask(service, input)))
 
 /** The one answer of a call. */
 export const answer = <Output>(call: Call, asked: Effect.Effect<Output, BedrockError>): Promise<Output> => {
@@ -35,7 +35,7 @@ export const answer = <Output>(call: Call, asked: Effect.Effect<Output, BedrockE
 
 /** An operation whose answer comes in events. Nothing is sent before the first of them is asked for. */
 export const streamed = <Id, Service, Input, Event>(
-  desk: Desk<Id, Service>,
+  host: Host<Id, Service>,
   operation: string,
   ask: (service: Service, input: Input) => Stream.Stream<Event, BedrockError | Thrown>
 ) =>
@@ -49,8 +49,8 @@ export const streamed = <Id, Service, Input, Event>(
         )
       }
       read = true
-      const asked = desk.use((service) => Effect.sync(() => ask(service, input)))
-      return new Events(new Call(desk, operation, modelIdOf(input), options), asked)
+      const asked = host.use((service) => Effect.sync(() => ask(service, input)))
+      return new Events(new Call(host, operation, modelIdOf(input), options), asked)
     }
   }
 }

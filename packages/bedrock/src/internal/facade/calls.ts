@@ -41,7 +41,7 @@ export class Thrown {
 }
 
 /** What all calls of a client share, over the service that serves them. */
-export class Desk<Id, Service> {
+export class Host<Id, Service> {
   readonly #service: Context.Key<Id, Service>
   readonly #runtime: ManagedRuntime.ManagedRuntime<Id, never>
   readonly #onEvent: Listeners["onEvent"]
@@ -96,12 +96,12 @@ export class Desk<Id, Service> {
   }
 }
 
-/** What one call asks of the desk. */
-export type Counter = Pick<Desk<unknown, unknown>, "closed" | "context" | "running" | "tell">
+/** What one call asks of the host. */
+export type Counter = Pick<Host<unknown, unknown>, "closed" | "context" | "running" | "tell">
 
 /** One call, whose parts are run one after the other. */
 export class Call {
-  readonly #desk: Counter
+  readonly #host: Counter
   readonly #operation: string
   readonly #modelId: string | undefined
   readonly #context: Context.Context<never>
@@ -113,18 +113,18 @@ export class Call {
   #sent = 0
 
   constructor(
-    desk: Counter,
+    host: Counter,
     operation: string,
     modelId: string | undefined,
     { deadline, maxWait, priority, signal, tenant }: CallOptions
   ) {
-    this.#desk = desk
+    this.#host = host
     this.#operation = operation
     this.#modelId = modelId
     this.#signal = signal
-    const context = Context.add(desk.context, CallEvents.CallEvents, (event) => {
+    const context = Context.add(host.context, CallEvents.CallEvents, (event) => {
       if (event._tag === "CallEnded") this.#sent = event.attempts
-      desk.tell(event)
+      host.tell(event)
     })
     const limited = deadline === undefined && maxWait === undefined
       ? context
@@ -136,20 +136,20 @@ export class Call {
 
   /** Why it must not begin, if so. */
   refusal(): { readonly reason: unknown } | undefined {
-    return this.#signal?.aborted === true || this.#desk.closed ? { reason: this.interruption() } : undefined
+    return this.#signal?.aborted === true || this.#host.closed ? { reason: this.interruption() } : undefined
   }
 
   /** From here on its signal calls `onEnd`, and the close of the client `onClose`. */
   begin(onEnd: () => void, onClose = onEnd): void {
     this.#onEnd = onEnd
     this.#onClose = onClose
-    this.#desk.running.add(onClose)
+    this.#host.running.add(onClose)
     this.#signal?.addEventListener("abort", onEnd)
   }
 
   /** It has given something: closing the client ends it by its connection, so that it can say what had arrived. */
   answered(): void {
-    if (this.#onClose !== undefined) this.#desk.running.delete(this.#onClose)
+    if (this.#onClose !== undefined) this.#host.running.delete(this.#onClose)
   }
 
   end(): void {

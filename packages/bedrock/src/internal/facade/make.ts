@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import * as Bedrock from "../../Bedrock.ts"
 import type * as Facade from "../../promise.ts"
 import { streamed, unary } from "./answers.ts"
-import { Desk, Thrown } from "./calls.ts"
+import { Host, Thrown } from "./calls.ts"
 import { OptionsError } from "./errors.ts"
 
 /** What an operation is without Effect. */
@@ -30,24 +30,24 @@ type Operations = { readonly [Name in keyof Plain]: Promised<Plain[Name]> }
 export const make = ({ onEvent, onWarning, ...options }: Facade.Options): Facade.Bedrock => {
   const exit = Effect.runSyncExit(Bedrock.config(optionsOf(options)))
   if (Exit.isFailure(exit)) throw thrown(exit.cause)
-  const desk = new Desk(Bedrock.Bedrock, Layer.orDie(Bedrock.layer(exit.value)), { onEvent, onWarning })
-  const close = () => desk.close()
+  const host = new Host(Bedrock.Bedrock, Layer.orDie(Bedrock.layer(exit.value)), { onEvent, onWarning })
+  const close = () => host.close()
   const snapshot = unary(
-    desk,
+    host,
     "Snapshot",
     (bedrock, modelId: string) => Effect.map(bedrock.snapshot(modelId), snapshotOf)
   )
   const bedrock: Facade.Bedrock = {
-    converse: unary(desk, "Converse", (bedrock, input) => bedrock.converse(input)),
-    converseStream: streamed(desk, "ConverseStream", (bedrock, input) => bedrock.converseStream(input)),
-    invokeModel: unary(desk, "InvokeModel", (bedrock, input) => bedrock.invokeModel(input)),
+    converse: unary(host, "Converse", (bedrock, input) => bedrock.converse(input)),
+    converseStream: streamed(host, "ConverseStream", (bedrock, input) => bedrock.converseStream(input)),
+    invokeModel: unary(host, "InvokeModel", (bedrock, input) => bedrock.invokeModel(input)),
     invokeModelWithResponseStream: streamed(
-      desk,
+      host,
       "InvokeModelWithResponseStream",
       (bedrock, input) => bedrock.invokeModelWithResponseStream(input)
     ),
     invokeModelWithBidirectionalStream: streamed(
-      desk,
+      host,
       "InvokeModelWithBidirectionalStream",
       (bedrock, { body, ...input }) =>
         bedrock.invokeModelWithBidirectionalStream({
@@ -55,17 +55,17 @@ export const make = ({ onEvent, onWarning, ...options }: Facade.Options): Facade
           body: body === undefined ? Stream.empty : Stream.fromAsyncIterable(body, (reason) => new Thrown(reason))
         })
     ),
-    countTokens: unary(desk, "CountTokens", (bedrock, input) => bedrock.countTokens(input)),
-    applyGuardrail: unary(desk, "ApplyGuardrail", (bedrock, input) => bedrock.applyGuardrail(input)),
+    countTokens: unary(host, "CountTokens", (bedrock, input) => bedrock.countTokens(input)),
+    applyGuardrail: unary(host, "ApplyGuardrail", (bedrock, input) => bedrock.applyGuardrail(input)),
     invokeGuardrailChecks: unary(
-      desk,
+      host,
       "InvokeGuardrailChecks",
       (bedrock, input) => bedrock.invokeGuardrailChecks(input)
     ),
-    startAsyncInvoke: unary(desk, "StartAsyncInvoke", (bedrock, input) => bedrock.startAsyncInvoke(input)),
-    getAsyncInvoke: unary(desk, "GetAsyncInvoke", (bedrock, input) => bedrock.getAsyncInvoke(input)),
-    listAsyncInvokes: unary(desk, "ListAsyncInvokes", (bedrock, input) => bedrock.listAsyncInvokes(input)),
-    listAsyncInvokesAll: streamed(desk, "ListAsyncInvokes", (bedrock, input) => bedrock.listAsyncInvokesAll(input)),
+    startAsyncInvoke: unary(host, "StartAsyncInvoke", (bedrock, input) => bedrock.startAsyncInvoke(input)),
+    getAsyncInvoke: unary(host, "GetAsyncInvoke", (bedrock, input) => bedrock.getAsyncInvoke(input)),
+    listAsyncInvokes: unary(host, "ListAsyncInvokes", (bedrock, input) => bedrock.listAsyncInvokes(input)),
+    listAsyncInvokesAll: streamed(host, "ListAsyncInvokes", (bedrock, input) => bedrock.listAsyncInvokesAll(input)),
     snapshot: (modelId) => snapshot(modelId),
     close,
     [Symbol.asyncDispose]: close

@@ -10,8 +10,8 @@ export class SdkCall<Output extends object> extends Call {
   readonly #exchange: Exchange<Output>
   readonly #signal: AbortSignal | undefined
 
-  constructor(desk: Counter, { modelId, operation }: Named, options: CallOptions, exchange: Exchange<Output>) {
-    super(desk, operation, modelId, options)
+  constructor(host: Counter, { modelId, operation }: Named, options: CallOptions, exchange: Exchange<Output>) {
+    super(host, operation, modelId, options)
     this.#signal = options.signal
     this.#exchange = exchange
   }

@@ -10,7 +10,7 @@ import type * as Sdk from "../../sdk.ts"
 import type * as calls from "../calls.ts"
 import * as desks from "../desk.ts"
 import { unary } from "../facade/answers.ts"
-import { Desk } from "../facade/calls.ts"
+import { Host } from "../facade/calls.ts"
 import { snapshotOf, thrown, withModels } from "../facade/make.ts"
 import * as settings from "../options.ts"
 import * as middleware from "./middleware.ts"
@@ -32,19 +32,19 @@ const layer = ({ retryBudget, ...options }: Bedrock.ServiceOptions): Layer.Layer
 export const make = ({ onEvent, onWarning, ...options }: Sdk.Options): Sdk.Limiter => {
   const exit = Effect.runSyncExit(settings.loadLimiter(withModels(options)))
   if (Exit.isFailure(exit)) throw thrown(exit.cause)
-  const desk = new Desk(Books, layer(exit.value), { onEvent, onWarning })
+  const host = new Host(Books, layer(exit.value), { onEvent, onWarning })
   const turns: middleware.Turns = new WeakMap()
-  const close = () => desk.close()
+  const close = () => host.close()
   return {
     attach: (client, turn = {}) => {
-      client.middlewareStack.use(middleware.limiter(desk, client, turns, turn))
+      client.middlewareStack.use(middleware.limiter(host, client, turns, turn))
       return client
     },
     turn: (options) => middleware.turn(turns, options),
     snapshot: (client, modelId) =>
       client.config.region().then((region) =>
         unary(
-          desk,
+          host,
           "Snapshot",
           (books, modelId: string) => Effect.map(desks.snapshot({ ...books, region }, modelId), snapshotOf)
         )(modelId)

@@ -11,7 +11,7 @@ import * as Predicate from "effect/Predicate"
 import type { Plugin, SdkClient, Turn } from "../../sdk.ts"
 import type * as calls from "../calls.ts"
 import { modelIdOf } from "../facade/answers.ts"
-import type { Desk } from "../facade/calls.ts"
+import type { Host } from "../facade/calls.ts"
 import { SdkCall } from "./call.ts"
 import { Exchange } from "./exchange.ts"
 import { serve, type Unread } from "./serve.ts"
@@ -40,7 +40,7 @@ export const turn = (turns: Turns, options: Turn): Plugin => ({
  *
  * @internal
  */
-export const limiter = <Id>(desk: Desk<Id, calls.Desk>, client: SdkClient, turns: Turns, own: Turn): Plugin => {
+export const limiter = <Id>(host: Host<Id, calls.Desk>, client: SdkClient, turns: Turns, own: Turn): Plugin => {
   // By the input of one request. The context is that of many, where a client caches its handlers.
   const exchanges = new WeakMap<object, Exchange<object>>()
   const unread: Unread = new FinalizationRegistry((events) => void events.return())
@@ -55,8 +55,8 @@ export const limiter = <Id>(desk: Desk<Id, calls.Desk>, client: SdkClient, turns
               return next({ input: input as Input })
             })
             const options = { ...own, ...turns.get(context), signal: signalOf(context) }
-            const books = desk.use((books) => Effect.succeed({ ...books, region }))
-            return serve(call.operation, input, new SdkCall(desk, call, options, exchange), exchange, books, unread)
+            const books = host.use((books) => Effect.succeed({ ...books, region }))
+            return serve(call.operation, input, new SdkCall(host, call, options, exchange), exchange, books, unread)
           }),
         // The SDK's own look at a call as a whole, with all its retries, and so do those of users.
         { name: "caprockLimiter", step: "initialize", priority: "low", override: true }
