@@ -121,7 +121,10 @@ export const collect = (body: Readable): Promise<Uint8Array> => {
     else body.destroy(new Unreadable("protocol", `The body has more than ${maxBody} bytes.`))
   })
   body.once("error", reject)
+  // An error takes a stack as it is made: none for the close that follows each end.
+  body.once("close", () => {
+    if (!body.readableEnded) reject(new Unreadable("closed", "The connection was closed within the body."))
+  })
   body.once("end", () => resolve(Buffer.concat(parts)))
-  body.once("close", () => reject(new Unreadable("closed", "The connection was closed within the body.")))
   return promise
 }
