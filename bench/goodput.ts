@@ -17,13 +17,13 @@ import * as LowerBound from "@caprock/emulator/LowerBound"
 import type * as Meter from "@caprock/emulator/Meter"
 import { parseArgs } from "node:util"
 import * as BruteForce from "./internal/bruteForce.ts"
+import { generator } from "./internal/chance.ts"
 import * as Foresight from "./internal/foresight.ts"
 import type { Foretold, Name } from "./internal/goodputContestants.ts"
 import type { Order, Outcome } from "./internal/goodputProcess.ts"
 import { start } from "./internal/processes.ts"
 import { table } from "./internal/table.ts"
 import * as Traffic from "./internal/traffic.ts"
-import { generator } from "./internal/virtualTime.ts"
 
 const { values: flags } = parseArgs({
   options: {

@@ -37,16 +37,8 @@ const rounds = Number(flags.rounds)
 const events = 40
 StubbedSockets.install(events)
 
-const input = {
-  modelId: "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
-  messages: [{ role: "user" as const, content: [{ text: "Why is the sky blue, and not violet? ".repeat(20) }] }],
-  inferenceConfig: { maxTokens: 500 }
-}
-const options = {
-  region: "us-east-1",
-  endpoint: "http://127.0.0.1:9",
-  credentials: { accessKeyId: "bench", secretAccessKey: "bench" }
-}
+const input = StubbedSockets.question
+const options = StubbedSockets.place
 const quotas = Quotas.uniform({ requestsPerMinute: 1e9, tokensPerMinute: 1e12 })
 
 const sdk = new BedrockRuntimeClient({

@@ -15,16 +15,10 @@ const rounds = 9
 const events = 40
 StubbedSockets.install(events)
 
-const input = {
-  modelId: "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
-  messages: [{ role: "user" as const, content: [{ text: "Why is the sky blue, and not violet? ".repeat(20) }] }],
-  inferenceConfig: { maxTokens: 500 }
-}
+const input = StubbedSockets.question
 const client = (retryMode: string) =>
   new BedrockRuntimeClient({
-    region: "us-east-1",
-    endpoint: "http://127.0.0.1:9",
-    credentials: { accessKeyId: "bench", secretAccessKey: "bench" },
+    ...StubbedSockets.place,
     retryMode,
     requestHandler: new NodeHttpHandler({ httpAgent: { maxSockets: 1_024 } })
   })

@@ -7,8 +7,8 @@
  *   nobody starts later than first come, first served, in its class: the order that the limiter keeps, by somebody who knows all.
  * - **Unrestricted**: the shortest of many such plans, each from another order.
  */
+import { generator } from "./chance.ts"
 import { reserved, settled, type Traffic } from "./traffic.ts"
-import { generator } from "./virtualTime.ts"
 
 export interface Job {
   /** Not before. */

@@ -1,4 +1,5 @@
 /** One limiter in virtual time and a process of its own: callers that wait, and what their turns cost. */
+import { generator } from "./chance.ts"
 import type { Callers, Name } from "./limiterContestants.ts"
 import * as VirtualTime from "./virtualTime.ts"
 
@@ -53,7 +54,7 @@ const heap = (): number => {
 const follow = async (question: Question): Promise<Took> => {
   if ("be" in question) {
     const { contestants } = await import("./limiterContestants.ts")
-    const random = VirtualTime.generator(1)
+    const random = generator(1)
     waiting = question.waiting
     callers = await contestants[question.be]({
       quota: waiting === 0 ? unlimited : quota,

@@ -6,6 +6,20 @@ import * as Http from "node:http"
 import { Duplex } from "node:stream"
 import * as Canned from "./canned.ts"
 
+/** What every contestant asks. */
+export const question = {
+  modelId: "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+  messages: [{ role: "user" as const, content: [{ text: "Why is the sky blue, and not violet? ".repeat(20) }] }],
+  inferenceConfig: { maxTokens: 500 }
+}
+
+/** Where it asks: no such port has to be open. */
+export const place = {
+  region: "us-east-1",
+  endpoint: "http://127.0.0.1:9",
+  credentials: { accessKeyId: "bench", secretAccessKey: "bench" }
+}
+
 const head = (type: string, framing: string): string =>
   `HTTP/1.1 200 OK\r\nx-amzn-requestid: 0a1b2c3d-0000-4000-8000-000000000000\r\ncontent-type: ${type}\r\n${framing}\r\n\r\n`
 

@@ -1,7 +1,7 @@
 /** Traffic of several shapes, and quotas that it exceeds. The same shape and seed give the same requests in any process. */
 import * as TokenCounter from "@caprock/emulator/TokenCounter"
 import type { Priority } from "@caprock/rate-limiter/Priority"
-import { generator } from "./virtualTime.ts"
+import { generator } from "./chance.ts"
 
 /** One request, and what only the server knows of it beforehand. Times in milliseconds. */
 export interface Prompt {

@@ -3,6 +3,8 @@
  * stands in for timers, dates and chance of the whole process, so it has to be installed before whatever might keep the real ones is
  * imported. Sockets and files do not wait for it.
  */
+import { generator } from "./chance.ts"
+
 interface Entry {
   at: number
   readonly order: number
@@ -61,17 +63,6 @@ export interface VirtualTime {
 
 /** When it begins: any date that certificates and signatures do not mind. */
 const epoch = Date.UTC(2026, 0, 1)
-
-/** mulberry32. */
-export const generator = (seed: number): () => number => {
-  let state = seed | 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
 
 /** From now on, for the rest of this process. */
 export const install = (seed: number): VirtualTime => {

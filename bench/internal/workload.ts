@@ -1,5 +1,6 @@
 /** A burst of prompts with mixed sizes, and quotas that it exceeds. The same spec gives the same burst in any process. */
 import * as TokenCounter from "@caprock/emulator/TokenCounter"
+import { generator } from "./chance.ts"
 
 export interface Spec {
   readonly requests: number
@@ -23,17 +24,6 @@ export interface Workload {
   readonly quota: { readonly requests: number; readonly tokens: number }
   readonly settled: number
   readonly reserved: number
-}
-
-/** mulberry32: one word of state, good enough to draw sizes. */
-const generator = (seed: number): () => number => {
-  let state = seed | 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
 }
 
 const words = (

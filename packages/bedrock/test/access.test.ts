@@ -61,6 +61,7 @@ describe("a clock that is wrong by an hour", () => {
       let requests = 0
       const { url } = yield* server((request, response) => {
         requests++
+        // Real time: the SDK goes by no other clock.
         const now = Date.now() + hour
         const signed = String(request.headers["x-amz-date"])
         const at = Date.parse(signed.replace(/^(....)(..)(..T..)(..)(..Z)$/, "$1-$2-$3:$4:$5"))

@@ -341,7 +341,7 @@ describe("retries", () => {
     let keys = 0
     await using house = limited(server, { ...ample, backoff: { attempts: 2, base: 1 } }, {
       ...handlers["HTTP/1.1"]?.(),
-      // As those of a session that lasts no longer than a wait.
+      // As those of a session that lasts no longer than a wait. Real time: the SDK goes by no other clock.
       credentials: async () => ({ accessKeyId: `key${++keys}`, secretAccessKey: "any", expiration: new Date() })
     })
     await rejected(house.client.send(new ConverseCommand(question("Why?"))))

@@ -3,7 +3,18 @@ import type { BedrockError } from "@caprock/errors/BedrockError"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, type Duration, Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { answer, clientOf, eventually, frames, request, sendJson, server, startStream, turns } from "./server.ts"
+import {
+  answer,
+  clientOf,
+  eventually,
+  frames,
+  request,
+  saying,
+  sendJson,
+  server,
+  startStream,
+  turns
+} from "./server.ts"
 
 const within = (duration: Duration.Input) =>
   Effect.provideServiceEffect(CallDeadline.CallDeadline, CallDeadline.after(duration))
@@ -88,9 +99,7 @@ describe("a deadline", () => {
         const { arrived, client, open } = yield* silent({}, [frames.start, ...text === "" ? [] : [frames.text(text)]])
         const content = yield* Deferred.make<void>()
         const fiber = yield* client.converseStream(request).pipe(
-          Stream.runForEach((event) =>
-            event.contentBlockDelta === undefined ? Effect.void : Deferred.succeed(content, undefined)
-          ),
+          saying(content),
           within("5 seconds"),
           Effect.flip,
           Effect.forkChild

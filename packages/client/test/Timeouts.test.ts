@@ -12,6 +12,7 @@ import {
   eventually,
   frames,
   request,
+  saying,
   sendJson,
   server,
   startStream,
@@ -72,9 +73,7 @@ describe("Timeouts", () => {
       const { client, open } = yield* silent({ betweenTokens: "5 seconds" }, [frames.start, frames.text("Hel")])
       const content = yield* Deferred.make<void>()
       const fiber = yield* client.converseStream(request).pipe(
-        Stream.runForEach((event) =>
-          event.contentBlockDelta === undefined ? Effect.void : Deferred.succeed(content, undefined)
-        ),
+        saying(content),
         Effect.flip,
         Effect.forkChild
       )
@@ -222,9 +221,7 @@ describe("Timeouts", () => {
       const client = yield* clientOf(url, { maxConnections: 1, timeouts: { firstToken: "30 seconds" } })
       const content = yield* Deferred.make<void>()
       const stream = yield* client.converseStream(request).pipe(
-        Stream.runForEach((event) =>
-          event.contentBlockDelta === undefined ? Effect.void : Deferred.succeed(content, undefined)
-        ),
+        saying(content),
         Effect.forkChild
       )
       yield* Deferred.await(content)
@@ -249,6 +246,7 @@ describe("Timeouts", () => {
     Effect.gen(function*() {
       const replies: Array<() => void> = []
       const { url } = yield* server((_request, response) => replies.push(() => sendJson(response, answer)))
+      // Real time: the SDK goes by no other clock.
       const found = { ...credentials, expiration: new Date(Date.now() + 1_000) }
       let find = () => Promise.resolve(found)
       const client = yield* clientOf(url, {

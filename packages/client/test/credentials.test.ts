@@ -174,6 +174,7 @@ describe("without credentials", () => {
         asked++
         response.writeHead(200, { "content-type": "text/xml" })
         // So near its end that each call looks for it anew.
+        // Real time: the SDK goes by no other clock.
         const end = new Date(Date.now() + 60_000).toISOString()
         response.end(
           "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>" +
@@ -310,6 +311,7 @@ describe("credentials that the service refuses", () => {
           ...(expiration === undefined ? {} : { expiration })
         })
       // Five minutes before it does, the SDK asks for new ones by itself.
+      // Real time: the SDK goes by no other clock.
       const soon = new Date(Date.now() + 240_000)
       const later = new Date(Date.now() + 3_600_000)
       for (const [expiration, different] of [[undefined, 1], [later, 1], [soon, 2]] as const) {
@@ -329,6 +331,7 @@ describe("a clock that is wrong", () => {
   const elsewhere = (ahead: number) => {
     const skews: Array<number> = []
     const make = bedrock((incoming, response) => {
+      // Real time: the SDK goes by no other clock.
       const now = Date.now() + ahead
       const signed = String(incoming.headers["x-amz-date"])
       const at = Date.parse(signed.replace(/^(....)(..)(..T..)(..)(..Z)$/, "$1-$2-$3:$4:$5"))

@@ -9,6 +9,7 @@ import {
   frames,
   onCreated,
   request,
+  saying,
   sendJson,
   server,
   startStream,
@@ -76,9 +77,7 @@ describe("interruption", () => {
       const client = yield* clientOf(url)
       const first = yield* Deferred.make<void>()
       const fiber = yield* client.converseStream(request).pipe(
-        Stream.runForEach((event) =>
-          event.contentBlockDelta === undefined ? Effect.void : Deferred.succeed(first, undefined)
-        ),
+        saying(first),
         Effect.forkChild
       )
       yield* Deferred.await(first)

@@ -1,9 +1,10 @@
 // A server of a few lines that says exactly what a test wants it to say, byte by byte. What a whole Bedrock would answer
 // is the emulator's business.
+import type { ConverseStreamOutput } from "@aws-sdk/client-bedrock-runtime"
 import { BedrockClient } from "@caprock/client"
 import { EventStreamCodec } from "@smithy/core/event-streams"
 import { fromUtf8, toUtf8 } from "@smithy/core/serde"
-import { Effect } from "effect"
+import { Deferred, Effect, Stream } from "effect"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import * as Http from "node:http"
 import * as Https from "node:https"
@@ -139,6 +140,12 @@ export const request = {
   modelId: "us.amazon.nova-lite-v1:0",
   messages: [{ role: "user" as const, content: [{ text: "Hi" }] }]
 }
+
+/** Reads a stream to its end, and says when its first text is there. */
+export const saying = (content: Deferred.Deferred<void>) =>
+  Stream.runForEach((event: ConverseStreamOutput) =>
+    event.contentBlockDelta === undefined ? Effect.void : Deferred.succeed(content, undefined)
+  )
 
 /** Waits, in real time, until a condition of the outside world holds. */
 export const eventually = (condition: () => boolean): Effect.Effect<void> =>
