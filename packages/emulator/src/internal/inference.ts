@@ -62,16 +62,10 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
     return ref !== undefined && known(ref) ? ref : undefined
   }
 
-  const factorOf = (ref: ModelId.ModelRef): number => {
+  /** Of the dips of a model; without one, of those of every model. */
+  const factorOf = (ref: ModelId.ModelRef | undefined): number => {
     let factor = 1
     for (const dip of dips) if (names(dip.model, ref)) factor *= dip.factor
-    return factor
-  }
-
-  /** Of the dips of every model. */
-  const factorOfAll = (): number => {
-    let factor = 1
-    for (const dip of dips) if (dip.model === undefined) factor *= dip.factor
     return factor
   }
 
@@ -86,7 +80,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
       phase: Random.fromSeed(Random.seedOf(`${config.seed.join()} phase of ${key}`))()
     })
     if (created === undefined) return undefined
-    created.meter.resize(now(), created.limit * factorOfAll())
+    created.meter.resize(now(), created.limit * factorOf(undefined))
     accounts.set(key, created)
     return created
   }
@@ -114,7 +108,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
   const maximumOf = (ref: ModelId.ModelRef): number => byModel(config.maxOutput, ref, config.defaultMaxOutput)
 
   const rescale = (): void => {
-    for (const { limit, meter } of accounts.values()) meter.resize(now(), limit * factorOfAll())
+    for (const { limit, meter } of accounts.values()) meter.resize(now(), limit * factorOf(undefined))
     for (const [key, pool] of pools) {
       const ref = refs.get(key)
       if (ref !== undefined) pool.scale(now(), factorOf(ref))

@@ -113,7 +113,7 @@ export const make = (options: {
       }
       note("requests", requests, now)
       note("tokens", tokens, now)
-      note("day", scarcest(now), now)
+      for (const day of days) note("day", day, now)
       return reservation
     },
     raise: (now, reservation, target) => {
