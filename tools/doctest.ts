@@ -264,7 +264,7 @@ const inOneProcess = (target: string, files: ReadonlyArray<string>): Promise<Rea
   return promise
 }
 
-/** Runs a shell example in a new folder, which is gone afterwards. */
+/** Runs a shell example in a new folder, which is gone afterwards. Without anybody's start-up files: bash may read them where `SHLVL` is not set. */
 const inShell = (example: Example): Outcome => {
   const folder = mkdtempSync(join(tmpdir(), "doctest-"))
   try {
@@ -273,7 +273,13 @@ const inShell = (example: Example): Outcome => {
     writeFileSync(caprock, `#!/bin/sh\nexec "${process.execPath}" "${root}/packages/cli/bin/caprock.js" "$@"\n`, {
       mode: 0o755
     })
-    const { signal, status, stderr, stdout } = spawnSync("bash", ["-euo", "pipefail", "-c", example.code.join("\n")], {
+    const { signal, status, stderr, stdout } = spawnSync("bash", [
+      "--norc",
+      "-euo",
+      "pipefail",
+      "-c",
+      example.code.join("\n")
+    ], {
       cwd: folder,
       encoding: "utf8",
       env: { ...process.env, PATH: [join(folder, ".bin"), process.env.PATH].join(delimiter) },
