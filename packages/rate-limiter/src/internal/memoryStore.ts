@@ -1,0 +1,41 @@
+// Shared quotas in the memory of one process.
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { LimiterStore, Wake } from "../LimiterStore.ts"
+import * as SharedQuota from "./sharedQuota.ts"
+
+/** @internal */
+export const make: Effect.Effect<LimiterStore["Service"], never, Scope.Scope> = Effect.gen(function*() {
+  const clock = yield* Clock.Clock
+  const now = () => Math.floor(Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
+  const quotas = new Map<string, SharedQuota.SharedQuota>()
+  const listeners = new Map<string, (wake: Wake) => void>()
+  const done = (name: string, { granted, quota, wanted }: SharedQuota.Step): void => {
+    quotas.set(name, quota)
+    for (const one of granted) {
+      listeners.get(one.member)?.({ _tag: "Granted", quota: name, epoch: quota.epoch, granted: one.granted })
+    }
+    if (wanted) { for (const wake of listeners.values()) wake({ _tag: "Wanted", quota: name }) }
+  }
+  return {
+    exchange: (name, message) =>
+      Effect.sync(() => {
+        const step = SharedQuota.exchange(quotas.get(name), message, now())
+        done(name, step)
+        return step.standing
+      }),
+    leave: (name, message) =>
+      Effect.sync(() => {
+        const step = SharedQuota.leave(quotas.get(name), message, now())
+        if (step !== undefined) done(name, step)
+      }),
+    listen: (member, wake) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          listeners.set(member, wake)
+        }),
+        () => Effect.sync(() => listeners.delete(member))
+      )
+  }
+})
