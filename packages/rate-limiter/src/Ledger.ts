@@ -115,6 +115,8 @@ interface RollingWindow {
   readonly leaving: MinHeap<MutableCharge>
   /** The tokens of sent charges. */
   readonly stamped: StampedTokens
+  /** Their requests, where somebody asks for them. */
+  readonly stampedRequests: StampedTokens | undefined
 }
 
 /**
@@ -133,7 +135,8 @@ export class Ledger {
   private readonly windows: ReadonlyArray<RollingWindow>
   private guard: number
 
-  constructor(meters: ReadonlyArray<Meter>, guardMillis: number) {
+  /** With `profiled`, what leaves when is kept of requests too: see `leaving`. */
+  constructor(meters: ReadonlyArray<Meter>, guardMillis: number, profiled = false) {
     const byMillis = Map.groupBy(meters, (meter) => Duration.toMillis(meter.window))
     const limit = (meters: ReadonlyArray<Meter>, unit: Unit) =>
       Math.min(...meters.filter((meter) => meter.unit === unit).map((meter) => meter.limit))
@@ -147,7 +150,8 @@ export class Ledger {
       foreign: { requests: 0, tokens: 0 },
       charges: 0,
       leaving: new MinHeap<MutableCharge>(),
-      stamped: new StampedTokens(millis)
+      stamped: new StampedTokens(millis),
+      stampedRequests: profiled ? new StampedTokens(millis) : undefined
     }))
     this.guard = guardMillis
   }
@@ -222,6 +226,8 @@ export class Ledger {
       } else {
         window.stamped.remove(before, mine.tokens)
         window.stamped.add(at, mine.tokens)
+        window.stampedRequests?.remove(before, mine.requests)
+        window.stampedRequests?.add(at, mine.requests)
       }
     }
   }
@@ -239,6 +245,7 @@ export class Ledger {
         window.tokens -= lessTokens
         if (mine.foreign) countForeign(window, { requests: lessRequests, tokens: lessTokens }, -1)
         window.stamped.remove(mine.stamp, lessTokens)
+        window.stampedRequests?.remove(mine.stamp, lessRequests)
       }
     }
   }
@@ -297,10 +304,47 @@ export class Ledger {
     else window.tokenLimit = limit
   }
 
+  /** How much of a meter is left, without a look at the time. */
+  room({ unit, windowMillis }: Pick<Fullest, "unit" | "windowMillis">): number {
+    const window = this.windowOf(windowMillis)
+    return window === undefined ? 0 : Math.max(0, limitIn(window, unit) - window[unit])
+  }
+
   /** How much of a meter is used. */
   used({ unit, windowMillis }: Pick<Fullest, "unit" | "windowMillis">, now: number): number {
     this.advance(now)
     return this.windowOf(windowMillis)?.[unit] ?? 0
+  }
+
+  /**
+   * Of a meter, how much leaves within what time from now, part by part of its window, in order: later than it does by a part at most. What
+   * was not sent yet is none of it. Of requests only where the ledger is `profiled`.
+   */
+  leaving(
+    { unit, windowMillis }: Pick<Fullest, "unit" | "windowMillis">,
+    now: number
+  ): ReadonlyArray<readonly [inMillis: number, amount: number]> {
+    const window = this.windowOf(windowMillis)
+    const stamped = unit === "tokens" ? window?.stamped : window?.stampedRequests
+    if (stamped === undefined) return []
+    return Array.from(stamped.parts(), ([end, amount]) => [end + windowMillis + this.guard - now, amount] as const)
+      .filter(([inMillis]) => inMillis > 0)
+      .toSorted(([a], [b]) => a - b)
+  }
+
+  /** When the next charge may leave; `Infinity` when none was sent. */
+  nextLeaving(): number {
+    return this.windows.reduce((next, { leaving }) => Math.min(next, leaving.minKey + this.guard), Infinity)
+  }
+
+  /** How many tokens of a window must be free beside what is booked, for growth: what will not have left by then. */
+  kept(windowMillis: number, growth: ReadonlyArray<Growth>, now: number): number {
+    const window = this.windowOf(windowMillis)
+    return window === undefined ? 0 : growth.reduce(
+      (most, { tokens, withinMillis }) =>
+        Math.max(most, tokens - window.stamped.before(this.stampedBy(window, now + withinMillis))),
+      0
+    )
   }
 
   private windowOf(millis: number): RollingWindow | undefined {
@@ -511,10 +555,11 @@ const countForeign = (
 }
 
 /** Its time in a window that counts it begins. */
-const stamp = (charge: MutableCharge, { leaving, millis, stamped }: RollingWindow): void => {
+const stamp = (charge: MutableCharge, { leaving, millis, stamped, stampedRequests }: RollingWindow): void => {
   // Stryker disable next-line ArithmeticOperator: a key that is too early is found again on top, only slower
   leaving.push(charge.stamp + millis, charge)
   stamped.add(charge.stamp, charge.tokens)
+  stampedRequests?.add(charge.stamp, charge.requests)
 }
 
 /** Takes a charge out. Sums of fractions drift, so an empty window is set right: or it might never have room for all. */
@@ -522,6 +567,7 @@ const uncount = (charge: MutableCharge, window: RollingWindow): void => {
   charge.counted &= ~window.bit
   window.charges--
   window.stamped.remove(charge.stamp, charge.tokens)
+  window.stampedRequests?.remove(charge.stamp, charge.requests)
   if (charge.foreign) countForeign(window, charge, -1)
   window.requests = window.charges === 0 ? 0 : window.requests - charge.requests
   window.tokens = window.charges === 0 ? 0 : window.tokens - charge.tokens

@@ -69,6 +69,8 @@ export interface Message {
   readonly meters: Readonly<Record<string, { readonly limit: number; readonly staysMillis: number }>>
   /** The books of the store that it knows; `null` when it knows none. */
   readonly epoch: string | null
+  /** Its share is what it says, granted less given back, whatever the store knows: it went on by itself while the store was away. */
+  readonly anew: boolean
   /** How far those were when it last heard of them. */
   readonly version: number
   /** A name for new books, if the store has none: nobody has used it before. */
@@ -112,6 +114,8 @@ export interface Standing {
   readonly members: ReadonlyArray<string>
   /** Others wait for what somebody may give back. */
   readonly wanted: boolean
+  /** How many of those that the process has waiting were not granted yet, as far as the store knows. */
+  readonly listed: number
   /** What nobody holds. Less than nothing when debts are more. */
   readonly free: Amounts
   readonly limits: Amounts
@@ -132,7 +136,13 @@ export interface Standing {
  * @since 0.1.0
  */
 export type Wake =
-  | { readonly _tag: "Granted"; readonly quota: string; readonly epoch: string; readonly granted: Amounts }
+  | {
+    readonly _tag: "Granted"
+    readonly quota: string
+    readonly epoch: string
+    readonly granted: Amounts
+    readonly listed: number
+  }
   | { readonly _tag: "Wanted"; readonly quota: string }
 
 /**

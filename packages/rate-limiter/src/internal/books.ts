@@ -7,6 +7,7 @@ import { CostExceedsLimit, InvalidCost, InvalidMeter } from "../RateLimiterError
 import type { Settlement } from "../Reservation.ts"
 import { LearnedLimit } from "./learnedLimit.ts"
 import { concurrency, type Holding, isPlain, type Part } from "./parts.ts"
+import type { SharedMeter } from "./share.ts"
 import type { Owner } from "./waitingRoom.ts"
 
 /** @internal */
@@ -89,16 +90,22 @@ export class Books {
     readonly limit: LearnedLimit
   }>
 
-  constructor(meters: ReadonlyArray<Meter>, parts: ReadonlyArray<Part>, guardMillis: number) {
-    this.ledger = new Ledger(meters.filter(isPlain), guardMillis)
+  /** Nothing may be used but what a share allows. */
+  private readonly shared: boolean
+  /** The meter that was last found to be drawn on by somebody else. */
+  private foreignMeter: string | undefined
+
+  constructor(meters: ReadonlyArray<Meter>, parts: ReadonlyArray<Part>, guardMillis: number, shared: boolean) {
+    this.ledger = new Ledger(meters.filter(isPlain), guardMillis, shared)
     this.parts = parts
+    this.shared = shared
     // Without a limit and without a start there is nothing to learn: it was said to be none.
     this.learned = meters.filter(isPlain).filter(({ limit, start }) => limit < Infinity || start !== undefined).map(
       ({ limit, start, unit, window }) => {
         const windowMillis = Duration.toMillis(window)
         const own = { unit: unit === "requests" ? unit : "tokens", windowMillis } as const
         const learned = new LearnedLimit(limit, start, windowMillis)
-        if (learned.isLearned) this.ledger.setLimit(own, learned.limit)
+        if (learned.isLearned) this.limited(own, learned.limit)
         return { ...own, limit: learned }
       }
     )
@@ -114,7 +121,11 @@ export class Books {
 
   /** What the tokens of one request can be at most, for now: a limit that was learned refuses nobody, who goes when all else has left. */
   get mostTokens(): number {
-    return Math.min(this.tokenLimit, this.ledger.limitOf("tokens"))
+    if (!this.shared) return Math.min(this.tokenLimit, this.ledger.limitOf("tokens"))
+    return this.learned.reduce(
+      (most, { limit, unit }) => unit === "tokens" ? Math.min(most, limit.limit) : most,
+      this.tokenLimit
+    )
   }
 
   get guardMillis(): number {
@@ -301,10 +312,60 @@ export class Books {
     const { fullest } = refusal
     if (fullest === undefined) return true
     const limit = this.learnedOf(fullest.unit, fullest.windowMillis)
-    if (limit?.refused(fullest.own, this.largest[fullest.unit], now) === true) {
-      this.ledger.setLimit(fullest, limit.limit)
-    } else this.ledger.fill(fullest, now)
+    const used = fullest.own * this.sharers(fullest, now)
+    if (limit?.refused(used, this.largest[fullest.unit], now) === true) {
+      this.limited(fullest, limit.limit)
+    } else {
+      this.ledger.fill(fullest, now)
+      this.foreignMeter = meterName(fullest)
+    }
     return true
+  }
+
+  /** The meter that somebody else was found to draw on since this was last asked. */
+  takeForeign(): string | undefined {
+    const meter = this.foreignMeter
+    this.foreignMeter = undefined
+    return meter
+  }
+
+  /** The limit of a meter is another from now on. Where it is shared, the share follows when the others know. */
+  private limited(meter: Pick<Fullest, "unit" | "windowMillis">, limit: number): void {
+    if (!this.shared) this.ledger.setLimit(meter, limit)
+  }
+
+  /** How often what is used here fits into what all use, if they all use as much of their share. */
+  private sharers(meter: Pick<Fullest, "unit" | "windowMillis">, now: number): number {
+    const limit = this.learnedOf(meter.unit, meter.windowMillis)?.limit
+    if (!this.shared || limit === undefined) return 1
+    return Math.max(1, limit / Math.max(1, this.ledger.used(meter, now) + this.ledger.room(meter)))
+  }
+
+  /** The meters of which this process has but a share. Those that several pools draw on are not among them. */
+  sharedMeters(meters: ReadonlyArray<Meter>): ReadonlyArray<SharedMeter> {
+    const plain = this.learned.filter(({ limit }) => limit.told < Infinity).map(({ limit, unit, windowMillis }): SharedMeter => {
+      const meter = { unit, windowMillis } as const
+      return {
+        name: meterName(meter),
+        unit,
+        told: limit.told,
+        limit: () => limit.limit,
+        staysMillis: () => windowMillis + this.ledger.guardMillis,
+        setShare: (share) => this.ledger.setLimit(meter, share),
+        used: (now) => this.ledger.used(meter, now),
+        leaving: (now) => this.ledger.leaving(meter, now),
+        nextLeaving: () => this.ledger.nextLeaving(),
+        kept: (growth, now) => unit === "tokens" ? this.ledger.kept(windowMillis, growth, now) : 0,
+        amountOf: (owner, tokens) => amountOf(unit, owner, tokens)
+      }
+    })
+    const others = meters.filter((meter) => !isPlain(meter))
+    return [
+      ...plain,
+      ...this.parts.flatMap((part, index) =>
+        others[index]?.shared === undefined && part.limit < Infinity ? [sharedPart(part)] : []
+      )
+    ]
   }
 
   /** What is given back was held until now, and what is charged is held for a window: so much of the quota did a request use. */
@@ -321,9 +382,9 @@ export class Books {
     for (const { limit, unit, windowMillis } of this.learned) {
       if (!limit.isLearned) continue
       const meter = { unit, windowMillis }
-      const full = this.ledger.used(meter, now) >= limit.limit * fullFrom
+      const full = this.ledger.used(meter, now) * this.sharers(meter, now) >= limit.limit * fullFrom
       // What was booked and not what it was charged: so much the server had room for.
-      if (limit.answered(charge[unit], full, now)) this.ledger.setLimit(meter, limit.limit)
+      if (limit.answered(charge[unit], full, now)) this.limited(meter, limit.limit)
     }
   }
 
@@ -350,6 +411,24 @@ const none: ReadonlyArray<never> = []
 /** What of a unit a request takes for which so many tokens are booked. */
 const amountOf = (unit: Unit, { requests, units }: Pick<Owner, "requests" | "units">, tokens: number): number =>
   unit === "requests" ? requests : unit === "tokens" ? tokens : unit === concurrency ? 1 : units?.[unit] ?? 0
+
+const meterName = ({ unit, windowMillis }: { readonly unit: string; readonly windowMillis: number }): string =>
+  `${unit}/${windowMillis}`
+
+/** A meter of a kind that the ledger does not keep, as one of which this process has but a share. */
+export const sharedPart = (part: Part): SharedMeter => ({
+  name: meterName(part),
+  unit: part.unit,
+  told: part.limit,
+  limit: () => part.limit,
+  staysMillis: () => part.staysMillis,
+  setShare: part.setShare,
+  used: part.used,
+  leaving: part.leaving,
+  nextLeaving: part.nextLeaving,
+  kept: () => 0,
+  amountOf: (owner, tokens) => amountOf(part.unit, owner, tokens)
+})
 
 /** Which time of the whole quota an amount takes, in milliseconds, on the meter that is the scarcest for it. */
 export const sizesOf = (meters: ReadonlyArray<Meter>) => {

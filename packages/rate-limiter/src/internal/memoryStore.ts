@@ -13,8 +13,8 @@ export const make: Effect.Effect<LimiterStore["Service"], never, Scope.Scope> = 
   const listeners = new Map<string, (wake: Wake) => void>()
   const done = (name: string, { granted, quota, wanted }: SharedQuota.Step): void => {
     quotas.set(name, quota)
-    for (const one of granted) {
-      listeners.get(one.member)?.({ _tag: "Granted", quota: name, epoch: quota.epoch, granted: one.granted })
+    for (const { member, ...told } of granted) {
+      listeners.get(member)?.({ _tag: "Granted", quota: name, epoch: quota.epoch, ...told })
     }
     if (wanted) { for (const wake of listeners.values()) wake({ _tag: "Wanted", quota: name }) }
   }

@@ -28,6 +28,16 @@ export interface Part {
   readonly forecast: (amount: number, now: number) => number
   readonly book: (amount: number, now: number) => Holding
   readonly level: (now: number) => Level
+  /** Of the limit, what may be used here. All of it until somebody sets it. */
+  readonly setShare: (share: number) => void
+  readonly used: (now: number) => number
+  /** How much leaves within what time, in order. */
+  readonly leaving: (now: number) => ReadonlyArray<readonly [inMillis: number, amount: number]>
+  /** When something may leave next; `Infinity` when nobody can tell. */
+  readonly nextLeaving: () => number
+  /** How long a charge stays; 0 where it goes with the request's end. */
+  readonly staysMillis: number
+  readonly windowMillis: number
 }
 
 /** Beyond an hour a window is kept in parts of itself, so that a day of charges takes no more memory than an hour of them. */
@@ -87,6 +97,9 @@ const partOf = (meter: Meter, guardMillis: number): Part =>
 /** A rolling window like those of requests and tokens. */
 const rolling = ({ limit, unit, window }: Meter, guardMillis: number): Part => {
   const ledger = new Ledger([{ unit: "tokens", limit, window }], guardMillis)
+  const windowMillis = Duration.toMillis(window)
+  const meter = { unit: "tokens", windowMillis } as const
+  const used = (now: number) => ledger.used(meter, now)
   const holding = (charge: Charge): Holding => ({
     sent: (at) => ledger.send(charge, at),
     arrived: (at) => ledger.arrive(charge, at),
@@ -109,19 +122,20 @@ const rolling = ({ limit, unit, window }: Meter, guardMillis: number): Part => {
     left: (now) => ledger.left(now).tokens,
     forecast: (amount, now) => ledger.forecast(0, amount, now),
     book: (amount) => holding(ledger.book(0, amount)),
-    level: (now) => ({
-      unit,
-      limit,
-      windowMillis: Duration.toMillis(window),
-      used: limit - ledger.left(now).tokens,
-      foreign: 0
-    })
+    level: (now) => ({ unit, limit, windowMillis, used: used(now), foreign: 0 }),
+    setShare: (share) => ledger.setLimit(meter, share),
+    used,
+    leaving: (now) => ledger.leaving(meter, now),
+    nextLeaving: () => ledger.nextLeaving(),
+    staysMillis: windowMillis + guardMillis,
+    windowMillis
   }
 }
 
 /** Requests in flight: what is admitted holds its place until it is over. */
 const inFlight = (limit: number): Part => {
   let used = 0
+  let share = limit
   /** How long a place is held, as the last ones were. */
   let meanMillis = 0
   const book = (amount: number, since: number): Holding => {
@@ -143,12 +157,20 @@ const inFlight = (limit: number): Part => {
   return {
     unit: concurrency,
     limit,
-    fits: (amount) => used + amount <= limit,
-    plan: (amount, now) => ({ at: used + amount <= limit ? now : Infinity, left: limit - used - amount }),
-    left: () => limit - used,
+    fits: (amount) => used + amount <= share,
+    plan: (amount, now) => ({ at: used + amount <= share ? now : Infinity, left: share - used - amount }),
+    left: () => share - used,
     forecast: (amount, now) => now + Math.max(0, used + amount - limit) / limit * meanMillis,
     book,
-    level: () => ({ unit: concurrency, limit, windowMillis: 0, used, foreign: 0 })
+    level: () => ({ unit: concurrency, limit, windowMillis: 0, used, foreign: 0 }),
+    setShare: (amount) => {
+      share = amount
+    },
+    used: () => used,
+    leaving: () => [],
+    nextLeaving: () => Infinity,
+    staysMillis: 0,
+    windowMillis: 0
   }
 }
 
@@ -164,6 +186,7 @@ const long = ({ limit, unit, window }: Meter, guardMillis: number): Part => {
   const partMillis = windowMillis / partsOfLong
   const sums = new Map<number, number>()
   let used = 0
+  let share = limit
   let oldest = Infinity
   const leavesAt = (part: number) => (part + 1) * partMillis + windowMillis + guardMillis
   const advance = (now: number): void => {
@@ -217,7 +240,7 @@ const long = ({ limit, unit, window }: Meter, guardMillis: number): Part => {
     }
   }
   const startOf = (amount: number): number => {
-    let free = limit - used - amount
+    let free = share - used - amount
     for (const [part, sum] of [...sums].toSorted(([a], [b]) => a - b)) {
       if (free >= 0) break
       free += sum
@@ -227,7 +250,7 @@ const long = ({ limit, unit, window }: Meter, guardMillis: number): Part => {
   }
   const fits = (amount: number, now: number): boolean => {
     advance(now)
-    return used + amount <= limit
+    return used + amount <= share
   }
   return {
     unit,
@@ -235,11 +258,11 @@ const long = ({ limit, unit, window }: Meter, guardMillis: number): Part => {
     fits,
     plan: (amount, now) => ({
       at: fits(amount, now) ? now : startOf(amount),
-      left: Math.max(0, limit - used - amount)
+      left: Math.max(0, share - used - amount)
     }),
     left: (now) => {
       advance(now)
-      return limit - used
+      return share - used
     },
     forecast: (amount, now) => {
       if (fits(amount, now)) return now
@@ -251,6 +274,20 @@ const long = ({ limit, unit, window }: Meter, guardMillis: number): Part => {
     level: (now) => {
       advance(now)
       return { unit, limit, windowMillis, used, foreign: 0 }
-    }
+    },
+    setShare: (amount) => {
+      share = amount
+    },
+    used: (now) => {
+      advance(now)
+      return used
+    },
+    leaving: (now) => {
+      advance(now)
+      return [...sums].map(([part, amount]) => [leavesAt(part) - now, amount] as const).toSorted(([a], [b]) => a - b)
+    },
+    nextLeaving: () => oldest === Infinity ? Infinity : leavesAt(oldest),
+    staysMillis: windowMillis + partMillis + guardMillis,
+    windowMillis
   }
 }

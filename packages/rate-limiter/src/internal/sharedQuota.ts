@@ -61,7 +61,7 @@ export interface SharedQuota {
 export interface Step {
   readonly quota: SharedQuota
   readonly standing: Standing
-  readonly granted: ReadonlyArray<{ readonly member: string; readonly granted: Amounts }>
+  readonly granted: ReadonlyArray<{ readonly member: string; readonly granted: Amounts; readonly listed: number }>
   /** Somebody waits for what others may give back, and nobody did before. */
   readonly wanted: boolean
 }
@@ -283,9 +283,9 @@ const join = (quota: SharedQuota, message: Message): Member => {
 }
 
 /** Whether the member knows more than these books do: they are older than some that it has seen. */
-const isRolledBack = (quota: SharedQuota, { epoch, granted, member, version }: Message): boolean =>
+const isRolledBack = (quota: SharedQuota, { anew, epoch, granted, member, version }: Message): boolean =>
   epoch === quota.epoch && (version > quota.version ||
-    Object.entries(granted).some(([meter, amount]) =>
+    !anew && Object.entries(granted).some(([meter, amount]) =>
       amount > valueOf(quota.members[member]?.granted ?? granted, meter)
     ))
 
@@ -304,13 +304,22 @@ const booksFor = (known: SharedQuota | undefined, message: Message, now: number)
   return anew
 }
 
+const listedOf = ({ waiting }: SharedQuota, name: string): number =>
+  (waiting[name] ?? []).reduce((sum, { count }) => sum + count, 0)
+
+const told = (quota: SharedQuota, name: string): Step["granted"][number] => ({
+  member: name,
+  granted: { ...quota.members[name]?.granted },
+  listed: listedOf(quota, name)
+})
+
 /** One step: what a member says, and what it and others have of it. */
 export const exchange = (known: SharedQuota | undefined, message: Message, now: number): Step => {
   const quota = booksFor(known, message, now)
   const { leaseMillis, member: name, meters } = message
   advance(quota, now, leaseMillis)
   const { time } = quota
-  const own = message.epoch === quota.epoch ? quota.members[name] : undefined
+  const own = message.epoch === quota.epoch && !message.anew ? quota.members[name] : undefined
   const joined = own === undefined
   const waitedBefore = name in quota.waiting
   const member: Member = {
@@ -353,6 +362,7 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
       joined,
       members: [...others, name],
       wanted: others.some((other) => other in quota.waiting),
+      listed: listedOf(quota, name),
       free,
       limits,
       waiting: others.flatMap((other) => quota.waiting[other] ?? []).map(({ all, priority }) => ({ priority, all })),
@@ -361,10 +371,7 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
       parkedMillis: Math.max(0, quota.parkedUntil - time),
       againMillis: againOf(quota, others)
     },
-    granted: others.filter((other) => served.has(other)).map((other) => ({
-      member: other,
-      granted: { ...quota.members[other]?.granted }
-    })),
+    granted: others.filter((other) => served.has(other)).map((other) => told(quota, other)),
     wanted: name in quota.waiting && !waitedBefore
   }
 }

@@ -62,4 +62,12 @@ export class StampedTokens {
     }
     return Infinity
   }
+
+  /** What was stamped, part by part: the end of each, and how much. In no order. */
+  *parts(): Iterable<readonly [end: number, tokens: number]> {
+    for (let place = 0; place < parts; place++) {
+      const tokens = this.tokens[place] as number
+      if (tokens > 0) yield [((this.partAt[place] as number) + 1) * this.partMillis, tokens]
+    }
+  }
 }
