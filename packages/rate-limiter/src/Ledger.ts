@@ -52,6 +52,8 @@ export interface Level {
   readonly used: number
   /** What of it is booked for somebody else, since the server refused what should have fitted, or for what was refused. */
   readonly foreign: number
+  /** What this process may use of it, its own use included, where several share it: `limit` and `used` are those of all then. */
+  readonly share?: number | undefined
   /** The limit that was told, where `limit` is one that was learned from what the server refused. */
   readonly told?: number | undefined
 }

@@ -143,7 +143,7 @@ export type Wake =
     readonly granted: Amounts
     readonly listed: number
   }
-  | { readonly _tag: "Wanted"; readonly quota: string }
+  | { readonly _tag: "Wanted"; readonly quota: string; readonly by: string }
 
 /**
  * The store could not be asked, or did not understand.

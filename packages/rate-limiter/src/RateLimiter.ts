@@ -41,24 +41,28 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Cost } from "./Cost.ts"
-import { checkMeters, type Held } from "./internal/books.ts"
+import { checkMeters, type Held, sharedPart } from "./internal/books.ts"
 import * as Listeners from "./internal/listeners.ts"
 import { OpenReservation } from "./internal/openReservation.ts"
 import { resolve } from "./internal/order.ts"
-import { SharedParts } from "./internal/parts.ts"
+import { isPlain, SharedParts } from "./internal/parts.ts"
 import * as Pool from "./internal/pool.ts"
+import { Share, type SharedMeter, type World } from "./internal/share.ts"
 import { type Refusals, Visit } from "./internal/visit.ts"
 import type { Level } from "./Ledger.ts"
 import type { LimiterEvent } from "./LimiterEvent.ts"
+import { LimiterStore, LimiterStoreError } from "./LimiterStore.ts"
 import type { Meter, Unit } from "./Meter.ts"
 import type * as Order from "./Order.ts"
 import * as Priority from "./Priority.ts"
@@ -69,6 +73,7 @@ import {
   PoolParked,
   RateLimiterError,
   RoomFull,
+  StoreUnavailable,
   WaitTooLong
 } from "./RateLimiterError.ts"
 import type { Reservation, Settlement } from "./Reservation.ts"
@@ -102,6 +107,8 @@ export interface Snapshot {
   readonly guard: Duration.Duration
   /** How long nobody is admitted yet; `undefined` when the pool is open. */
   readonly parked: Duration.Duration | undefined
+  /** The processes that share the quota, this one among them, and whether their store answered when it was last asked. `undefined` for a limiter in memory. */
+  readonly shared: { readonly members: number; readonly reachable: boolean } | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -116,7 +123,12 @@ export interface Snapshot {
  */
 export const defaults = {
   /** Covers the way of a request to the server, and the server's own queue, on a bad day. */
-  guard: Duration.millis(250)
+  guard: Duration.millis(250),
+  /** Four words of each process within it: three may be lost, or its threads be busy for that long. */
+  lease: Duration.seconds(4),
+  /** A twentieth of a second is less than anybody notices who waits for a quota. */
+  beat: Duration.millis(50),
+  onLoss: "share"
 } as const
 
 /**
@@ -139,6 +151,26 @@ export interface Options {
   readonly order?: Order.Options | undefined
   /** How many may wait in a pool. No bounds unless set. */
   readonly room?: Order.RoomOptions | undefined
+}
+
+/**
+ * Options of a limiter that shares its quotas with other processes.
+ *
+ * - `onLoss`: what happens when the store does not answer for longer than the lease. `"fail"`: who waits, and who comes, fails with
+ *   `StoreUnavailable`. `"wait"`: they wait until it is back. `"share"`: each process goes on with an equal part of the limits, by as many processes as
+ *   it last knew, and never over them; one that has never had an answer fails. Default `"share"`.
+ * - `lease`: so long is a process believed to be alive without a word; what it held and can't have used is for others then. A process that is
+ *   held up for longer admits nobody until it has been heard again. Default 4 seconds.
+ * - `beat`: a process asks the store once in this time at most; the shorter, the sooner those who wait hear of what others give back, and
+ *   the more commands there are. Default 50 milliseconds.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface SharedOptions extends Options {
+  readonly onLoss?: "fail" | "wait" | "share" | undefined
+  readonly lease?: Duration.Input | undefined
+  readonly beat?: Duration.Input | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -221,8 +253,89 @@ export class RateLimiter extends Context.Service<RateLimiter, {
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(
-  function*(options: Options): Effect.fn.Return<RateLimiter["Service"], never, Scope.Scope> {
+export const make = (options: Options): Effect.Effect<RateLimiter["Service"], never, Scope.Scope> =>
+  makeWith(options, undefined)
+
+/**
+ * Makes a limiter that shares its quotas with all processes that have the same store. What this process was charged stays in the store's books
+ * when the scope closes, until it has left its window.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeShared = (
+  options: SharedOptions
+): Effect.Effect<RateLimiter["Service"], never, LimiterStore | Scope.Scope> =>
+  Effect.flatMap(LimiterStore, (store) => makeWith(options, store))
+
+interface Sharing {
+  readonly shareOf: (quota: string, meters: ReadonlyArray<SharedMeter>) => Share
+  readonly leave: Effect.Effect<void>
+}
+
+/** The shares of one process, of all quotas. */
+const sharingThrough = Effect.fnUntraced(function*(
+  store: LimiterStore["Service"],
+  { beat, lease, onLoss = defaults.onLoss }: SharedOptions,
+  ageingMillis: number,
+  now: () => number,
+  after: World["after"]
+): Effect.fn.Return<Sharing, never, Scope.Scope> {
+  const runFork = Effect.runForkWith(yield* Effect.context())
+  const leaseMillis = Duration.toMillis(Duration.fromInputUnsafe(lease ?? defaults.lease))
+  const shares = new Map<string, Share>()
+  const member = crypto.randomUUID().replaceAll("-", "").slice(0, 16)
+  const unexpected = (cause: Cause.Cause<LimiterStoreError>) =>
+    Effect.succeed(new LimiterStoreError({ problem: "could not be asked", cause: Cause.squash(cause) }))
+  const world: World = {
+    member,
+    leaseMillis,
+    beatMillis: Duration.toMillis(Duration.fromInputUnsafe(beat ?? defaults.beat)),
+    ageingMillis: Number.isFinite(ageingMillis) ? ageingMillis : null,
+    onLoss,
+    now,
+    after,
+    ask: (quota, message, answer) => {
+      const asked = store.exchange(quota, message).pipe(
+        Effect.timeoutOrElse({
+          duration: leaseMillis / 2,
+          orElse: () => Effect.fail(new LimiterStoreError({ problem: `did not answer within ${leaseMillis / 2} ms` }))
+        }),
+        Effect.catch(Effect.succeed),
+        Effect.catchCause(unexpected)
+      )
+      runFork(Effect.map(asked, answer))
+    }
+  }
+  // What wakes it is not needed to be right, only to be quick: it is looked for again for as long as it takes.
+  yield* store.listen(member, (wake) => shares.get(wake.quota)?.woken(wake)).pipe(
+    Effect.andThen(Effect.never),
+    Effect.scoped,
+    Effect.retry(Schedule.spaced("1 second")),
+    Effect.forkScoped
+  )
+  return {
+    shareOf: (quota, meters) => {
+      const known = shares.get(quota)
+      if (known !== undefined) return known
+      const share = new Share(quota, meters, world)
+      shares.set(quota, share)
+      return share
+    },
+    leave: Effect.suspend(() =>
+      Effect.forEach(shares, ([quota, share]) => {
+        const last = share.close()
+        return last === undefined ? Effect.void : store.leave(quota, last)
+      }, { concurrency: "unbounded", discard: true })
+    ).pipe(Effect.timeoutOption("1 second"), Effect.ignoreCause)
+  }
+})
+
+const makeWith = Effect.fnUntraced(
+  function*(
+    options: SharedOptions,
+    store: LimiterStore["Service"] | undefined
+  ): Effect.fn.Return<RateLimiter["Service"], never, Scope.Scope> {
     const guard = Duration.fromInputUnsafe(options.guard ?? defaults.guard)
     const clock = yield* Clock.Clock
     const runFork = Effect.runForkWith(yield* Effect.context())
@@ -238,7 +351,6 @@ export const make = Effect.fnUntraced(
       closed = true
       for (const pool of pools.values()) pool.close()
     })
-    yield* Effect.addFinalizer(() => close)
 
     const allIdle = Effect.callback<void>((resume) => {
       const look = () => {
@@ -258,6 +370,15 @@ export const make = Effect.fnUntraced(
       return () => fiber.interruptUnsafe()
     }
 
+    const sharing = store === undefined ? undefined : yield* sharingThrough(
+      store,
+      options,
+      order instanceof InvalidOption ? Infinity : order.ageingMillis,
+      now,
+      wakeAfter
+    )
+    yield* Effect.addFinalizer(() => sharing === undefined ? close : Effect.andThen(close, sharing.leave))
+
     const poolOf = (name: string): Pool.Pool | RateLimiterError => {
       const known = pools.get(name)
       if (known !== undefined) return known
@@ -267,14 +388,31 @@ export const make = Effect.fnUntraced(
       if (invalid !== undefined) return new RateLimiterError({ pool: name, reason: invalid })
       const parts = shared.partsOf(meters)
       if (parts instanceof InvalidMeter) return new RateLimiterError({ pool: name, reason: parts })
-      const pool: Pool.Pool = new Pool.Pool(meters, parts, order, Duration.toMillis(guard), now, wakeAfter, {
-        freed: () => {
-          for (const other of pools.values()) if (other !== pool && other.sharesWith(pool)) other.poke()
+      const pool: Pool.Pool = new Pool.Pool(
+        meters,
+        parts,
+        order,
+        Duration.toMillis(guard),
+        now,
+        wakeAfter,
+        {
+          freed: () => {
+            for (const other of pools.values()) if (other !== pool && other.sharesWith(pool)) other.poke()
+          },
+          idle: () => {
+            for (const look of idle) look()
+          }
         },
-        idle: () => {
-          for (const look of idle) look()
-        }
-      })
+        sharing && ((own) => {
+          const named = meters.filter((meter) => !isPlain(meter)).flatMap(({ limit, shared, unit }, index) => {
+            const part = parts[index]
+            return shared === undefined || part === undefined || limit === Infinity
+              ? []
+              : [sharing.shareOf(`meter:${shared}:${unit}`, [sharedPart(part)])]
+          })
+          return own.length === 0 ? named : [sharing.shareOf(`pool:${name}`, own), ...named]
+        })
+      )
       pools.set(name, pool)
       return pool
     }
@@ -300,6 +438,7 @@ export const make = Effect.fnUntraced(
       refuse(cost, new WaitTooLong({ predicted: Duration.millis(predicted), maxWait }))
     const refusals: Refusals = {
       closed: (cost) => refuse(cost, new LimiterClosed()),
+      lost: (cost, error) => refuse(cost, unavailable(error)),
       parked: (cost, pool) => refuse(cost, new PoolParked({ remaining: Duration.millis(pool.parkedMillis) })),
       full: (cost, pool) => {
         const predicted = Duration.millis(pool.forecast(cost) - now())
@@ -319,6 +458,8 @@ export const make = Effect.fnUntraced(
           const refusal = pool.refusal(cost)
           if (refusal !== undefined) return refuse(cost, refusal)
           if (pool.parkedMillis > 0) return refusals.parked(cost, pool)
+          const { lost } = pool
+          if (lost !== undefined) return refusals.lost(cost, lost)
           const scope = Context.getUnsafe(fiber.context, Scope.Scope)
           const since = now()
           const booked = pool.admitNow(cost)
@@ -404,7 +545,9 @@ export const make = Effect.fnUntraced(
       park: (name, remaining) =>
         Effect.sync(() => {
           const pool = poolOf(name)
-          if (!(pool instanceof RateLimiterError)) pool.park(Duration.toMillis(Duration.fromInputUnsafe(remaining)))
+          if (!(pool instanceof RateLimiterError)) {
+            pool.parkEverywhere(Duration.toMillis(Duration.fromInputUnsafe(remaining)))
+          }
         }),
       overloaded: (name) =>
         Effect.sync(() => {
@@ -416,8 +559,11 @@ export const make = Effect.fnUntraced(
           const pool = poolOf(cost.pool)
           if (pool instanceof RateLimiterError) return Effect.fail(pool)
           const parked = pool.parkedMillis
+          const { lost } = pool
           const reason = closed
             ? new LimiterClosed()
+            : lost !== undefined
+            ? unavailable(lost)
             : parked > 0
             ? new PoolParked({ remaining: Duration.millis(parked) })
             : pool.refusal(cost)
@@ -441,12 +587,16 @@ export const make = Effect.fnUntraced(
             nextAdmission: pool.nextAt === undefined ? undefined : Duration.millis(Math.max(0, pool.nextAt - now())),
             meters: pool.levels(),
             guard: Duration.millis(pool.guardMillis),
-            parked: pool.parkedMillis > 0 ? Duration.millis(pool.parkedMillis) : undefined
+            parked: pool.parkedMillis > 0 ? Duration.millis(pool.parkedMillis) : undefined,
+            shared: pool.sharing
           })
         })
     })
   }
 )
+
+const unavailable = ({ cause, message }: LimiterStoreError) =>
+  new StoreUnavailable(cause === undefined ? { problem: message } : { problem: message, cause })
 
 // -----------------------------------------------------------------------------
 // Layers
@@ -459,3 +609,12 @@ export const make = Effect.fnUntraced(
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<RateLimiter> => Layer.effect(RateLimiter, make(options))
+
+/**
+ * A limiter that shares its quotas with all processes that have the same store, as a layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerShared = (options: SharedOptions): Layer.Layer<RateLimiter, never, LimiterStore> =>
+  Layer.effect(RateLimiter, makeShared(options))

@@ -134,6 +134,21 @@ export class LimiterClosed extends Schema.TaggedError<LimiterClosed>()("LimiterC
 }
 
 /**
+ * The store that several processes share the quota through does not answer, so nobody knows what may be used.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("StoreUnavailable", {
+  problem: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message(): string {
+    return `${this.problem}: nobody is admitted until it answers again. Choose with onLoss whether to fail, to wait, or to go on with a part`
+  }
+}
+
+/**
  * Why, as a closed union.
  *
  * @category errors
@@ -148,6 +163,7 @@ export type Reason =
   | RoomFull
   | PoolParked
   | LimiterClosed
+  | StoreUnavailable
 
 /**
  * The limiter's one error: which pool, and why.
@@ -165,7 +181,8 @@ export class RateLimiterError extends Schema.TaggedError<RateLimiterError>()("Ra
     InvalidOption,
     RoomFull,
     PoolParked,
-    LimiterClosed
+    LimiterClosed,
+    StoreUnavailable
   ])
 }) {
   override get message(): string {

@@ -6,6 +6,7 @@
 export * as Cost from "./Cost.ts"
 export * as Ledger from "./Ledger.ts"
 export * as LimiterEvent from "./LimiterEvent.ts"
+export * as LimiterStore from "./LimiterStore.ts"
 export * as Meter from "./Meter.ts"
 export * as Order from "./Order.ts"
 export * as Priority from "./Priority.ts"

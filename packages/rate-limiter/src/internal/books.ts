@@ -1,7 +1,7 @@
 // The books of a pool as one: requests and tokens, and whatever other meters it has. All of them together or not at all.
 import * as Duration from "effect/Duration"
 import type { Booking } from "../Cost.ts"
-import { type Charge, Ledger, type Level } from "../Ledger.ts"
+import { type Charge, type Fullest, Ledger, type Level } from "../Ledger.ts"
 import type { Meter, Unit } from "../Meter.ts"
 import { CostExceedsLimit, InvalidCost, InvalidMeter } from "../RateLimiterError.ts"
 import type { Settlement } from "../Reservation.ts"
@@ -343,22 +343,24 @@ export class Books {
 
   /** The meters of which this process has but a share. Those that several pools draw on are not among them. */
   sharedMeters(meters: ReadonlyArray<Meter>): ReadonlyArray<SharedMeter> {
-    const plain = this.learned.filter(({ limit }) => limit.told < Infinity).map(({ limit, unit, windowMillis }): SharedMeter => {
-      const meter = { unit, windowMillis } as const
-      return {
-        name: meterName(meter),
-        unit,
-        told: limit.told,
-        limit: () => limit.limit,
-        staysMillis: () => windowMillis + this.ledger.guardMillis,
-        setShare: (share) => this.ledger.setLimit(meter, share),
-        used: (now) => this.ledger.used(meter, now),
-        leaving: (now) => this.ledger.leaving(meter, now),
-        nextLeaving: () => this.ledger.nextLeaving(),
-        kept: (growth, now) => unit === "tokens" ? this.ledger.kept(windowMillis, growth, now) : 0,
-        amountOf: (owner, tokens) => amountOf(unit, owner, tokens)
+    const plain = this.learned.filter(({ limit }) => limit.told < Infinity).map(
+      ({ limit, unit, windowMillis }): SharedMeter => {
+        const meter = { unit, windowMillis } as const
+        return {
+          name: meterName(meter),
+          unit,
+          told: limit.told,
+          limit: () => limit.limit,
+          staysMillis: () => windowMillis + this.ledger.guardMillis,
+          setShare: (share) => this.ledger.setLimit(meter, share),
+          used: (now) => this.ledger.used(meter, now),
+          leaving: (now) => this.ledger.leaving(meter, now),
+          nextLeaving: () => this.ledger.nextLeaving(),
+          kept: (growth, now) => unit === "tokens" ? this.ledger.kept(windowMillis, growth, now) : 0,
+          amountOf: (owner, tokens) => amountOf(unit, owner, tokens)
+        }
       }
-    })
+    )
     const others = meters.filter((meter) => !isPlain(meter))
     return [
       ...plain,
@@ -412,7 +414,8 @@ const none: ReadonlyArray<never> = []
 const amountOf = (unit: Unit, { requests, units }: Pick<Owner, "requests" | "units">, tokens: number): number =>
   unit === "requests" ? requests : unit === "tokens" ? tokens : unit === concurrency ? 1 : units?.[unit] ?? 0
 
-const meterName = ({ unit, windowMillis }: { readonly unit: string; readonly windowMillis: number }): string =>
+/** What the meter of a shared quota is called. */
+export const meterName = ({ unit, windowMillis }: { readonly unit: string; readonly windowMillis: number }): string =>
   `${unit}/${windowMillis}`
 
 /** A meter of a kind that the ledger does not keep, as one of which this process has but a share. */

@@ -11,24 +11,24 @@ export const make: Effect.Effect<LimiterStore["Service"], never, Scope.Scope> = 
   const now = () => Math.floor(Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
   const quotas = new Map<string, SharedQuota.SharedQuota>()
   const listeners = new Map<string, (wake: Wake) => void>()
-  const done = (name: string, { granted, quota, wanted }: SharedQuota.Step): void => {
+  const done = (name: string, by: string, { granted, quota, wanted }: SharedQuota.Step): void => {
     quotas.set(name, quota)
     for (const { member, ...told } of granted) {
       listeners.get(member)?.({ _tag: "Granted", quota: name, epoch: quota.epoch, ...told })
     }
-    if (wanted) { for (const wake of listeners.values()) wake({ _tag: "Wanted", quota: name }) }
+    if (wanted) { for (const wake of listeners.values()) wake({ _tag: "Wanted", quota: name, by }) }
   }
   return {
     exchange: (name, message) =>
       Effect.sync(() => {
         const step = SharedQuota.exchange(quotas.get(name), message, now())
-        done(name, step)
+        done(name, message.member, step)
         return step.standing
       }),
     leave: (name, message) =>
       Effect.sync(() => {
         const step = SharedQuota.leave(quotas.get(name), message, now())
-        if (step !== undefined) done(name, step)
+        if (step !== undefined) done(name, message.member, step)
       }),
     listen: (member, wake) =>
       Effect.acquireRelease(

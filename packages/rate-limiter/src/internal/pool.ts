@@ -1,13 +1,25 @@
 // One pool: its books, who waits for it, and its one timer.
-import type { Booking, Cost } from "../Cost.ts"
+import type { Booking, Cost, Growth } from "../Cost.ts"
 import type { Level } from "../Ledger.ts"
+import type { LimiterStoreError } from "../LimiterStore.ts"
 import type { Meter, Unit } from "../Meter.ts"
 import * as Priority from "../Priority.ts"
 import type { CostExceedsLimit, InvalidCost } from "../RateLimiterError.ts"
 import type { Settlement } from "../Reservation.ts"
-import { type Amount, Books, type Held, isAmount, isAnswer, savedUpMillis, sizesOf, type Start } from "./books.ts"
+import {
+  type Amount,
+  Books,
+  type Held,
+  isAmount,
+  isAnswer,
+  meterName,
+  savedUpMillis,
+  sizesOf,
+  type Start
+} from "./books.ts"
 import { Ceiling } from "./ceiling.ts"
 import type { Part } from "./parts.ts"
+import type { Queue, Share, SharedMeter, Sharer } from "./share.ts"
 import { type Order, type Owner, type Request, type Turn, type Waiter, WaitingRoom } from "./waitingRoom.ts"
 
 /** The guard never widens beyond this: it costs a thirtieth of a minute, and no network is slower. */
@@ -38,8 +50,10 @@ const plannedAtMost = 16
  *
  * @internal
  */
-export class Pool {
+export class Pool implements Sharer {
   private readonly books: Books
+  /** Where other processes draw on the same meters: what this one may use of them. */
+  private readonly shared: ReadonlyArray<Share>
   private readonly hooks: Hooks
   private readonly shares: boolean
   private readonly room: WaitingRoom
@@ -52,6 +66,8 @@ export class Pool {
   /** What one who comes now may take without moving the start of anybody before it. */
   private spare: Amount = nothing
   private timer: { readonly at: number; readonly stop: () => void } | undefined
+  /** What may grow of what is in flight, as it was when the last was admitted: by when, and how much. */
+  private grows: ReadonlyArray<{ readonly at: number; readonly tokens: number }> = []
 
   constructor(
     meters: ReadonlyArray<Meter>,
@@ -60,9 +76,12 @@ export class Pool {
     guardMillis: number,
     now: () => number,
     wakeAfter: (millis: number, wake: () => void) => () => void,
-    hooks: Hooks
+    hooks: Hooks,
+    sharing?: (own: ReadonlyArray<SharedMeter>) => ReadonlyArray<Share>
   ) {
-    this.books = new Books(meters, parts, guardMillis)
+    this.books = new Books(meters, parts, guardMillis, sharing !== undefined)
+    this.shared = sharing === undefined ? [] : sharing(this.books.sharedMeters(meters))
+    for (const share of this.shared) share.add(this)
     this.guardAtFirst = guardMillis
     this.now = now
     this.wakeAfter = wakeAfter
@@ -77,6 +96,47 @@ export class Pool {
 
   get waitingTokens(): number {
     return this.room.tokens
+  }
+
+  get highest(): number {
+    return this.room.highest
+  }
+
+  growth(now: number): ReadonlyArray<Growth> {
+    if (this.books.inFlight === 0) return []
+    return this.grows.flatMap(({ at, tokens }) => at > now ? [{ withinMillis: at - now, tokens }] : [])
+  }
+
+  queues(now: number): ReadonlyArray<Queue> {
+    return Array.from(this.room.waiting(), ({ line, priority, since }): Queue => {
+      const { request } = line.head as Waiter
+      return {
+        priority,
+        tenant: line.tenant,
+        weight: line.weight,
+        sinceMillis: now - since,
+        count: line.count,
+        requests: line.requests,
+        tokens: line.tokens,
+        first: request,
+        booking: () => request.amount()
+      }
+    })
+  }
+
+  /** A share is another now. */
+  admit(): void {
+    this.pump()
+  }
+
+  lose(error: LimiterStoreError): void {
+    this.sendAway((request) => request.lose(error))
+  }
+
+  /** Why nobody is admitted, since the store of a share is lost. */
+  get lost(): LimiterStoreError | undefined {
+    for (const { lost } of this.shared) if (lost !== undefined) return lost
+    return undefined
   }
 
   /** Nobody waits, and nothing is in flight. */
@@ -106,7 +166,17 @@ export class Pool {
   }
 
   levels(): ReadonlyArray<Level> {
-    return this.books.levels(this.now())
+    const now = this.now()
+    const levels = this.books.levels(now)
+    if (this.shared.length === 0) return levels
+    return levels.map((level) =>
+      this.shared.reduce((level, share) => ({ ...level, ...share.levelOf(meterName(level), now) }), level)
+    )
+  }
+
+  /** The processes that share its quota; `undefined` where none do. */
+  get sharing(): { readonly members: number; readonly reachable: boolean } | undefined {
+    return this.shared[0]?.state
   }
 
   sharesWith(other: Pool): boolean {
@@ -142,7 +212,25 @@ export class Pool {
   }
 
   private fits(owner: Owner, amount: Booking, now: number): boolean {
-    return this.books.inFlight < this.ceiling.at(now) && this.books.fits(owner, amount, now)
+    return this.mayAdmit(now) && this.books.inFlight < this.ceiling.at(now) && this.books.fits(owner, amount, now)
+  }
+
+  private mayAdmit(now: number): boolean {
+    for (const share of this.shared) if (!share.mayAdmit(now)) return false
+    return true
+  }
+
+  /** What is here is another now, and the processes that share the quota may have to know. */
+  private changed(): void {
+    for (const share of this.shared) share.changed()
+  }
+
+  private booked(owner: Owner, amount: Booking, queued: boolean, now: number): Held {
+    for (const share of this.shared) share.took(owner, amount.tokens)
+    if (this.shared.length > 0) {
+      this.grows = amount.growth.map(({ tokens, withinMillis }) => ({ at: now + withinMillis, tokens }))
+    }
+    return this.books.book(owner, amount, queued, now)
   }
 
   /** Books it if nobody waits and it fits. */
@@ -153,7 +241,9 @@ export class Pool {
     const now = this.now()
     if (!this.fits(owner, amount, now)) return undefined
     this.room.had(owner)
-    return this.books.book(owner, amount, false, now)
+    const held = this.booked(owner, amount, false, now)
+    this.changed()
+    return held
   }
 
   /** When one who came now would be admitted. */
@@ -165,6 +255,10 @@ export class Pool {
     const booking = this.amountToBook(cost)
     if (passes && this.fits(owner, booking, now)) return now
     // By what it would book now: with less, it would seem to fit where it does not.
+    if (this.shared.length > 0) {
+      const ahead = room.ahead(owner)
+      return this.shared.reduce((at, share) => Math.max(at, share.forecast(owner, ahead, booking.tokens, now)), now)
+    }
     return books.forecast({ ...owner, tokens: Math.max(owner.tokens, booking.tokens) }, room.ahead(owner), now)
   }
 
@@ -174,12 +268,13 @@ export class Pool {
     const now = this.now()
     const waiter = this.room.add(request, now)
     if (this.room.head(now) === waiter || this.books.isWithin(this.spare, request, request.tokens)) this.pump()
+    this.changed()
     return waiter
   }
 
   /** Books for one who waited. */
   book(owner: Owner, amount: Booking): Held {
-    return this.books.book(owner, amount, true, this.now())
+    return this.booked(owner, amount, true, this.now())
   }
 
   /**
@@ -190,6 +285,7 @@ export class Pool {
     if (!this.room.remove(waiter)) return
     const now = this.now()
     this.wakeAt(this.room.size > 0 ? now : Infinity, now)
+    this.changed()
     if (this.isIdle) this.hooks.idle()
   }
 
@@ -229,6 +325,7 @@ export class Pool {
   private ended(): void {
     this.pump()
     if (this.shares) this.hooks.freed()
+    this.changed()
     if (this.isIdle) this.hooks.idle()
   }
 
@@ -246,8 +343,15 @@ export class Pool {
 
   /** Nobody is admitted for so long, and who waits is told. */
   park(millis: number): void {
+    if (millis <= this.parkedMillis) return
     this.parked = Math.max(this.parked, this.now() + millis)
     this.sendAway((request) => request.park())
+  }
+
+  /** The same in all processes that share its quota. */
+  parkEverywhere(millis: number): void {
+    this.park(millis)
+    for (const share of this.shared) share.parks(millis)
   }
 
   /** The server is short of capacity. */
@@ -260,6 +364,8 @@ export class Pool {
   throttled(unit: Unit | undefined): boolean {
     const now = this.now()
     if (!this.books.refused(unit, now)) return true
+    const drawnOn = this.books.takeForeign()
+    if (drawnOn !== undefined) { for (const share of this.shared) share.drawnOn(drawnOn) }
     // What was sent before the guard was widened, and refused with the first, says nothing of the wider one.
     if (now - this.widenedAt < widestGuardMillis) return false
     this.widenedAt = now
@@ -292,6 +398,8 @@ export class Pool {
   private pump(): void {
     const { books, room } = this
     const now = this.now()
+    // It is all given back, and comes again in the order of all.
+    if (!this.mayAdmit(now)) return
     const planned: Array<Planned> = []
     const admitted: Array<Turn["waiter"]["request"]> = []
     let spare: Amount = unlimited

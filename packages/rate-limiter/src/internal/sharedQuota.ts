@@ -285,9 +285,10 @@ const join = (quota: SharedQuota, message: Message): Member => {
 /** Whether the member knows more than these books do: they are older than some that it has seen. */
 const isRolledBack = (quota: SharedQuota, { anew, epoch, granted, member, version }: Message): boolean =>
   epoch === quota.epoch && (version > quota.version ||
-    !anew && Object.entries(granted).some(([meter, amount]) =>
-      amount > valueOf(quota.members[member]?.granted ?? granted, meter)
-    ))
+    !anew &&
+      Object.entries(granted).some(([meter, amount]) =>
+        amount > valueOf(quota.members[member]?.granted ?? granted, meter)
+      ))
 
 const leavingAt = ({ leaving }: Message, now: number): Member["leaving"] =>
   Object.fromEntries(
@@ -388,11 +389,9 @@ export const leave = (known: SharedQuota | undefined, message: Message, now: num
     : new Set<string>()
   return {
     ...step,
-    granted: Object.entries(quota.members).flatMap(([member, { granted }]) =>
-      served.has(member) || step.granted.some((one) => one.member === member)
-        ? [{ member, granted: { ...granted } }]
-        : []
-    )
+    granted: Object.keys(quota.members)
+      .filter((name) => served.has(name) || step.granted.some(({ member }) => member === name))
+      .map((name) => told(quota, name))
   }
 }
 

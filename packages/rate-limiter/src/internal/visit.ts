@@ -1,6 +1,7 @@
 // One call's wait for admission. What a waiter takes up is mostly this, so it is one object and no functions of its own.
 import * as Effect from "effect/Effect"
 import type { Booking, Cost } from "../Cost.ts"
+import type { LimiterStoreError } from "../LimiterStore.ts"
 import type { RateLimiterError } from "../RateLimiterError.ts"
 import type { Held } from "./books.ts"
 import { ownerOf, type Pool } from "./pool.ts"
@@ -10,6 +11,7 @@ import type { Request, Waiter } from "./waitingRoom.ts"
 export interface Refusals {
   readonly closed: (cost: Cost) => Effect.Effect<never, RateLimiterError>
   readonly parked: (cost: Cost, pool: Pool) => Effect.Effect<never, RateLimiterError>
+  readonly lost: (cost: Cost, error: LimiterStoreError) => Effect.Effect<never, RateLimiterError>
   readonly full: (cost: Cost, pool: Pool) => Effect.Effect<never, RateLimiterError>
 }
 
@@ -74,6 +76,10 @@ export class Visit implements Request {
 
   park(): void {
     this.resume?.(this.refusals.parked(this.cost, this.pool))
+  }
+
+  lose(error: LimiterStoreError): void {
+    this.resume?.(this.refusals.lost(this.cost, error))
   }
 
   shed(): void {

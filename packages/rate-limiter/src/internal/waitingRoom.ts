@@ -1,5 +1,6 @@
 // Who waits for a pool, and in which order they are admitted.
 import type { Booking } from "../Cost.ts"
+import type { LimiterStoreError } from "../LimiterStore.ts"
 import { FairQueue, type Line, type Queued, type Taken } from "./fairQueue.ts"
 import { IndexedHeap, type Ranked } from "./indexedHeap.ts"
 import { Sizes } from "./sizes.ts"
@@ -31,6 +32,8 @@ export interface Request extends Owner {
   readonly park: () => void
   /** There was no room for it. */
   readonly shed: () => void
+  /** The store that its quota is shared through is lost. */
+  readonly lose: (error: LimiterStoreError) => void
 }
 
 /** One who waits. The room owns all but its request. */
@@ -309,10 +312,17 @@ export class WaitingRoom {
     return { requests, tokens }
   }
 
-  /** Those who wait, by class and tenant. */
-  *waiting(): Iterable<{ readonly priority: number; readonly line: Line<Waiter> }> {
-    for (const { priority, queue } of this.classes.values()) {
-      for (const line of queue.waiting()) yield { priority, line }
+  /** The highest priority of those who wait. */
+  get highest(): number {
+    let highest = -Infinity
+    for (const { priority } of this.classes.values()) highest = Math.max(highest, priority)
+    return highest
+  }
+
+  /** Those who wait, by class and tenant; and since when their class was not served. */
+  *waiting(): Iterable<{ readonly priority: number; readonly since: number; readonly line: Line<Waiter> }> {
+    for (const { priority, queue, since } of this.classes.values()) {
+      for (const line of queue.waiting()) yield { priority, since, line }
     }
   }
 
