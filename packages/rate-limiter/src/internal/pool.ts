@@ -103,8 +103,9 @@ export class Pool implements Sharer {
   }
 
   growth(now: number): ReadonlyArray<Growth> {
+    // What has grown is not in the books before it is settled: until then it is still to come.
     if (this.books.inFlight === 0) return []
-    return this.grows.flatMap(({ at, tokens }) => at > now ? [{ withinMillis: at - now, tokens }] : [])
+    return this.grows.map(({ at, tokens }) => ({ withinMillis: Math.max(0, at - now), tokens }))
   }
 
   queues(now: number): ReadonlyArray<Queue> {
