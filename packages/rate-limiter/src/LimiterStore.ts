@@ -83,7 +83,7 @@ export interface Message {
   readonly granted: Amounts
   /** All that it ever gave back in these books. */
   readonly given: Amounts
-  /** What it was charged beyond its share: a debt, which is taken at once. */
+  /** What it was charged beyond its share, now: a debt. Nobody else may have it either, and it is not the process's to use again. */
   readonly owed: Amounts
   /** Of its share, what was sent and leaves in so many milliseconds: at the end of a part of the window that it leaves in. */
   readonly leaving: Readonly<Record<string, ReadonlyArray<readonly [inMillis: number, amount: number]>>>

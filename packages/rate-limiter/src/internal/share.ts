@@ -119,6 +119,8 @@ export class Share {
   private parking = 0
   /** What was used in the last second or so. */
   private readonly recent: Mutable = {}
+  /** What the store knows to be owed. */
+  private toldOwed: Amounts = {}
   private recentAt = 0
 
   constructor(quota: string, meters: ReadonlyArray<SharedMeter>, world: World) {
@@ -266,6 +268,11 @@ export class Share {
     return kept
   }
 
+  private owedOf(meter: SharedMeter, now: number): number {
+    const owed = meter.used(now) - this.shareOf(meter)
+    return owed > meter.told * trifle ? owed : 0
+  }
+
   private aheadOf({ name }: SharedMeter): number {
     return Math.ceil(at(this.recent, name))
   }
@@ -299,7 +306,8 @@ export class Share {
     let next = this.askedAt + this.world.leaseMillis / wordsPerLease
     if (waiting > 0 && standing.againMillis !== null) next = Math.min(next, heardAt + standing.againMillis)
     for (const meter of meters) {
-      if (meter.used(now) > this.shareOf(meter)) return soonest
+      const owed = this.owedOf(meter, now) - at(this.toldOwed, meter.name)
+      if (owed > 0 || (wanted && owed < 0)) return soonest
       const spare = this.spareOf(meter, now)
       if (wanted) {
         if (spare > 0) return soonest
@@ -423,7 +431,7 @@ export class Share {
       this.given[name] = at(this.given, name) + give
       const share = this.shareOf(meter)
       meter.setShare(share)
-      owed[name] = Math.max(0, used - share)
+      owed[name] = this.owedOf(meter, now)
       rest[name] = Math.max(0, share - used)
       ahead[name] = all || wanted || waiting > 0 ? 0 : Math.max(0, wish - (spare - give))
     }
@@ -433,6 +441,7 @@ export class Share {
     this.parking = 0
     const { foreign } = this
     this.foreign = null
+    this.toldOwed = owed
     const busy = waiting > 0 || meters.some((meter) => meter.used(now) > 0)
     return {
       member: world.member,

@@ -10,6 +10,8 @@ interface Member {
   readonly meters: Message["meters"]
   granted: Record<string, number>
   given: Amounts
+  /** What it was charged beyond its share. */
+  readonly owed: Amounts
   /** What of its share was sent, by when it leaves: the end of a part of the window, on the store's clock. */
   readonly leaving: Readonly<Record<string, ReadonlyArray<readonly [at: number, amount: number]>>>
 }
@@ -87,6 +89,9 @@ const shareOf = ({ given, granted }: Pick<Member, "given" | "granted">, meter: s
 const longestOf = ({ meters }: Message): number =>
   Math.max(0, ...Object.values(meters).map(({ staysMillis }) => staysMillis))
 
+/** What it holds of a meter. */
+const heldBy = (member: Member, meter: string): number => shareOf(member, meter) + valueOf(member.owed, meter)
+
 /** The books, made anew: everybody has to say what it holds. */
 const begin = (message: Message, now: number, before: SharedQuota | undefined): SharedQuota => {
   const longest = longestOf(message)
@@ -133,7 +138,7 @@ const bury = (quota: SharedQuota, name: string, from: number): void => {
   delete quota.waiting[name]
   for (const [meter, { staysMillis }] of Object.entries(member.meters)) {
     if (staysMillis === 0) continue
-    let rest = shareOf(member, meter)
+    let rest = heldBy(member, meter)
     for (const [at, amount] of member.leaving[meter] ?? []) {
       const part = Math.min(rest, amount)
       // What had left by then may have been used once more.
@@ -157,7 +162,7 @@ const limitsOf = ({ members }: SharedQuota): Record<string, number> => {
 const freeOf = ({ members, remains }: SharedQuota, limits: Amounts): Record<string, number> => {
   const free = { ...limits }
   for (const meter of Object.keys(free)) {
-    for (const member of Object.values(members)) free[meter] = valueOf(free, meter) - shareOf(member, meter)
+    for (const member of Object.values(members)) free[meter] = valueOf(free, meter) - heldBy(member, meter)
   }
   for (const { amount, meter } of remains) {
     if (meter in free) free[meter] = valueOf(free, meter) - amount
@@ -276,6 +281,7 @@ const join = (quota: SharedQuota, message: Message): Member => {
     meters,
     granted: Object.fromEntries(held),
     given: {},
+    owed: {},
     leaving: {}
   }
   quota.members[name] = member
@@ -328,6 +334,7 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
     expires: time + leaseMillis,
     meters,
     ...(joined ? {} : { given: message.given }),
+    owed: message.owed,
     leaving: leavingAt(message, time)
   }
   quota.members[name] = member
@@ -339,7 +346,6 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
   }
   const limits = limitsOf(quota)
   const free = freeOf(quota, limits)
-  grant(member, message.owed, free)
   if (message.foreign !== null) fill(quota, message.foreign, message, free)
   quota.waiting[name] = message.lines.map(({ sinceMillis, ...line }) => ({ ...line, since: time - sinceMillis }))
   if (message.lines.length === 0) delete quota.waiting[name]
