@@ -73,8 +73,9 @@ const aheadAgainMillis = 250
 /** Less than this part of a limit is a rounding. */
 const trifle = 1e-9
 
-const firstRetryMillis = 100
-const longestRetryMillis = 1_000
+/** A store that is away is asked again after these parts of a lease: sooner than new books open, which is after 0.375 of it. */
+const firstRetry = 1 / 40
+const longestRetry = 1 / 4
 
 /** The store is told of so many lines at most: those who are next. */
 const mostLines = 16
@@ -389,7 +390,7 @@ export class Share {
 
   private failed(error: LimiterStoreError): void {
     const now = this.world.now()
-    this.retryAt = now + Math.min(longestRetryMillis, firstRetryMillis * 2 ** this.failures)
+    this.retryAt = now + this.world.leaseMillis * Math.min(longestRetry, firstRetry * 2 ** this.failures)
     this.failures++
     if (now < this.fenceAt) return
     this.lostWith = error

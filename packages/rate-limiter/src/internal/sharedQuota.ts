@@ -257,9 +257,12 @@ const allot = (quota: SharedQuota, free: Record<string, number>, limits: Amounts
 /** Lets go of what is over by now. */
 const advance = (quota: SharedQuota, now: number, leaseMillis: number): void => {
   const away = now - quota.time
-  if (away > awayFromLeases * leaseMillis && away < awayToLeases * leaseMillis) {
-    for (const member of Object.values(quota.members)) {
-      if (member.expires > quota.time) member.expires = Math.max(member.expires, now + leaseMillis)
+  const alive = Object.values(quota.members).filter(({ expires }) => expires > quota.time)
+  if (away > awayFromLeases * leaseMillis && alive.length > 0) {
+    // They may have gone on by themselves: they say first what they hold.
+    quota.opensAt = Math.max(quota.opensAt, now + leaseMillis * opensAfterLeases)
+    for (const member of alive) {
+      if (away < awayToLeases * leaseMillis) member.expires = Math.max(member.expires, now + leaseMillis)
     }
   }
   quota.time = Math.max(quota.time, now)
@@ -342,7 +345,11 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
   quota.ageingMillis = message.ageingMillis
   if (message.parkMillis > 0) quota.parkedUntil = Math.max(quota.parkedUntil, time + message.parkMillis)
   if (quota.lost && quota.expected.length === 0) {
-    quota.opensAt = Math.min(quota.opensAt, quota.begunAt + leaseMillis * opensAfterLeases)
+    quota.lost = false
+    quota.opensAt = Math.min(quota.opensAt, Math.max(time, quota.begunAt + leaseMillis * opensAfterLeases))
+  } else if (time >= quota.opensAt) {
+    quota.lost = false
+    quota.expected = []
   }
   const limits = limitsOf(quota)
   const free = freeOf(quota, limits)
