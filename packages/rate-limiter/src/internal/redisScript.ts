@@ -110,10 +110,14 @@ local function shareOf(member, meter)
   return (member.granted[meter] or 0) - (member.given[meter] or 0)
 end
 
+local function heldBy(member, meter)
+  return shareOf(member, meter) + (member.owed[meter] or 0)
+end
+
 -- What all hold together, and under which limits, is counted when it changes.
 local function count(member, sign)
   for meter in pairs(member.granted) do
-    head.held[meter] = (head.held[meter] or 0) + sign * shareOf(member, meter)
+    head.held[meter] = (head.held[meter] or 0) + sign * heldBy(member, meter)
   end
   local number = (head.meters[member.meters] or 0) + sign
   head.meters[member.meters] = number > 0 and number or nil
@@ -197,7 +201,7 @@ local function bury(other, from)
   local leaves = cjson.decode(member.leaving)
   for meter, spec in pairs(cjson.decode(member.meters)) do
     if spec.staysMillis > 0 then
-      local rest = shareOf(member, meter)
+      local rest = heldBy(member, meter)
       for _, part in ipairs(leaves[meter] or {}) do
         local at, amount = member.at + part[1], min(rest, part[2])
         if at > from and amount > 0 then
@@ -458,7 +462,8 @@ if own then
 else
   own = join()
 end
-own.meters, own.at, own.leaving = metersText, head.time, leavingText
+own.owed, own.meters, own.at, own.leaving = message.owed, metersText, head.time, leavingText
+for meter in pairs(meters) do own.granted[meter] = own.granted[meter] or 0 end
 members[name], changed['m:' .. name] = own, true
 head.members[name] = head.time + lease
 count(own, 1)
@@ -468,7 +473,6 @@ if head.lost and #head.expected == 0 then
   head.opensAt = min(head.opensAt, head.begunAt + lease * opensAfterLeases)
 end
 reckon()
-grant(name, message.owed)
 if message.foreign then fill(message.foreign) end
 forget(name)
 if not leaving then
