@@ -47,13 +47,17 @@ export interface SharedQuota {
   ageingMillis: number | null
 }
 
-/** A step's outcome: for whoever asked, and for whom else there is something to know. */
-export interface Step {
+/** What a step makes of the books, and for whom there is something to know. */
+export interface Outcome {
   readonly quota: SharedQuota
-  readonly standing: Standing
   readonly granted: ReadonlyArray<{ readonly member: string; readonly granted: Amounts; readonly listed: number }>
   /** Somebody waits for what others may give back, and nobody did before. */
   readonly wanted: boolean
+}
+
+/** And what is answered. */
+export interface Step extends Outcome {
+  readonly standing: Standing
 }
 
 /** New books open after this part of a lease: by then, whoever holds a share from lost ones has said so. */
@@ -328,7 +332,7 @@ export const leave = (
   known: SharedQuota | undefined,
   message: Message,
   now: number
-): Omit<Step, "standing"> | undefined => {
+): Outcome | undefined => {
   if (known === undefined || message.epoch !== known.epoch || !(message.member in known.members)) return undefined
   const { quota } = hear(known, { ...message, lines: [] }, now)
   bury(quota, message.member, quota.time)
