@@ -99,6 +99,12 @@ export const exceptions: ReadonlyArray<Exception> = [
     reason: "the middlewares of those plugins"
   },
   {
+    path: "packages/rate-limiter/src/internal/redisStore.ts",
+    uses: ["effect/persistence/Redis"],
+    reason:
+      "Redis as Effect has it, for whoever asks for it: it is loaded only then, so that another minor version of Effect breaks nobody else"
+  },
+  {
     path: "packages/cli/src/**",
     uses: ["@aws-sdk/client-bedrock-runtime"],
     typesOnly: true,

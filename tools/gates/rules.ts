@@ -54,16 +54,29 @@ const ours = (name: string, { imports }: House.Room) => {
   ]
 }
 
-const unstable = (name: string, { effect }: House.Room, marks: Marks) => {
+const unstable = (
+  name: string,
+  { effect }: House.Room,
+  excused: ReadonlySet<string>,
+  typesOnly: ReadonlyArray<string>,
+  marks: Marks
+) => {
   const refused = marks.unstableModules.filter((module) =>
-    effect === "core" || !effect.some((allowed) => module === allowed || module.startsWith(`${allowed}/`))
+    !excused.has(`effect/${module}`) &&
+    (effect === "core" || !effect.some((allowed) => module === allowed || module.startsWith(`${allowed}/`)))
   )
-  return {
-    regex: `^effect/${anyOf(refused)}$`,
-    message: effect === "core"
-      ? "Effect marks it unstable, and a minor version of Effect may not break the core."
-      : `Effect marks it unstable. Where it serves, it stands in the row of ${name} in ${home}.`
-  }
+  const message = effect === "core"
+    ? "Effect marks it unstable, and a minor version of Effect may not break the core."
+    : `Effect marks it unstable. Where it serves, it stands in the row of ${name} in ${home}.`
+  const types = refused.filter((module) => typesOnly.includes(`effect/${module}`))
+  return [
+    { regex: `^effect/${anyOf(refused.filter((module) => !types.includes(module)))}$`, message },
+    ...(types.length === 0 ? [] : [{
+      regex: `^effect/${anyOf(types)}$`,
+      allowTypeImports: true,
+      message: `${message} Its types may be imported here.`
+    }])
+  ]
 }
 
 /** The SDK's clients, and which of them this source may import. */
@@ -120,7 +133,12 @@ const rulesOf = (
   return {
     "no-restricted-imports": ["error", {
       paths: sdk.paths,
-      patterns: [...ours(name, room), unstable(name, room, marks), sdk.pattern, ...node(room, excused)]
+      patterns: [
+        ...ours(name, room),
+        ...unstable(name, room, excused, typesOnly, marks),
+        sdk.pattern,
+        ...node(room, excused)
+      ]
     }],
     "no-restricted-globals": ["error", {
       checkGlobalObject: true,

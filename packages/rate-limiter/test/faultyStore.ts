@@ -28,7 +28,7 @@ export const make = (processes: number) =>
       const quota = quotas.get(name)
       return quota === undefined ? undefined : JSON.parse(quota)
     }
-    const done = (name: string, by: string, { granted, quota, wanted }: SharedQuota.Step): void => {
+    const done = (name: string, by: string, { granted, quota, wanted }: SharedQuota.Outcome): void => {
       quotas.set(name, JSON.stringify(quota))
       const hear = (member: string, wake: LimiterStore.Wake) => {
         const listener = listeners.get(member)

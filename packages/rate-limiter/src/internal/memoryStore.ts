@@ -11,7 +11,7 @@ export const make: Effect.Effect<LimiterStore["Service"], never, Scope.Scope> = 
   const now = () => Math.floor(Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
   const quotas = new Map<string, SharedQuota.SharedQuota>()
   const listeners = new Map<string, (wake: Wake) => void>()
-  const done = (name: string, by: string, { granted, quota, wanted }: SharedQuota.Step): void => {
+  const done = (name: string, by: string, { granted, quota, wanted }: SharedQuota.Outcome): void => {
     quotas.set(name, quota)
     for (const { member, ...told } of granted) {
       listeners.get(member)?.({ _tag: "Granted", quota: name, epoch: quota.epoch, ...told })

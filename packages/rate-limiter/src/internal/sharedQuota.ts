@@ -2,6 +2,7 @@
 // document and the one step that changes it, so that any store can keep it that does one step at a time. The script for Redis is the same in
 // Lua, and one suite of tests holds both.
 import type { Amounts, Message, Standing } from "../LimiterStore.ts"
+import { allot, type Turns, type Waiting } from "./allot.ts"
 
 /** What a process holds, and what becomes of it if the process dies. */
 interface Member {
@@ -14,18 +15,6 @@ interface Member {
   readonly owed: Amounts
   /** What of its share was sent, by when it leaves: the end of a part of the window, on the store's clock. */
   readonly leaving: Readonly<Record<string, ReadonlyArray<readonly [at: number, amount: number]>>>
-}
-
-/** A line as the store keeps it: since when its class has not been served, on the store's clock. */
-interface Waiting {
-  readonly priority: number
-  readonly tenant: string
-  readonly weight: number
-  since: number
-  count: number
-  /** What the next of them needs. */
-  head: Amounts
-  all: Amounts
 }
 
 /** What somebody may have been charged who is not there any more: it counts until it leaves. */
@@ -54,18 +43,21 @@ export interface SharedQuota {
   members: Record<string, Member>
   waiting: Record<string, Array<Waiting>>
   remains: Array<Remains>
-  /** What each class, tenant and member has had of the quota, in turns: see `allot`. */
-  turns: Record<string, number>
+  turns: Turns
   ageingMillis: number | null
 }
 
-/** A step's outcome: for whoever asked, and for whom else there is something to know. */
-export interface Step {
+/** What a step makes of the books, and for whom there is something to know. */
+export interface Outcome {
   readonly quota: SharedQuota
-  readonly standing: Standing
   readonly granted: ReadonlyArray<{ readonly member: string; readonly granted: Amounts; readonly listed: number }>
   /** Somebody waits for what others may give back, and nobody did before. */
   readonly wanted: boolean
+}
+
+/** And what is answered. */
+export interface Step extends Outcome {
+  readonly standing: Standing
 }
 
 /** New books open after this part of a lease: by then, whoever holds a share from lost ones has said so. */
@@ -74,9 +66,6 @@ const opensAfterLeases = 0.375
 /** Nobody was heard of for so long, in leases: it was the store that was away, and whoever was alive then still may be. */
 const awayFromLeases = 0.5
 const awayToLeases = 3
-
-/** So many turns are remembered, of all classes, tenants and members. */
-const mostTurns = 512
 
 /** In so many parts does it leave that a refusal was about: as often is the server asked again within a window. */
 const foreignParts = 12
@@ -177,82 +166,13 @@ const grant = (member: Member, amounts: Amounts, free: Record<string, number>): 
   }
 }
 
-const times = (amounts: Amounts, factor: number): Amounts =>
-  Object.fromEntries(Object.entries(amounts).map(([meter, amount]) => [meter, amount * factor]))
-
-/** How often it fits. */
-const timesIn = (free: Amounts, amounts: Amounts): number =>
-  Object.entries(amounts).reduce(
-    (least, [meter, amount]) => amount > 0 ? Math.min(least, Math.floor(valueOf(free, meter) / amount)) : least,
-    Infinity
+/** Of each meter, the larger. */
+const larger = (one: Amounts, other: Amounts): Amounts =>
+  Object.fromEntries(
+    [...Object.keys(one), ...Object.keys(other)].map((
+      meter
+    ) => [meter, Math.max(valueOf(one, meter), valueOf(other, meter))])
   )
-
-/** Which part of the quota it takes, on the meter that is the scarcest for it. */
-const sizeOf = (amounts: Amounts, limits: Amounts): number =>
-  Object.entries(amounts).reduce(
-    (most, [meter, amount]) => amount > 0 ? Math.max(most, amount / Math.max(1, valueOf(limits, meter))) : most,
-    0
-  )
-
-/**
- * Gives what is free to those who wait, in order: by class, with ageing; then to the tenant, and of its members to the one, that had the least of
- * it (start-time fair queueing, as within a process). Where the next does not fit, nobody else is served: it is saved up for it.
- */
-const allot = (quota: SharedQuota, free: Record<string, number>, limits: Amounts): ReadonlySet<string> => {
-  const served = new Set<string>()
-  const { ageingMillis, members, time, turns, waiting } = quota
-  const lines = Object.entries(waiting).flatMap(([name, lines]) =>
-    lines.map((line) => ({
-      line,
-      name,
-      ofClass: `${line.priority}`,
-      ofTenant: JSON.stringify([line.priority, line.tenant]),
-      ofMember: JSON.stringify([line.priority, line.tenant, name])
-    }))
-  )
-  type Candidate = (typeof lines)[number]
-  const rank = ({ line }: Candidate) => (ageingMillis === null ? 0 : line.since / ageingMillis) - line.priority
-  const turn = (key: string, least: string) => Math.max(turns[key] ?? 0, turns[least] ?? 0)
-  const tenantTurn = ({ ofClass, ofTenant }: Candidate) => turn(ofTenant, ofClass)
-  const memberTurn = ({ ofMember, ofTenant }: Candidate) => turn(ofMember, `${ofTenant}+`)
-  while (lines.length > 0) {
-    const next = lines.reduce((first, one) =>
-      (rank(one) - rank(first) || tenantTurn(one) - tenantTurn(first) || memberTurn(one) - memberTurn(first)) < 0
-        ? one
-        : first
-    )
-    const { line, name, ofClass, ofMember, ofTenant } = next
-    const member = members[name]
-    if (member === undefined || timesIn(free, line.head) < 1) break
-    grant(member, line.head, free)
-    const mean = times(line.all, 1 / line.count)
-    // Several at once where there is room for many: the more lines, the finer.
-    const more = Math.min(line.count - 1, Math.max(0, Math.floor(timesIn(free, mean) / (4 * lines.length))))
-    if (more > 0) grant(member, times(mean, more), free)
-    served.add(name)
-    const size = sizeOf(mean, limits) * (1 + more)
-    turns[ofClass] = tenantTurn(next)
-    turns[ofTenant] = tenantTurn(next) + size / line.weight
-    turns[`${ofTenant}+`] = memberTurn(next)
-    turns[ofMember] = memberTurn(next) + size
-    line.count -= 1 + more
-    line.all = times(mean, line.count)
-    line.head = mean
-    // Its class had its turn.
-    for (const other of lines) if (other.line.priority === line.priority) other.line.since = time
-    if (line.count === 0) lines.splice(lines.indexOf(next), 1)
-  }
-  for (const [name, own] of Object.entries(waiting)) {
-    const left = own.filter(({ count }) => count > 0)
-    if (left.length === 0) delete waiting[name]
-    else waiting[name] = left
-  }
-  const kept = Object.entries(turns)
-  if (kept.length > mostTurns) {
-    quota.turns = Object.fromEntries(kept.toSorted(([, a], [, b]) => b - a).slice(0, mostTurns / 2))
-  }
-  return served
-}
 
 /** Lets go of what is over by now. */
 const advance = (quota: SharedQuota, now: number, leaseMillis: number): void => {
@@ -272,18 +192,24 @@ const advance = (quota: SharedQuota, now: number, leaseMillis: number): void => 
   quota.remains = quota.remains.filter(({ at }) => at > quota.time)
 }
 
-/** Whoever these books don't know says what it holds, and they believe it. */
+/**
+ * Whoever these books don't know says what it holds, and they believe it. Where they are the ones that it knew, its counters go on as it has
+ * them: it may have to say the same again.
+ */
 const join = (quota: SharedQuota, message: Message): Member => {
   const { epoch, granted, given, leaseMillis, member: name, meters } = message
   if (epoch !== null && epoch !== quota.epoch) lose(quota, message, [])
   quota.remains = quota.remains.filter(({ member }) => member !== name)
   quota.expected = quota.expected.filter((other) => other !== name)
-  const held = Object.keys(meters).map((meter) => [meter, Math.max(0, shareOf({ granted, given }, meter))] as const)
+  const told = epoch === quota.epoch ? given : {}
+  const names = Object.keys(meters)
   const member: Member = {
     expires: quota.time + leaseMillis,
     meters,
-    granted: Object.fromEntries(held),
-    given: {},
+    granted: Object.fromEntries(
+      names.map((meter) => [meter, Math.max(0, shareOf({ granted, given }, meter)) + valueOf(told, meter)])
+    ),
+    given: Object.fromEntries(names.map((meter) => [meter, valueOf(told, meter)])),
     owed: {},
     leaving: {}
   }
@@ -323,20 +249,20 @@ const told = (quota: SharedQuota, name: string): Step["granted"][number] => ({
   listed: listedOf(quota, name)
 })
 
-/** One step: what a member says, and what it and others have of it. */
-export const exchange = (known: SharedQuota | undefined, message: Message, now: number): Step => {
+/** What a member says is written down: all but who gets what. */
+const hear = (known: SharedQuota | undefined, message: Message, now: number) => {
   const quota = booksFor(known, message, now)
   const { leaseMillis, member: name, meters } = message
   advance(quota, now, leaseMillis)
   const { time } = quota
   const own = message.epoch === quota.epoch && !message.anew ? quota.members[name] : undefined
-  const joined = own === undefined
   const waitedBefore = name in quota.waiting
   const member: Member = {
     ...(own ?? join(quota, message)),
     expires: time + leaseMillis,
     meters,
-    ...(joined ? {} : { given: message.given }),
+    // A message may come late, after another that was sent later.
+    ...(own === undefined ? {} : { given: larger(own.given, message.given) }),
     owed: message.owed,
     leaving: leavingAt(message, time)
   }
@@ -356,14 +282,32 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
   if (message.foreign !== null) fill(quota, message.foreign, message, free)
   quota.waiting[name] = message.lines.map(({ sinceMillis, ...line }) => ({ ...line, since: time - sinceMillis }))
   if (message.lines.length === 0) delete quota.waiting[name]
-  const open = time >= quota.opensAt && time >= quota.parkedUntil
-  const served = open ? allot(quota, free, limits) : new Set<string>()
+  return { quota, member, joined: own === undefined, waitedBefore, limits, free }
+}
+
+const isOpen = ({ opensAt, parkedUntil, time }: SharedQuota): boolean => time >= opensAt && time >= parkedUntil
+
+/** Gives what is free to those who wait, and names them. */
+const share = (quota: SharedQuota, free: Record<string, number>, limits: Amounts): ReadonlySet<string> =>
+  isOpen(quota)
+    ? allot(quota, free, limits, (name, amounts) => {
+      const member = quota.members[name]
+      if (member !== undefined) grant(member, amounts, free)
+    })
+    : new Set()
+
+/** One step: what a member says, and what it and others have of it. */
+export const exchange = (known: SharedQuota | undefined, message: Message, now: number): Step => {
+  const { free, joined, limits, member, quota, waitedBefore } = hear(known, message, now)
+  const { time } = quota
+  const name = message.member
+  const served = share(quota, free, limits)
   const others = Object.keys(quota.members).filter((other) => other !== name)
   // Nobody waits: what one may need next it may hold, as long as there is as much for each.
-  if (open && Object.keys(quota.waiting).length === 0) {
-    const most = (meter: string) => Math.floor(valueOf(free, meter) / (2 * (others.length + 1)))
+  if (isOpen(quota) && Object.keys(quota.waiting).length === 0) {
+    const most = (meter: string) => valueOf(free, meter) / (2 * (others.length + 1))
     const ahead = Object.entries(message.ahead).map(([meter, amount]) =>
-      [meter, Math.max(0, Math.min(amount, most(meter)))] as const
+      [meter, Math.max(0, Math.floor(Math.min(amount, most(meter))))] as const
     )
     grant(member, Object.fromEntries(ahead), free)
   }
@@ -379,7 +323,7 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
       listed: listedOf(quota, name),
       free,
       limits,
-      waiting: others.flatMap((other) => quota.waiting[other] ?? []).map(({ all, priority }) => ({ priority, all })),
+      waiting: waitingOf(quota, others),
       remains: remainsOf(quota),
       opensInMillis: Math.max(0, quota.opensAt - time),
       parkedMillis: Math.max(0, quota.parkedUntil - time),
@@ -391,21 +335,17 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
 }
 
 /** A member goes, and tells what it was charged. What it holds beyond that is free at once. */
-export const leave = (known: SharedQuota | undefined, message: Message, now: number): Step | undefined => {
+export const leave = (
+  known: SharedQuota | undefined,
+  message: Message,
+  now: number
+): Outcome | undefined => {
   if (known === undefined || message.epoch !== known.epoch || !(message.member in known.members)) return undefined
-  const step = exchange(known, { ...message, lines: [], ahead: {} }, now)
-  const { quota } = step
+  const { quota } = hear(known, { ...message, lines: [] }, now)
   bury(quota, message.member, quota.time)
   const limits = limitsOf(quota)
-  const served = quota.time >= quota.opensAt && quota.time >= quota.parkedUntil
-    ? allot(quota, freeOf(quota, limits), limits)
-    : new Set<string>()
-  return {
-    ...step,
-    granted: Object.keys(quota.members)
-      .filter((name) => served.has(name) || step.granted.some(({ member }) => member === name))
-      .map((name) => told(quota, name))
-  }
+  const served = share(quota, freeOf(quota, limits), limits)
+  return { quota, granted: [...served].map((name) => told(quota, name)), wanted: false }
 }
 
 /** Somebody else draws on it, and nobody knows since when: what is free is taken to leave evenly. */
@@ -413,13 +353,13 @@ const fill = (quota: SharedQuota, meter: string, { meters }: Message, free: Reco
   const missing = Math.floor(valueOf(free, meter)) + 1
   const staysMillis = meters[meter]?.staysMillis ?? 0
   if (missing <= 1 || staysMillis === 0) return
+  // Whole parts, so that sums stay exact.
+  const until = (part: number) => Math.floor(missing * part / foreignParts)
   for (let part = 1; part <= foreignParts; part++) {
-    quota.remains.push({
-      member: "",
-      meter,
-      at: quota.time + staysMillis * part / foreignParts,
-      amount: missing / foreignParts
-    })
+    const amount = until(part) - until(part - 1)
+    if (amount > 0) {
+      quota.remains.push({ member: "", meter, at: quota.time + staysMillis * part / foreignParts, amount })
+    }
   }
   free[meter] = valueOf(free, meter) - missing
 }
@@ -431,6 +371,17 @@ const remainsOf = ({ remains, time }: SharedQuota): Standing["remains"] => {
     sums[meter] = { amount: known.amount + amount, inMillis: Math.max(known.inMillis, at - time) }
   }
   return sums
+}
+
+/** What these have waiting, by class, the highest first. */
+const waitingOf = ({ waiting }: SharedQuota, names: ReadonlyArray<string>): Standing["waiting"] => {
+  const classes = new Map<number, Record<string, number>>()
+  for (const { all, priority } of names.flatMap((name) => waiting[name] ?? [])) {
+    const sums = classes.get(priority) ?? {}
+    for (const [meter, amount] of Object.entries(all)) sums[meter] = valueOf(sums, meter) + amount
+    classes.set(priority, sums)
+  }
+  return [...classes].toSorted(([a], [b]) => b - a).map(([priority, all]) => ({ priority, all }))
 }
 
 const againOf = (quota: SharedQuota, others: ReadonlyArray<string>): number | null => {
