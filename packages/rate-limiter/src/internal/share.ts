@@ -352,8 +352,8 @@ export class Share {
 
   private heard(standing: Standing, message: Message, askedAt: number): void {
     const now = this.world.now()
-    // Books that did not know it take its word for what it holds, and it has given nothing back in those.
-    if (standing.joined || standing.epoch !== this.standing?.epoch) {
+    // Other books take its word for what it holds, and it has given nothing back in those.
+    if (standing.epoch !== this.standing?.epoch) {
       this.granted = {}
       this.given = {}
     }
@@ -428,7 +428,8 @@ export class Share {
       }
       const spare = this.spareOf(meter, now)
       const wish = this.aheadOf(meter)
-      const give = all || wanted ? spare : waiting > 0 ? 0 : Math.max(0, spare - 2 * wish)
+      // After the end of its lease it may use what it was charged for, and no more.
+      const give = all || wanted || now >= this.fenceAt ? spare : waiting > 0 ? 0 : Math.max(0, spare - 2 * wish)
       this.given[name] = at(this.given, name) + give
       const share = this.shareOf(meter)
       meter.setShare(share)
