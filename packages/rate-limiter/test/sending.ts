@@ -166,7 +166,10 @@ export const send = Effect.fnUntraced(function*(
   }
   // Interrupting or not, all is over after a turn of the window for each call.
   yield* TestClock.adjust(at + longest)
-  yield* Effect.forEach(fibers, Fiber.await)
+  for (const [index, fiber] of fibers.entries()) {
+    if (fiber.pollUnsafe() === undefined) refusals.push(`call ${index} is not over`)
+  }
+  yield* Effect.forEach(fibers, Fiber.interrupt)
   const snapshots = yield* Effect.forEach(senders, ({ limiter }) => limiter.snapshot(pool))
   return { refusals, answered, waiting: snapshots.reduce((sum, { waiting }) => sum + waiting, 0) }
 })
