@@ -47,7 +47,7 @@ const foreseen = (
 export interface Sender {
   readonly limiter: RateLimiter.RateLimiter["Service"]
   readonly inFlight: Set<{ readonly growth: number; at: number }>
-  /** It died: nobody is told of anything, and what is served for it stops. */
+  /** It ends: it sends no more, and what is served for it stops. */
   dead: boolean
   readonly calls: Array<Fiber.Fiber<unknown, unknown>>
 }

@@ -55,6 +55,7 @@ describe("never over, in all processes together", () => {
         const { faults, links } = store
         const senders: Array<Sender> = []
         const scopes: Array<Scope.Closeable> = []
+        const killed = new Set<number>()
         const begin = Effect.fnUntraced(function*(process: number) {
           const scope = yield* Scope.make()
           const link = links[process] as LimiterStore.LimiterStore["Service"]
@@ -84,7 +85,7 @@ describe("never over, in all processes together", () => {
             } else if (what === "cut") {
               faults.cut.add(process)
               yield* Effect.sleep(lasts)
-              if (!sender.dead) faults.cut.delete(process)
+              if (!killed.has(process)) faults.cut.delete(process)
             } else if (what === "deaf") {
               faults.deaf.add(process)
               yield* Effect.sleep(lasts)

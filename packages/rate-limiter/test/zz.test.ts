@@ -17,13 +17,13 @@ it.effect("trace", () =>
           Effect.tap(link.exchange(q, m), (s) =>
             Effect.sync(() =>
               out.push(
-                `${clock.currentTimeMillisUnsafe()} x${i} given ${m.given["requests/1000"]} granted ${
-                  m.granted["requests/1000"]
-                }->${s.granted["requests/1000"]} owed ${m.owed["requests/1000"]} free ${
-                  s.free["requests/1000"]
+                `${clock.currentTimeMillisUnsafe()} x${i} given ${m.given["tokens/1000"]} granted ${
+                  m.granted["tokens/1000"]
+                }->${s.granted["tokens/1000"]} owed ${m.owed["tokens/1000"]} free ${
+                  s.free["tokens/1000"]
                 } opens ${s.opensInMillis} lines ${
-                  JSON.stringify(m.lines.map((l) => [l.count, l.head["requests/1000"]]))
-                } rem ${JSON.stringify(s.remains)} leaving ${JSON.stringify(m.leaving["requests/1000"])}`
+                  JSON.stringify(m.lines.map((l) => [l.count, l.head["tokens/1000"]]))
+                } rem ${JSON.stringify(s.remains)} leaving ${JSON.stringify(m.leaving["tokens/1000"])}`
               )
             ))
       }

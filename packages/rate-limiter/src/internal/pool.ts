@@ -109,7 +109,6 @@ export class Pool implements Sharer {
   }
 
   queues(now: number): ReadonlyArray<Queue> {
-    const head = this.room.head(now)
     return Array.from(this.room.waiting(), ({ line, priority, since }): Queue => {
       const { request } = line.head as Waiter
       return {
@@ -121,7 +120,6 @@ export class Pool implements Sharer {
         requests: line.requests,
         tokens: line.tokens,
         first: request,
-        next: line.head === head,
         booking: () => request.amount()
       }
     })

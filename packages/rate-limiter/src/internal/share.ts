@@ -25,8 +25,6 @@ export interface SharedMeter {
 /** Those of one class and tenant who wait: a line as the store is told, but for what they need of each meter. */
 export interface Queue extends Omit<Line, "head" | "all"> {
   readonly first: Owner
-  /** The first of these is the next of all who wait here. */
-  readonly next: boolean
   readonly booking: () => Booking
   readonly requests: number
   readonly tokens: number
@@ -483,17 +481,17 @@ export class Share {
   private lines(now: number, rest: Amounts): ReadonlyArray<Line> {
     const queues = [...this.sharers].flatMap((sharer) => sharer.queues(now))
     const perPriority = this.world.ageingMillis ?? Infinity
-    const rank = ({ next, priority, sinceMillis }: Queue) => next ? Infinity : sinceMillis / perPriority + priority
+    const rank = ({ priority, sinceMillis }: Queue) => sinceMillis / perPriority + priority
     return queues.toSorted((a, b) => rank(b) - rank(a)).slice(0, mostLines).map((queue) => {
-      const { booking, count, first, next, priority, requests, sinceMillis, tenant, tokens, weight } = queue
+      const { booking, count, first, priority, requests, sinceMillis, tenant, tokens, weight } = queue
       const booked = booking()
       const head: Mutable = {}
       const all: Mutable = {}
       for (const meter of this.meters) {
         const { name } = meter
         const needed = meter.amountOf(first, booked.tokens) + meter.kept(booked.growth, now)
-        // What is left here already is for the next of them.
-        head[name] = Math.max(0, needed - (next ? at(rest, name) : 0))
+        // What is left here already is for the next of them, and the store does not know which that is.
+        head[name] = Math.max(0, needed - at(rest, name))
         const sum = meter.amountOf({ requests, units: first.units }, tokens)
         all[name] = meter.unit === "requests" || meter.unit === "tokens"
           ? sum
