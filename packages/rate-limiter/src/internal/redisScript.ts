@@ -174,7 +174,8 @@ local function begin(before)
 end
 
 local function lose(others)
-  local closesAt = head.begunAt + longest
+  -- Who cannot reach these goes on with what it holds until its lease is over.
+  local closesAt = head.begunAt + lease + longest
   if head.time >= closesAt then return end
   head.opensAt, head.lost = closesAt, true
   local expected, names = {}, {}
@@ -242,18 +243,29 @@ local function isRolledBack()
 end
 
 local function join()
-  if message.epoch and message.epoch ~= head.epoch then lose({}) end
+  local known, left = message.epoch == head.epoch, {}
+  if message.epoch and not known then lose({}) end
   if head.members[name] then count(memberOf(name), -1) end
-  keepRemains(function(one) return one[1] ~= name end)
+  keepRemains(function(one)
+    if one[1] == name then left[one[2]] = (left[one[2]] or 0) + one[4] end
+    return one[1] ~= name
+  end)
   local expected = {}
   for _, other in ipairs(head.expected) do
     if other ~= name then expected[#expected + 1] = other end
   end
   head.expected = expected
-  local known, granted, given = message.epoch == head.epoch, {}, {}
+  local granted, given = {}, {}
   for meter in pairs(meters) do
-    given[meter] = known and message.given[meter] or 0
-    granted[meter] = max(0, shareOf(message, meter)) + given[meter]
+    local held = max(0, shareOf(message, meter))
+    if not known then
+      granted[meter], given[meter] = held, 0
+    else
+      -- It was buried: while it was away others may have got what it takes for its own.
+      if not message.anew then held = min(held, left[meter] or 0) end
+      granted[meter] = max(message.granted[meter] or 0, message.given[meter] or 0)
+      given[meter] = granted[meter] - held
+    end
   end
   return { granted = granted, given = given }
 end
@@ -564,7 +576,7 @@ local function standing()
   end
   return table.concat({
     '{"epoch":', cjson.encode(head.epoch), ',"version":', number(head.version), ',"granted":', object(own.granted),
-    ',"joined":', tostring(joined), ',"members":[', table.concat(names, ','), '],"wanted":', tostring(wanted),
+    ',"given":', object(own.given), ',"joined":', tostring(joined), ',"members":[', table.concat(names, ','), '],"wanted":', tostring(wanted),
     ',"listed":', number(listed(name)), ',"free":', object(free), ',"limits":', object(limits),
     ',"waiting":[', table.concat(rows, ','), '],"remains":', object(head.remains, function(sum)
       return '{"amount":' .. number(sum.amount) .. ',"inMillis":' .. number(sum.latest - head.time) .. '}'

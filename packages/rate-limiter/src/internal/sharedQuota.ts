@@ -104,7 +104,8 @@ const begin = (message: Message, now: number, before: SharedQuota | undefined): 
 
 /** Somebody knows of books before these: nothing is granted for as long as anything in those may count, or until all whom it knows have come. */
 const lose = (quota: SharedQuota, message: Message, others: ReadonlyArray<string>): void => {
-  const closesAt = quota.begunAt + longestOf(message)
+  // Who cannot reach these goes on with what it holds until its lease is over.
+  const closesAt = quota.begunAt + message.leaseMillis + longestOf(message)
   if (quota.time >= closesAt) return
   quota.opensAt = closesAt
   quota.lost = true
@@ -193,23 +194,27 @@ const advance = (quota: SharedQuota, now: number, leaseMillis: number): void => 
 }
 
 /**
- * Whoever these books don't know says what it holds, and they believe it. Where they are the ones that it knew, its counters go on as it has
- * them: it may have to say the same again.
+ * Whoever these books don't know says what it holds. They believe it, but for one that they buried: while it was away others may have got what
+ * it takes for its own. Where they are the books that it knew its counters go on, since it may have to say the same again.
  */
 const join = (quota: SharedQuota, message: Message): Member => {
-  const { epoch, granted, given, leaseMillis, member: name, meters } = message
-  if (epoch !== null && epoch !== quota.epoch) lose(quota, message, [])
+  const { anew, epoch, granted, given, leaseMillis, member: name, meters } = message
+  const known = epoch === quota.epoch
+  if (epoch !== null && !known) lose(quota, message, [])
+  const held = Object.keys(meters).map((meter) => {
+    const most = known && !anew
+      ? quota.remains.reduce((sum, one) => one.member === name && one.meter === meter ? sum + one.amount : sum, 0)
+      : Infinity
+    return [meter, Math.min(most, Math.max(0, shareOf({ granted, given }, meter)))] as const
+  })
   quota.remains = quota.remains.filter(({ member }) => member !== name)
   quota.expected = quota.expected.filter((other) => other !== name)
-  const told = epoch === quota.epoch ? given : {}
-  const names = Object.keys(meters)
+  const before = (meter: string) => known ? Math.max(valueOf(granted, meter), valueOf(given, meter)) : 0
   const member: Member = {
     expires: quota.time + leaseMillis,
     meters,
-    granted: Object.fromEntries(
-      names.map((meter) => [meter, Math.max(0, shareOf({ granted, given }, meter)) + valueOf(told, meter)])
-    ),
-    given: Object.fromEntries(names.map((meter) => [meter, valueOf(told, meter)])),
+    granted: Object.fromEntries(held.map(([meter, amount]) => [meter, known ? before(meter) : amount])),
+    given: Object.fromEntries(held.map(([meter, amount]) => [meter, known ? before(meter) - amount : 0])),
     owed: {},
     leaving: {}
   }
@@ -317,6 +322,7 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
       epoch: quota.epoch,
       version: quota.version,
       granted: { ...member.granted },
+      given: { ...member.given },
       joined,
       members: [...others, name],
       wanted: others.some((other) => other in quota.waiting),
