@@ -216,10 +216,15 @@ local function bury(other, from)
 end
 
 local function advance()
-  local away = now - head.time
-  if away > awayFromLeases * lease and away < awayToLeases * lease then
+  local away, alive, held = now - head.time, false, false
+  for _, expires in pairs(head.members) do alive = alive or expires > head.time end
+  -- Who holds something says so more often.
+  for _, amount in pairs(head.held) do held = held or amount > 0 end
+  if away > awayFromLeases * lease and alive and held then
+    -- They may have gone on by themselves: they say first what they hold.
+    head.opensAt = max(head.opensAt, now + lease * opensAfterLeases)
     for other, expires in pairs(head.members) do
-      if expires > head.time then head.members[other] = max(expires, now + lease) end
+      if expires > head.time and away < awayToLeases * lease then head.members[other] = max(expires, now + lease) end
     end
   end
   head.time = now
@@ -482,7 +487,10 @@ count(own, 1)
 head.version = head.version + 1
 if message.parkMillis > 0 then head.parkedUntil = max(head.parkedUntil, head.time + message.parkMillis) end
 if head.lost and #head.expected == 0 then
-  head.opensAt = min(head.opensAt, head.begunAt + lease * opensAfterLeases)
+  head.lost = false
+  head.opensAt = min(head.opensAt, max(head.time, head.begunAt + lease * opensAfterLeases))
+elseif head.time >= head.opensAt then
+  head.lost, head.expected = false, {}
 end
 reckon()
 if message.foreign then fill(message.foreign) end

@@ -178,8 +178,11 @@ const larger = (one: Amounts, other: Amounts): Amounts =>
 /** Lets go of what is over by now. */
 const advance = (quota: SharedQuota, now: number, leaseMillis: number): void => {
   const away = now - quota.time
-  const alive = Object.values(quota.members).filter(({ expires }) => expires > quota.time)
-  if (away > awayFromLeases * leaseMillis && alive.length > 0) {
+  const members = Object.values(quota.members)
+  const alive = members.filter(({ expires }) => expires > quota.time)
+  // Who holds something says so more often.
+  const held = members.some((member) => Object.keys(member.granted).some((meter) => heldBy(member, meter) > 0))
+  if (away > awayFromLeases * leaseMillis && alive.length > 0 && held) {
     // They may have gone on by themselves: they say first what they hold.
     quota.opensAt = Math.max(quota.opensAt, now + leaseMillis * opensAfterLeases)
     for (const member of alive) {
