@@ -4,9 +4,19 @@
  * Where a server is not installed, Debian's own is fetched into `node_modules/.cache` and run from there: nothing of the system changes. Where
  * that is impossible too, `installed` says loudly what is not tested, and fails where `CI` is set.
  */
-import { Data, Effect, Schedule } from "effect"
+import { NodeRedis } from "@effect/platform-node"
+import { Data, Effect, Layer, Schedule } from "effect"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -41,7 +51,9 @@ const find = (kind: Kind): Binary | undefined => {
   const name = `${kind}-server`
   if (works(name, process.env)) return { path: name, env: process.env }
   const root = fetchedTo(kind)
-  const libraries = existsSync(join(root, "usr/lib")) ? readdirSync(join(root, "usr/lib")).map((one) => join(root, "usr/lib", one)) : []
+  const libraries = existsSync(join(root, "usr/lib"))
+    ? readdirSync(join(root, "usr/lib")).map((one) => join(root, "usr/lib", one))
+    : []
   const env = { ...process.env, LD_LIBRARY_PATH: libraries.join(":") }
   const path = join(root, "usr/bin", name)
   return existsSync(path) && works(path, env) ? { path, env } : undefined
@@ -52,13 +64,23 @@ const fetchServer = (kind: Kind): void => {
   mkdirSync(cache, { recursive: true })
   const own = mkdtempSync(join(cache, `${kind}-`))
   try {
-    for (const folder of ["lists/partial", "cache/archives/partial", "root"]) mkdirSync(join(own, folder), { recursive: true })
+    for (const folder of ["lists/partial", "cache/archives/partial", "root"]) {
+      mkdirSync(join(own, folder), { recursive: true })
+    }
     const [, codename = ""] = /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync("/etc/os-release", "utf8")) ?? []
-    const [mirror = ""] = run("apt-get", ["indextargets", "--format", "$(REPO_URI)|$(CODENAME)", "Identifier: Packages"])
+    const [mirror = ""] = run("apt-get", [
+      "indextargets",
+      "--format",
+      "$(REPO_URI)|$(CODENAME)",
+      "Identifier: Packages"
+    ])
       .split("\n").filter((line) => line.endsWith(`|${codename}`)).map((line) => line.split("|")[0] ?? "")
     const suites = [codename, `${codename}-backports`]
     const key = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    writeFileSync(join(own, "sources.list"), suites.map((suite) => `deb [signed-by=${key}] ${mirror} ${suite} main\n`).join(""))
+    writeFileSync(
+      join(own, "sources.list"),
+      suites.map((suite) => `deb [signed-by=${key}] ${mirror} ${suite} main\n`).join("")
+    )
     const options = [
       `Dir::Etc::sourcelist=${join(own, "sources.list")}`,
       `Dir::Etc::sourceparts=${join(own, "lists/partial")}`,
@@ -146,7 +168,19 @@ export const start = Effect.fnUntraced(function*(kind: Kind, more: ReadonlyArray
   })
   const launch = Effect.fnUntraced(function*(port: number) {
     yield* kill
-    const args = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder, ...more]
+    const args = [
+      "--port",
+      String(port),
+      "--bind",
+      "127.0.0.1",
+      "--save",
+      "",
+      "--appendonly",
+      "no",
+      "--dir",
+      folder,
+      ...more
+    ]
     const started = spawn(binary.path, args, { env: binary.env, stdio: ["ignore", "pipe", "pipe"] })
     child = started
     let log = ""
@@ -173,3 +207,7 @@ export const start = Effect.fnUntraced(function*(kind: Kind, more: ReadonlyArray
     restart: Effect.asVoid(launch(port))
   } satisfies Server
 })
+
+/** A client of a server of its own. */
+export const layer = (kind: Kind, more?: ReadonlyArray<string>) =>
+  Layer.unwrap(Effect.map(start(kind, more), ({ url }) => NodeRedis.layer({ url })))

@@ -30,8 +30,9 @@ export interface SharedQuota {
   readonly epoch: string
   /** How many steps there were. */
   version: number
-  /** The store's clock at the last step: it never runs backwards. */
+  /** The store's clock at the last step: it never runs backwards. Where it was set back, or is another machine's, it goes on from where it was. */
   time: number
+  skew: number
   readonly begunAt: number
   /** Nothing is granted before. */
   opensAt: number
@@ -88,6 +89,7 @@ const begin = (message: Message, now: number, before: SharedQuota | undefined): 
     epoch: message.fresh,
     version: 0,
     time: now,
+    skew: before?.skew ?? 0,
     begunAt: now,
     opensAt: now + message.leaseMillis * opensAfterLeases,
     lost: false,
@@ -189,7 +191,7 @@ const advance = (quota: SharedQuota, now: number, leaseMillis: number): void => 
       if (away < awayToLeases * leaseMillis) member.expires = Math.max(member.expires, now + leaseMillis)
     }
   }
-  quota.time = Math.max(quota.time, now)
+  quota.time = now
   for (const [name, { expires }] of Object.entries(quota.members)) {
     if (expires <= quota.time) bury(quota, name, expires)
   }
@@ -240,10 +242,15 @@ const leavingAt = ({ leaving }: Message, now: number): Member["leaving"] =>
     ) => [meter, parts.map(([inMillis, amount]) => [now + inMillis, amount])])
   )
 
+const timeOf = (quota: SharedQuota, now: number): number => {
+  quota.skew = Math.max(quota.skew, quota.time - now)
+  return now + quota.skew
+}
+
 const booksFor = (known: SharedQuota | undefined, message: Message, now: number): SharedQuota => {
   if (known === undefined) return begin(message, now, undefined)
   if (!isRolledBack(known, message)) return known
-  const anew = begin(message, Math.max(now, known.time), known)
+  const anew = begin(message, timeOf(known, now), known)
   lose(anew, message, Object.keys(known.members))
   return anew
 }
@@ -261,7 +268,7 @@ const told = (quota: SharedQuota, name: string): Step["granted"][number] => ({
 const hear = (known: SharedQuota | undefined, message: Message, now: number) => {
   const quota = booksFor(known, message, now)
   const { leaseMillis, member: name, meters } = message
-  advance(quota, now, leaseMillis)
+  advance(quota, timeOf(quota, now), leaseMillis)
   const { time } = quota
   const own = message.epoch === quota.epoch && !message.anew ? quota.members[name] : undefined
   const waitedBefore = name in quota.waiting
