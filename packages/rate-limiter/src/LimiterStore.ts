@@ -108,7 +108,9 @@ export interface Standing {
   readonly version: number
   /** All that the process ever was granted in these books. Where they are not the ones that it knew, its share, and it has given nothing back. */
   readonly granted: Amounts
-  /** The store did not know it: `granted` is what it said that it holds. */
+  /** All that it gave back in these books, as the store has it: more than it said where the store took something for lost to it. */
+  readonly given: Amounts
+  /** The store did not know it. */
   readonly joined: boolean
   /** All who hold a share, by name. */
   readonly members: ReadonlyArray<string>

@@ -5,11 +5,12 @@ import type * as Scope from "effect/Scope"
 import type { LimiterStore, Wake } from "../LimiterStore.ts"
 import * as SharedQuota from "./sharedQuota.ts"
 
-/** @internal */
-export const make: Effect.Effect<LimiterStore["Service"], never, Scope.Scope> = Effect.gen(function*() {
+/** A store that keeps its books here. */
+export const makeIn = Effect.fnUntraced(function*(
+  quotas: Map<string, SharedQuota.SharedQuota>
+): Effect.fn.Return<LimiterStore["Service"]> {
   const clock = yield* Clock.Clock
   const now = () => Math.floor(Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
-  const quotas = new Map<string, SharedQuota.SharedQuota>()
   const listeners = new Map<string, (wake: Wake) => void>()
   const done = (name: string, by: string, { granted, quota, wanted }: SharedQuota.Outcome): void => {
     quotas.set(name, quota)
@@ -39,3 +40,6 @@ export const make: Effect.Effect<LimiterStore["Service"], never, Scope.Scope> = 
       )
   }
 })
+
+/** @internal */
+export const make: Effect.Effect<LimiterStore["Service"]> = Effect.suspend(() => makeIn(new Map()))

@@ -174,7 +174,8 @@ local function begin(before)
 end
 
 local function lose(others)
-  local closesAt = head.begunAt + longest
+  -- Who cannot reach these goes on with what it holds until its lease is over.
+  local closesAt = head.begunAt + lease + longest
   if head.time >= closesAt then return end
   head.opensAt, head.lost = closesAt, true
   local expected, names = {}, {}
@@ -215,10 +216,15 @@ local function bury(other, from)
 end
 
 local function advance()
-  local away = now - head.time
-  if away > awayFromLeases * lease and away < awayToLeases * lease then
+  local away, alive, held = now - head.time, false, false
+  for _, expires in pairs(head.members) do alive = alive or expires > head.time end
+  -- Who holds something says so more often.
+  for _, amount in pairs(head.held) do held = held or amount > 0 end
+  if away > awayFromLeases * lease and alive and held then
+    -- They may have gone on by themselves: they say first what they hold.
+    head.opensAt = max(head.opensAt, now + lease * opensAfterLeases)
     for other, expires in pairs(head.members) do
-      if expires > head.time then head.members[other] = max(expires, now + lease) end
+      if expires > head.time and away < awayToLeases * lease then head.members[other] = max(expires, now + lease) end
     end
   end
   head.time = now
@@ -242,18 +248,29 @@ local function isRolledBack()
 end
 
 local function join()
-  if message.epoch and message.epoch ~= head.epoch then lose({}) end
+  local known, left = message.epoch == head.epoch, {}
+  if message.epoch and not known then lose({}) end
   if head.members[name] then count(memberOf(name), -1) end
-  keepRemains(function(one) return one[1] ~= name end)
+  keepRemains(function(one)
+    if one[1] == name then left[one[2]] = (left[one[2]] or 0) + one[4] end
+    return one[1] ~= name
+  end)
   local expected = {}
   for _, other in ipairs(head.expected) do
     if other ~= name then expected[#expected + 1] = other end
   end
   head.expected = expected
-  local known, granted, given = message.epoch == head.epoch, {}, {}
+  local granted, given = {}, {}
   for meter in pairs(meters) do
-    given[meter] = known and message.given[meter] or 0
-    granted[meter] = max(0, shareOf(message, meter)) + given[meter]
+    local held = max(0, shareOf(message, meter))
+    if not known then
+      granted[meter], given[meter] = held, 0
+    else
+      -- It was buried: while it was away others may have got what it takes for its own.
+      if not message.anew then held = min(held, left[meter] or 0) end
+      granted[meter] = max(message.granted[meter] or 0, message.given[meter] or 0)
+      given[meter] = granted[meter] - held
+    end
   end
   return { granted = granted, given = given }
 end
@@ -470,7 +487,10 @@ count(own, 1)
 head.version = head.version + 1
 if message.parkMillis > 0 then head.parkedUntil = max(head.parkedUntil, head.time + message.parkMillis) end
 if head.lost and #head.expected == 0 then
-  head.opensAt = min(head.opensAt, head.begunAt + lease * opensAfterLeases)
+  head.lost = false
+  head.opensAt = min(head.opensAt, max(head.time, head.begunAt + lease * opensAfterLeases))
+elseif head.time >= head.opensAt then
+  head.lost, head.expected = false, {}
 end
 reckon()
 if message.foreign then fill(message.foreign) end
@@ -564,7 +584,7 @@ local function standing()
   end
   return table.concat({
     '{"epoch":', cjson.encode(head.epoch), ',"version":', number(head.version), ',"granted":', object(own.granted),
-    ',"joined":', tostring(joined), ',"members":[', table.concat(names, ','), '],"wanted":', tostring(wanted),
+    ',"given":', object(own.given), ',"joined":', tostring(joined), ',"members":[', table.concat(names, ','), '],"wanted":', tostring(wanted),
     ',"listed":', number(listed(name)), ',"free":', object(free), ',"limits":', object(limits),
     ',"waiting":[', table.concat(rows, ','), '],"remains":', object(head.remains, function(sum)
       return '{"amount":' .. number(sum.amount) .. ',"inMillis":' .. number(sum.latest - head.time) .. '}'

@@ -30,6 +30,7 @@ const Standing = Schema.Struct({
   epoch: Schema.String,
   version: Schema.Finite,
   granted: Amounts,
+  given: Amounts,
   joined: Schema.Boolean,
   members: Schema.Array(Schema.String),
   wanted: Schema.Boolean,

@@ -30,8 +30,9 @@ export interface SharedQuota {
   readonly epoch: string
   /** How many steps there were. */
   version: number
-  /** The store's clock at the last step: it never runs backwards. */
+  /** The store's clock at the last step: it never runs backwards. Where it was set back, or is another machine's, it goes on from where it was. */
   time: number
+  skew: number
   readonly begunAt: number
   /** Nothing is granted before. */
   opensAt: number
@@ -88,6 +89,7 @@ const begin = (message: Message, now: number, before: SharedQuota | undefined): 
     epoch: message.fresh,
     version: 0,
     time: now,
+    skew: before?.skew ?? 0,
     begunAt: now,
     opensAt: now + message.leaseMillis * opensAfterLeases,
     lost: false,
@@ -104,7 +106,8 @@ const begin = (message: Message, now: number, before: SharedQuota | undefined): 
 
 /** Somebody knows of books before these: nothing is granted for as long as anything in those may count, or until all whom it knows have come. */
 const lose = (quota: SharedQuota, message: Message, others: ReadonlyArray<string>): void => {
-  const closesAt = quota.begunAt + longestOf(message)
+  // Who cannot reach these goes on with what it holds until its lease is over.
+  const closesAt = quota.begunAt + message.leaseMillis + longestOf(message)
   if (quota.time >= closesAt) return
   quota.opensAt = closesAt
   quota.lost = true
@@ -177,15 +180,18 @@ const larger = (one: Amounts, other: Amounts): Amounts =>
 /** Lets go of what is over by now. */
 const advance = (quota: SharedQuota, now: number, leaseMillis: number): void => {
   const away = now - quota.time
-  const alive = Object.values(quota.members).filter(({ expires }) => expires > quota.time)
-  if (away > awayFromLeases * leaseMillis && alive.length > 0) {
+  const members = Object.values(quota.members)
+  const alive = members.filter(({ expires }) => expires > quota.time)
+  // Who holds something says so more often.
+  const held = members.some((member) => Object.keys(member.granted).some((meter) => heldBy(member, meter) > 0))
+  if (away > awayFromLeases * leaseMillis && alive.length > 0 && held) {
     // They may have gone on by themselves: they say first what they hold.
     quota.opensAt = Math.max(quota.opensAt, now + leaseMillis * opensAfterLeases)
     for (const member of alive) {
       if (away < awayToLeases * leaseMillis) member.expires = Math.max(member.expires, now + leaseMillis)
     }
   }
-  quota.time = Math.max(quota.time, now)
+  quota.time = now
   for (const [name, { expires }] of Object.entries(quota.members)) {
     if (expires <= quota.time) bury(quota, name, expires)
   }
@@ -193,23 +199,27 @@ const advance = (quota: SharedQuota, now: number, leaseMillis: number): void => 
 }
 
 /**
- * Whoever these books don't know says what it holds, and they believe it. Where they are the ones that it knew, its counters go on as it has
- * them: it may have to say the same again.
+ * Whoever these books don't know says what it holds. They believe it, but for one that they buried: while it was away others may have got what
+ * it takes for its own. Where they are the books that it knew its counters go on, since it may have to say the same again.
  */
 const join = (quota: SharedQuota, message: Message): Member => {
-  const { epoch, granted, given, leaseMillis, member: name, meters } = message
-  if (epoch !== null && epoch !== quota.epoch) lose(quota, message, [])
+  const { anew, epoch, granted, given, leaseMillis, member: name, meters } = message
+  const known = epoch === quota.epoch
+  if (epoch !== null && !known) lose(quota, message, [])
+  const held = Object.keys(meters).map((meter) => {
+    const most = known && !anew
+      ? quota.remains.reduce((sum, one) => one.member === name && one.meter === meter ? sum + one.amount : sum, 0)
+      : Infinity
+    return [meter, Math.min(most, Math.max(0, shareOf({ granted, given }, meter)))] as const
+  })
   quota.remains = quota.remains.filter(({ member }) => member !== name)
   quota.expected = quota.expected.filter((other) => other !== name)
-  const told = epoch === quota.epoch ? given : {}
-  const names = Object.keys(meters)
+  const before = (meter: string) => known ? Math.max(valueOf(granted, meter), valueOf(given, meter)) : 0
   const member: Member = {
     expires: quota.time + leaseMillis,
     meters,
-    granted: Object.fromEntries(
-      names.map((meter) => [meter, Math.max(0, shareOf({ granted, given }, meter)) + valueOf(told, meter)])
-    ),
-    given: Object.fromEntries(names.map((meter) => [meter, valueOf(told, meter)])),
+    granted: Object.fromEntries(held.map(([meter, amount]) => [meter, known ? before(meter) : amount])),
+    given: Object.fromEntries(held.map(([meter, amount]) => [meter, known ? before(meter) - amount : 0])),
     owed: {},
     leaving: {}
   }
@@ -232,10 +242,15 @@ const leavingAt = ({ leaving }: Message, now: number): Member["leaving"] =>
     ) => [meter, parts.map(([inMillis, amount]) => [now + inMillis, amount])])
   )
 
+const timeOf = (quota: SharedQuota, now: number): number => {
+  quota.skew = Math.max(quota.skew, quota.time - now)
+  return now + quota.skew
+}
+
 const booksFor = (known: SharedQuota | undefined, message: Message, now: number): SharedQuota => {
   if (known === undefined) return begin(message, now, undefined)
   if (!isRolledBack(known, message)) return known
-  const anew = begin(message, Math.max(now, known.time), known)
+  const anew = begin(message, timeOf(known, now), known)
   lose(anew, message, Object.keys(known.members))
   return anew
 }
@@ -253,7 +268,7 @@ const told = (quota: SharedQuota, name: string): Step["granted"][number] => ({
 const hear = (known: SharedQuota | undefined, message: Message, now: number) => {
   const quota = booksFor(known, message, now)
   const { leaseMillis, member: name, meters } = message
-  advance(quota, now, leaseMillis)
+  advance(quota, timeOf(quota, now), leaseMillis)
   const { time } = quota
   const own = message.epoch === quota.epoch && !message.anew ? quota.members[name] : undefined
   const waitedBefore = name in quota.waiting
@@ -317,6 +332,7 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
       epoch: quota.epoch,
       version: quota.version,
       granted: { ...member.granted },
+      given: { ...member.given },
       joined,
       members: [...others, name],
       wanted: others.some((other) => other in quota.waiting),
