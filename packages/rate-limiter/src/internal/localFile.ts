@@ -112,8 +112,9 @@ export const open = (node: Node, path: string, temporary: string, startedAt: num
   const older = isOlder(node, path, startedAt)
   const file = use(node, path)
   if (!older || file.isSound()) return file
+  const stillThere = file.isThere()
   file.close()
-  if (file.isThere()) remove(node, path)
+  if (stillThere) remove(node, path)
   return open(node, path, temporary, startedAt)
 }
 
@@ -153,10 +154,18 @@ const identityOf = ({ fs }: Node, path: string): string =>
 
 const numberOf = (row: Record<string, unknown> | undefined, column: string): number => Number(row?.[column] ?? 0)
 
+const parsed = (text: string): SharedQuota | undefined => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 /** SQLite looks after pages, and not after what they say. */
 const booksOf = (path: string, text: unknown): SharedQuota => {
-  const books: SharedQuota = JSON.parse(String(text))
-  if (typeof books.epoch === "string" && typeof books.time === "number") return books
+  const books = parsed(String(text))
+  if (typeof books?.epoch === "string" && typeof books.time === "number") return books
   throw new LimiterStoreError({ problem: `finds no books in ${path}: stop all that use it, and remove it` })
 }
 
