@@ -12,8 +12,8 @@ const dieBefore = Number(options.get("die") ?? Infinity)
 let operations = 0
 const mortal = (owner: object, names: ReadonlyArray<string>): void => {
   for (const name of names) {
-    const real: (...args: ReadonlyArray<unknown>) => unknown = Reflect.get(owner, name)
-    Reflect.set(owner, name, function(this: unknown, ...args: ReadonlyArray<unknown>) {
+    const real: (...args: Array<unknown>) => unknown = Reflect.get(owner, name)
+    Reflect.set(owner, name, function(this: unknown, ...args: Array<unknown>) {
       if (operations++ === dieBefore) process.kill(process.pid, "SIGKILL")
       return real.apply(this, args)
     })

@@ -1,7 +1,7 @@
 // The store of one machine: several connections in this process for what is said, several processes for what dies.
-import { LimiterStore } from "@caprock/rate-limiter"
+import type { LimiterStore } from "@caprock/rate-limiter"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"

@@ -81,7 +81,7 @@ const finite = (message: Message): Message => {
   }
 }
 
-/** @internal */
+/** The store in a file: it fails at once where the file can't be used. */
 export const make = ({ path }: Options): Effect.Effect<LimiterStore["Service"], LimiterStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const modules = yield* node
