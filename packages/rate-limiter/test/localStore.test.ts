@@ -375,6 +375,61 @@ describe("the file", () => {
     }))
 })
 
+/** Does something right before the so-manieth thing that is done with a file by SQLite, and says how many there were. */
+const meddling = <A, E, R>(before: number, meddle: () => void, effect: Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => {
+    const real = { exec: DatabaseSync.prototype.exec, prepare: DatabaseSync.prototype.prepare }
+    let operations = 0
+    const count = () => {
+      if (operations++ === before) meddle()
+    }
+    DatabaseSync.prototype.exec = function(sql) {
+      count()
+      return real.exec.call(this, sql)
+    }
+    DatabaseSync.prototype.prepare = function(sql) {
+      count()
+      return real.prepare.call(this, sql)
+    }
+    return Effect.exit(effect).pipe(
+      Effect.map((exit) => ({ exit, operations })),
+      Effect.ensuring(Effect.sync(() => Object.assign(DatabaseSync.prototype, real)))
+    )
+  })
+
+describe("in the middle of opening it", () => {
+  const once = (path: string) => Effect.scoped(Effect.flatMap(memberOn(path, "a"), (a) => a.exchange(0)))
+
+  it.live("another opens the same new file", () =>
+    Effect.gen(function*() {
+      const { operations } = yield* meddling(-1, () => {}, once(yield* newPath))
+      assert.isAbove(operations, 15)
+      for (let before = 0; before < operations; before++) {
+        const path = yield* newPath
+        const others: Array<Fiber.Fiber<unknown, LimiterStore.LimiterStoreError>> = []
+        const open = () => others.push(Effect.runFork(Effect.scoped(LocalStore.make({ path }))))
+        const { exit } = yield* meddling(before, open, once(path))
+        assert.isTrue(Exit.isSuccess(exit))
+        for (const other of others) yield* Fiber.join(other)
+      }
+    }))
+
+  it.live("somebody removes it: it is told, or made anew, and the next finds it well", () =>
+    Effect.gen(function*() {
+      const { operations } = yield* meddling(-1, () => {}, once(yield* newPath))
+      for (let before = 0; before < operations; before++) {
+        const path = yield* newPath
+        yield* once(path)
+        const remove = () => {
+          for (const companion of ["", "-wal", "-shm"]) fs.rmSync(`${path}${companion}`, { force: true })
+        }
+        const { exit } = yield* meddling(before, remove, once(path))
+        assert.isFalse(Exit.hasDies(exit))
+        assert.isAbove((yield* once(path)).version, 0)
+      }
+    }))
+})
+
 interface Told {
   readonly standings: ReadonlyArray<LimiterStore.Standing>
   readonly end: unknown

@@ -178,8 +178,7 @@ const use = (node: Node, path: string): LocalFile & { readonly isSound: () => bo
   }
   const db = new node.sqlite.DatabaseSync(path)
   const pragma = (name: string) => numberOf(db.prepare(`pragma ${name}`).get(), name)
-  const isEmpty = () =>
-    pragma("application_id") === 0 && db.prepare("select name from sqlite_schema limit 1").get() === undefined
+  const isEmpty = () => db.prepare("select name from sqlite_schema limit 1").get() === undefined
   // Who fails in the middle closes the file, which takes back what was done.
   const transaction: LocalFile["transaction"] = (work) => {
     db.exec("begin immediate")
@@ -188,8 +187,9 @@ const use = (node: Node, path: string): LocalFile & { readonly isSound: () => bo
     return done
   }
   try {
-    // Before it is changed in any way.
-    if (pragma("application_id") !== application && !isEmpty()) {
+    // Before it is changed in any way. Tables come together with whose they are: once there are some, it is said.
+    const may = isEmpty() ? [0, application] : [application]
+    if (!may.includes(pragma("application_id"))) {
       throw refuse(`finds somebody else's database in ${path}: give it a file of its own`)
     }
     if (db.prepare("pragma journal_mode = wal").get()?.["journal_mode"] !== "wal") {

@@ -66,6 +66,8 @@ const afterStart = ({ quota }: LocalFile.Row, clock: string, { meters }: Message
   const windows = Object.values(meters).map(({ staysMillis }) => staysMillis)
   const closed = Math.max(0, ...windows.filter((millis) => millis <= longestClosedMillis))
   quota.opensAt = Math.max(quota.opensAt, quota.time + closed)
+  quota.lost = false
+  quota.expected = []
   return { clock, ahead: quota.time, quota }
 }
 
