@@ -79,11 +79,13 @@ const unstable = (
   ]
 }
 
+const isNode = (specifier: string): boolean => specifier.startsWith("node:")
+
 /** The SDK's clients, and which of them this source may import. */
 const vendor = (free: ReadonlyArray<string>, typesOnly: ReadonlyArray<string>) => {
   const message = `Each SDK client is imported in one place only, behind a service: ${home} says where.`
   return {
-    paths: typesOnly.filter((specifier) => !free.includes(specifier)).map((name) => ({
+    paths: typesOnly.filter((specifier) => !free.includes(specifier) && !isNode(specifier)).map((name) => ({
       name,
       allowTypeImports: true,
       message: `${message} Its types may be imported here.`
@@ -100,7 +102,9 @@ const vendor = (free: ReadonlyArray<string>, typesOnly: ReadonlyArray<string>) =
   }
 }
 
-const node = ({ effect }: House.Room, excused: ReadonlySet<string>) => [
+const core = "The core runs anywhere: no Node modules."
+
+const node = ({ effect }: House.Room, excused: ReadonlySet<string>, typesOnly: ReadonlyArray<string>) => [
   ...House.modules.filter((module) => !excused.has(module.name)).map((module) => ({
     regex: `^${literal(module.name)}$`,
     message: withMend(module)
@@ -110,7 +114,9 @@ const node = ({ effect }: House.Room, excused: ReadonlySet<string>) => [
     allowImportNames: [...House.digests],
     message: `Digests are imported by their names. ${withMend(chance)}`
   }]),
-  ...(effect === "core" ? [{ regex: "^node:", message: "The core runs anywhere: no Node modules." }] : [])
+  ...(effect === "core"
+    ? [{ group: ["node:**", ...typesOnly.map((specifier) => `!${specifier}`)], message: core }]
+    : [])
 ]
 
 // -----------------------------------------------------------------------------
@@ -132,12 +138,19 @@ const rulesOf = (
   const sdk = vendor(clients, typesOnly)
   return {
     "no-restricted-imports": ["error", {
-      paths: sdk.paths,
+      paths: [
+        ...sdk.paths,
+        ...typesOnly.filter(isNode).map((name) => ({
+          name,
+          allowTypeImports: true,
+          message: `${core} Its types may be imported here.`
+        }))
+      ],
       patterns: [
         ...ours(name, room),
         ...unstable(name, room, excused, typesOnly, marks),
         sdk.pattern,
-        ...node(room, excused)
+        ...node(room, excused, typesOnly.filter(isNode))
       ]
     }],
     "no-restricted-globals": ["error", {

@@ -1,0 +1,208 @@
+// Shared quotas in a file, for the processes of one machine. A step of a quota's books is a transaction, which is there whole or not at all,
+// whichever process dies and when. Nobody serves, and so nobody has to take over.
+//
+// The clock is the monotonic one: all processes of a machine read the same, it is not set, and it is the one by which a member measures its own
+// lease: where a suspended machine stops it, it stops both. It begins anew when the machine is started.
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { type LimiterStore, LimiterStoreError, type Message } from "../LimiterStore.ts"
+import * as LocalFile from "./localFile.ts"
+import * as SharedQuota from "./sharedQuota.ts"
+
+/** Where it is. */
+export interface Options {
+  /** The file. Beside it are two more, `-wal` and `-shm`. */
+  readonly path: string
+}
+
+/** So often one looks whether others changed anything, which costs microseconds. */
+const lookMillis = 20
+
+/** A step takes some hundred microseconds: who has the file for so much longer does not run. */
+const patience = "2 seconds"
+
+/** Somebody else has the file: again after so long. */
+const turns = Schedule.min([Schedule.exponential("1 millis", 1.5), Schedule.spaced("10 millis")]).pipe(
+  Schedule.jittered,
+  Schedule.upTo({ duration: patience })
+)
+
+/** Of a longer window, what a power cut may have taken of the books is too little to keep a quota closed for. */
+const longestClosedMillis = 600_000
+
+/** Processes that read one clock find it further than whoever wrote before; a little less is granted to rounding. */
+const clockSlackMillis = 1_000
+
+const noNode = (cause?: unknown) =>
+  new LimiterStoreError({ problem: "needs node:sqlite, which Node 24 has", ...(cause === undefined ? {} : { cause }) })
+
+const node = Effect.try({
+  try: (): LocalFile.Node => ({
+    fs: process.getBuiltinModule("node:fs"),
+    sqlite: process.getBuiltinModule("node:sqlite")
+  }),
+  catch: noNode
+}).pipe(Effect.filterOrFail(({ sqlite }) => typeof sqlite?.DatabaseSync === "function", () => noNode()))
+
+/** Which clock this process reads: another one after each start of the machine, and where a container has its own. Linux tells. */
+const clockOf = ({ fs }: LocalFile.Node): string => {
+  try {
+    const boot = fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()
+    return `${boot} ${fs.readlinkSync("/proc/self/ns/time")}`
+  } catch {
+    return ""
+  }
+}
+
+/**
+ * Books from before the machine was started. Who held a share then is dead, and the store's time goes on where it was. What was written last
+ * a power cut may have taken: nothing is granted until the machine has been up for a window.
+ */
+const afterStart = ({ quota }: LocalFile.Row, clock: string, { meters }: Message): LocalFile.Row => {
+  for (const member of Object.values(quota.members)) member.expires = Math.min(member.expires, quota.time)
+  const windows = Object.values(meters).map(({ staysMillis }) => staysMillis)
+  const closed = Math.max(0, ...windows.filter((millis) => millis <= longestClosedMillis))
+  quota.opensAt = Math.max(quota.opensAt, quota.time + closed)
+  quota.lost = false
+  quota.expected = []
+  return { clock, ahead: quota.time, quota }
+}
+
+/** JSON knows no infinite limit. */
+const finite = (message: Message): Message => {
+  const meters = Object.entries(message.meters)
+  if (meters.every(([, { limit }]) => limit <= Number.MAX_VALUE)) return message
+  return {
+    ...message,
+    meters: Object.fromEntries(
+      meters.map(([name, { limit, staysMillis }]) => [name, { limit: Math.min(limit, Number.MAX_VALUE), staysMillis }])
+    )
+  }
+}
+
+/** The store in a file: it fails at once where the file can't be used. */
+export const make = ({ path }: Options): Effect.Effect<LimiterStore["Service"], LimiterStoreError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const modules = yield* node
+    const machine = yield* Clock.Clock
+    const now = () => Math.floor(Number(machine.monotonicTimeNanosUnsafe()) / 1e6)
+    const startedAt = machine.currentTimeMillisUnsafe() - now()
+    const clock = clockOf(modules)
+    const temporary = `${path}.new-${yield* Random.nextIntBetween(0, 2 ** 48)}`
+    /** What was asked for here. */
+    const quotas = new Set<string>()
+    const listeners = new Set<(always: boolean) => void>()
+    let file: LocalFile.LocalFile | undefined
+
+    const close = (): void => {
+      const closing = file
+      file = undefined
+      closing?.close()
+    }
+    const opened = (): LocalFile.LocalFile => {
+      // Removed or replaced: who comes now sees other books.
+      if (file?.isThere() === false) close()
+      file ??= LocalFile.open(modules, path, temporary, startedAt)
+      return file
+    }
+    const run = <A>(work: (file: LocalFile.LocalFile) => A): Effect.Effect<A, LimiterStoreError> =>
+      Effect.suspend(() => {
+        try {
+          return Effect.succeed(work(opened()))
+        } catch (cause) {
+          const problem = LocalFile.problemOf(path, cause)
+          if (problem?._tag !== "Busy") close()
+          return problem === undefined ? Effect.die(cause) : Effect.fail(problem)
+        }
+      }).pipe(
+        Effect.retry({ while: ({ _tag }) => _tag === "Busy", schedule: turns }),
+        Effect.catchTag("Busy", ({ cause }) =>
+          new LimiterStoreError({
+            problem:
+              `waited ${patience} for ${path}: was a process stopped that has it? It goes on when that does, or is ended`,
+            cause
+          }))
+      )
+
+    const rowOf = (file: LocalFile.LocalFile, name: string, message: Message): LocalFile.Row | undefined => {
+      const row = file.read(name)
+      if (row === undefined) return undefined
+      if (row.clock === clock && now() + row.ahead >= row.quota.time - clockSlackMillis) return row
+      if (!file.written.has(name)) return afterStart(row, clock, message)
+      throw new LimiterStoreError({
+        problem:
+          `shares ${path} with another machine, or a container with a clock of its own: give each a file of its own, or use Redis`
+      })
+    }
+    const step = <S extends Omit<SharedQuota.Step, "standing"> | undefined>(
+      name: string,
+      message: Message,
+      take: (known: SharedQuota.SharedQuota | undefined, message: Message, now: number) => S
+    ): Effect.Effect<S, LimiterStoreError> =>
+      run((file) => {
+        quotas.add(name)
+        const step = file.transaction(() => {
+          const row = rowOf(file, name, message)
+          const ahead = row?.ahead ?? 0
+          const step = take(row?.quota, finite(message), now() + ahead)
+          if (step === undefined) return step
+          const { granted, quota, wanted } = step
+          const by = message.member
+          file.write(name, { clock, ahead, quota })
+          for (const { member, ...told } of granted) {
+            file.wake({ _tag: "Granted", quota: name, epoch: quota.epoch, ...told }, by, member)
+          }
+          if (wanted) file.wake({ _tag: "Wanted", quota: name, by }, by, LocalFile.everybody)
+          if (wanted || granted.length > 0) file.forget(name, Object.keys(quota.members))
+          return step
+        })
+        file.written.add(name)
+        // By the file, only others see that it was changed.
+        if (step !== undefined && (step.wanted || step.granted.length > 0)) { for (const look of listeners) look(true) }
+        return step
+      })
+
+    yield* Effect.acquireRelease(run(() => undefined), () => Effect.sync(close))
+
+    return {
+      exchange: (name, message) => Effect.map(step(name, message, SharedQuota.exchange), ({ standing }) => standing),
+      leave: (name, message) => Effect.asVoid(step(name, message, SharedQuota.leave)),
+      listen: (member, wake) =>
+        Effect.gen(function*() {
+          const heard = yield* run((file) => ({ file, version: file.version(), serial: file.lastSerial() }))
+          let gone: LocalFile.LocalFile | undefined
+          const look = (file: LocalFile.LocalFile, always: boolean): void => {
+            if (!file.isThere()) {
+              if (gone === file) return
+              gone = file
+              // Who holds a share has to say so to the next books.
+              for (const quota of quotas) wake({ _tag: "Wanted", quota, by: LocalFile.everybody })
+              return
+            }
+            const version = file.version()
+            if (!always && heard.file === file && heard.version === version) return
+            const since = heard.file === file ? heard.serial : 0
+            Object.assign(heard, { file, version })
+            for (const [serial, one] of file.woken(member, since)) {
+              heard.serial = serial
+              wake(one)
+            }
+          }
+          const lookUnsafe = (always: boolean): void => {
+            try {
+              if (file !== undefined) look(file, always)
+            } catch {
+              // The next step says what is wrong with the file.
+            }
+          }
+          yield* Effect.acquireRelease(
+            Effect.sync(() => listeners.add(lookUnsafe)),
+            () => Effect.sync(() => listeners.delete(lookUnsafe))
+          )
+          yield* Effect.sync(() => lookUnsafe(false)).pipe(Effect.delay(lookMillis), Effect.forever, Effect.forkScoped)
+        })
+    }
+  })
