@@ -81,7 +81,7 @@ const names = ["p0", "p1", "p2", "p3"]
 
 /** Does the steps with a store, and gives what it answered and whom it woke. */
 const play = Effect.fnUntraced(function*(
-  rig: StoreRig.Rig,
+  rig: StoreRig.Service,
   quota: string,
   steps: ReadonlyArray<typeof Step.Type>,
   told: Array<Told[number]>

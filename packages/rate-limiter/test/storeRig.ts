@@ -2,14 +2,14 @@
  * What the suites of the limiter's stores need of one: the store, on a clock that the test sets, and what may happen to its books.
  */
 import type { LimiterStore } from "@caprock/rate-limiter"
-import { Clock, Effect } from "effect"
-import type * as Redis from "effect/persistence/Redis"
+import { Clock, Context, Effect, Layer } from "effect"
+import { Redis } from "effect/persistence"
 import * as MemoryStore from "../src/internal/memoryStore.ts"
 import * as RedisStore from "../src/internal/redisStore.ts"
 import type * as SharedQuota from "../src/internal/sharedQuota.ts"
 
 /** A store whose time stands still but where a test moves it. */
-export interface Rig {
+export interface Service {
   readonly store: LimiterStore.LimiterStore["Service"]
   /** What a quota's clock says from now on. */
   readonly setTime: (quota: string, millis: number) => Effect.Effect<void>
@@ -19,7 +19,9 @@ export interface Rig {
   readonly save: (quota: string) => Effect.Effect<Effect.Effect<void>>
 }
 
-export const memory: Effect.Effect<Rig> = Effect.gen(function*() {
+export class Rig extends Context.Service<Rig, Service>()("@caprock/rate-limiter/test/storeRig/Rig") {}
+
+export const memory: Effect.Effect<Service> = Effect.gen(function*() {
   const quotas = new Map<string, SharedQuota.SharedQuota>()
   const clock = yield* Clock.Clock
   let now = 0
@@ -74,5 +76,9 @@ export const redis = Effect.fnUntraced(function*(redis: Redis.Redis["Service"]) 
         return Effect.andThen(send("COPY", copy, key(quota), "REPLACE"), Effect.suspend(() => setTime(quota, now)))
       }),
     ttl: (quota: string) => Effect.orDie(redis.send<number>("PTTL", key(quota)))
-  } satisfies Rig & Record<string, unknown>
+  } satisfies Service & Record<string, unknown>
 })
+
+export const layerMemory = Layer.effect(Rig, memory)
+
+export const layerRedis = Layer.effect(Rig, Effect.flatMap(Redis.Redis, redis))
