@@ -111,6 +111,23 @@ export const exceptions: ReadonlyArray<Exception> = [
     reason: "the middlewares of those plugins"
   },
   {
+    path: "packages/rate-limiter/src/LimiterStore.ts",
+    uses: ["effect/persistence/Redis"],
+    typesOnly: true,
+    reason: "the type of what `layerRedis` needs"
+  },
+  {
+    path: "packages/rate-limiter/src/internal/sharing.ts",
+    uses: ["crypto"],
+    reason: "a process's name among all that share a quota: two with one seed must not have the same"
+  },
+  {
+    path: "packages/rate-limiter/src/RateLimiter.ts",
+    uses: ["effect/persistence/Redis"],
+    typesOnly: true,
+    reason: "the type of what `layerRedis` needs"
+  },
+  {
     path: "packages/rate-limiter/src/internal/redisStore.ts",
     uses: ["effect/persistence/Redis"],
     reason:

@@ -54,6 +54,7 @@ import type { BedrockError } from "@caprock/errors/BedrockError"
 import type * as OutputPredictor from "@caprock/quota/OutputPredictor"
 import * as Pool from "@caprock/quota/Pool"
 import * as Quotas from "@caprock/quota/Quotas"
+import type { LimiterStore } from "@caprock/rate-limiter/LimiterStore"
 import type * as Order from "@caprock/rate-limiter/Order"
 import * as RateLimiter from "@caprock/rate-limiter/RateLimiter"
 import * as Context from "effect/Context"
@@ -117,6 +118,15 @@ export interface QuotaOptions {
   /** How many calls may wait for one pool. No bounds unless set. */
   readonly room?: Order.RoomOptions | undefined
 }
+
+/**
+ * What holds where processes share the quotas: what happens when their store is away, how long a process is believed without a word, and how often it
+ * asks. See `RateLimiter.SharedOptions`.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export type SharingOptions = Pick<RateLimiter.SharedOptions, "onLoss" | "lease" | "beat">
 
 /**
  * How calls are made.
@@ -306,23 +316,23 @@ export const layerLimiter = (
   options: QuotaOptions = {}
 ): Layer.Layer<RateLimiter.RateLimiter, Settings.OptionsError> =>
   Layer.unwrap(
-    Effect.map(
-      settings.check(settings.QuotaOptions, options),
-      ({ guard, meters, order, room, withoutQuota, ...options }) => {
-        const quotas = settings.quotasOf(options)
-        const unknown = withoutQuota === "unlimited" ? [] : Quotas.metersOfUnknown(meters)
-        return RateLimiter.layer({
-          meters: (key) => {
-            const pool = Pool.fromKey(key)
-            return pool === undefined ? [] : Quotas.metersFor(quotas, pool, { ...meters, withoutQuota: unknown })
-          },
-          guard,
-          order,
-          room
-        })
-      }
-    )
+    Effect.map(settings.check(settings.QuotaOptions, options), (options) => RateLimiter.layer(metered(options)))
   )
+
+/**
+ * The same limiter, that shares the quotas with all processes that have the same store. For {@link layerNoDeps}, or see {@link layerShared}.
+ * Where nobody knows a quota, each process finds its own part of it.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerLimiterShared = (
+  options: QuotaOptions & SharingOptions = {}
+): Layer.Layer<RateLimiter.RateLimiter, Settings.OptionsError, LimiterStore> =>
+  Layer.unwrap(Effect.map(
+    settings.check(settings.SharedQuotaOptions, options),
+    ({ beat, lease, onLoss, ...options }) => RateLimiter.layerShared({ ...metered(options), beat, lease, onLoss })
+  ))
 
 /**
  * The service on a client, limiter and retry budget of your own: for a limiter that is shared between processes, a scripted
@@ -348,6 +358,26 @@ export const layerNoDeps = (
  */
 export const layer = (options: Options = {}): Layer.Layer<Bedrock, Settings.OptionsError> =>
   Layer.unwrap(Effect.map(settings.check(settings.Options, options), assembled))
+
+/**
+ * The whole service, whose quotas are shared with all processes that have the same store: together they stay within them. It is the same program as with
+ * {@link layer}; give it `LimiterStore.layerRedis` or `LimiterStore.layerLocal` of `@caprock/rate-limiter`. Processes that are to share name
+ * the same account, or none.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerShared = (
+  options: Options & SharingOptions = {}
+): Layer.Layer<Bedrock, Settings.OptionsError, LimiterStore> =>
+  Layer.unwrap(Effect.map(
+    settings.check(settings.SharedOptions, options),
+    (options) =>
+      Layer.provide(
+        serviceOn(options, layerLimiterShared(Settings.pick(settings.SharedQuotaOptions, options))),
+        BedrockClient.layer(Settings.pick(BedrockClient.Options, options))
+      )
+  ))
 
 /**
  * {@link layer}, with what is not given read from {@link variables}: ours, such as `CAPROCK_TPM`, and those of AWS.
@@ -380,16 +410,36 @@ export const layerTest = (
 // Mechanics
 // -----------------------------------------------------------------------------
 
+/** The options of a limiter that has the meters of the quotas. */
+const metered = (
+  { guard, meters, order, room, withoutQuota, ...options }: QuotaOptions
+): RateLimiter.Options => {
+  const quotas = settings.quotasOf(options)
+  const unknown = withoutQuota === "unlimited" ? [] : Quotas.metersOfUnknown(meters)
+  return {
+    meters: (key) => {
+      const pool = Pool.fromKey(key)
+      return pool === undefined ? [] : Quotas.metersFor(quotas, pool, { ...meters, withoutQuota: unknown })
+    },
+    guard,
+    order,
+    room
+  }
+}
+
+const serviceOn = <R>(
+  options: ServiceOptions,
+  limiter: Layer.Layer<RateLimiter.RateLimiter, Settings.OptionsError, R>
+): Layer.Layer<Bedrock, Settings.OptionsError, BedrockClient.BedrockClient | R> =>
+  layerNoDeps(Settings.pick(settings.CallOptions, options)).pipe(
+    // Its options have been checked.
+    Layer.provide([limiter, Layer.orDie(RetryBudget.layer(options.retryBudget))])
+  )
+
 const service = (
   options: ServiceOptions
 ): Layer.Layer<Bedrock, Settings.OptionsError, BedrockClient.BedrockClient> =>
-  layerNoDeps(Settings.pick(settings.CallOptions, options)).pipe(
-    Layer.provide([
-      layerLimiter(Settings.pick(settings.QuotaOptions, options)),
-      // Its options have been checked.
-      Layer.orDie(RetryBudget.layer(options.retryBudget))
-    ])
-  )
+  serviceOn(options, layerLimiter(Settings.pick(settings.QuotaOptions, options)))
 
 const assembled = (options: Options): Layer.Layer<Bedrock, Settings.OptionsError> =>
   Layer.provide(service(options), BedrockClient.layer(Settings.pick(BedrockClient.Options, options)))

@@ -221,6 +221,9 @@ export const table = {
   "AdmissionError/room-full": onlyElsewhere(
     "Too many calls are waiting already. Slow the producer down, or allow more to wait."
   ),
+  "AdmissionError/store-unavailable": again(
+    "The store that processes share the quota through does not answer. Look at it; `onLoss` says what happens meanwhile."
+  ),
   "AdmissionError/shutting-down": never(
     "The layer that made this call is closed, and sends nothing more. Keep it open until its calls have ended."
   ),

@@ -16,8 +16,10 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Redis from "effect/persistence/Redis"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Memory from "./internal/memoryStore.ts"
@@ -188,3 +190,50 @@ export class LimiterStore extends Context.Service<LimiterStore, {
  * @since 0.1.0
  */
 export const layerMemory: Layer.Layer<LimiterStore> = Layer.effect(LimiterStore, Memory.make)
+
+/**
+ * Options of the store in Redis.
+ *
+ * - `prefix`: what the names of its keys and channels begin with. Limiters with the same prefix share their quotas. Default `"caprock:"`.
+ * - `timeout`: how long one question may take. Default 1 second.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface RedisOptions {
+  readonly prefix?: string | undefined
+  readonly timeout?: Duration.Input | undefined
+}
+
+/**
+ * A store in Redis 7, Valkey, or a cluster of either, for processes on any number of machines: on the `Redis` of `effect/persistence`, which
+ * `@effect/platform-node/NodeRedis` makes. A step is one script, on the server's clock; all keys of a quota are in one hash slot.
+ *
+ * **Gotchas**
+ *
+ * The server's clock is the one of its machine: when that is set forward, leases and windows end early by as much.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerRedis = (options: RedisOptions = {}): Layer.Layer<LimiterStore, never, Redis.Redis> =>
+  Layer.effect(
+    LimiterStore,
+    // Loaded only where it is asked for: Effect may change its Redis in a minor version.
+    Effect.flatMap(Effect.promise(() => import("./internal/redisStore.ts")), ({ make }) => make(options))
+  )
+
+/**
+ * A store in a file, for the processes of one machine, without a server. Needs Node 24, whose SQLite it uses. Beside the file are two more, with
+ * `-wal` and `-shm` at the end of their names; a folder that is shared over a network won't do.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerLocal = (
+  options: { /** The file: made where there is none, in a folder that exists. */ readonly path: string }
+): Layer.Layer<LimiterStore, LimiterStoreError> =>
+  Layer.effect(
+    LimiterStore,
+    Effect.flatMap(Effect.promise(() => import("./internal/localStore.ts")), ({ make }) => make(options))
+  )

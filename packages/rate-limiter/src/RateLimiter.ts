@@ -41,14 +41,13 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
+import type * as Redis from "effect/persistence/Redis"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Cost } from "./Cost.ts"
@@ -58,11 +57,17 @@ import { OpenReservation } from "./internal/openReservation.ts"
 import { resolve } from "./internal/order.ts"
 import { isPlain, SharedParts } from "./internal/parts.ts"
 import * as Pool from "./internal/pool.ts"
-import { Share, type SharedMeter, type World } from "./internal/share.ts"
+import * as Sharing from "./internal/sharing.ts"
 import { type Refusals, Visit } from "./internal/visit.ts"
 import type { Level } from "./Ledger.ts"
 import type { LimiterEvent } from "./LimiterEvent.ts"
-import { LimiterStore, LimiterStoreError } from "./LimiterStore.ts"
+import {
+  layerLocal as storeLocal,
+  layerRedis as storeRedis,
+  LimiterStore,
+  type LimiterStoreError,
+  type RedisOptions
+} from "./LimiterStore.ts"
 import type { Meter, Unit } from "./Meter.ts"
 import type * as Order from "./Order.ts"
 import * as Priority from "./Priority.ts"
@@ -268,69 +273,6 @@ export const makeShared = (
 ): Effect.Effect<RateLimiter["Service"], never, LimiterStore | Scope.Scope> =>
   Effect.flatMap(LimiterStore, (store) => makeWith(options, store))
 
-interface Sharing {
-  readonly shareOf: (quota: string, meters: ReadonlyArray<SharedMeter>) => Share
-  readonly leave: Effect.Effect<void>
-}
-
-/** The shares of one process, of all quotas. */
-const sharingThrough = Effect.fnUntraced(function*(
-  store: LimiterStore["Service"],
-  { beat, lease, onLoss = defaults.onLoss }: SharedOptions,
-  ageingMillis: number,
-  now: () => number,
-  after: World["after"]
-): Effect.fn.Return<Sharing, never, Scope.Scope> {
-  const runFork = Effect.runForkWith(yield* Effect.context())
-  const leaseMillis = Duration.toMillis(Duration.fromInputUnsafe(lease ?? defaults.lease))
-  const shares = new Map<string, Share>()
-  const member = crypto.randomUUID().replaceAll("-", "").slice(0, 16)
-  const unexpected = (cause: Cause.Cause<LimiterStoreError>) =>
-    Effect.succeed(new LimiterStoreError({ problem: "could not be asked", cause: Cause.squash(cause) }))
-  const world: World = {
-    member,
-    leaseMillis,
-    beatMillis: Duration.toMillis(Duration.fromInputUnsafe(beat ?? defaults.beat)),
-    ageingMillis: Number.isFinite(ageingMillis) ? ageingMillis : null,
-    onLoss,
-    now,
-    after,
-    ask: (quota, message, answer) => {
-      const asked = store.exchange(quota, message).pipe(
-        Effect.timeoutOrElse({
-          duration: leaseMillis / 2,
-          orElse: () => Effect.fail(new LimiterStoreError({ problem: `did not answer within ${leaseMillis / 2} ms` }))
-        }),
-        Effect.catch(Effect.succeed),
-        Effect.catchCause(unexpected)
-      )
-      runFork(Effect.map(asked, answer))
-    }
-  }
-  // What wakes it is not needed to be right, only to be quick: it is looked for again for as long as it takes.
-  yield* store.listen(member, (wake) => shares.get(wake.quota)?.woken(wake)).pipe(
-    Effect.andThen(Effect.never),
-    Effect.scoped,
-    Effect.retry(Schedule.spaced("1 second")),
-    Effect.forkScoped
-  )
-  return {
-    shareOf: (quota, meters) => {
-      const known = shares.get(quota)
-      if (known !== undefined) return known
-      const share = new Share(quota, meters, world)
-      shares.set(quota, share)
-      return share
-    },
-    leave: Effect.suspend(() =>
-      Effect.forEach(shares, ([quota, share]) => {
-        const last = share.close()
-        return last === undefined ? Effect.void : store.leave(quota, last)
-      }, { concurrency: "unbounded", discard: true })
-    ).pipe(Effect.timeoutOption("1 second"), Effect.ignoreCause)
-  }
-})
-
 const makeWith = Effect.fnUntraced(
   function*(
     options: SharedOptions,
@@ -340,7 +282,8 @@ const makeWith = Effect.fnUntraced(
     const clock = yield* Clock.Clock
     const runFork = Effect.runForkWith(yield* Effect.context())
     const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-    const order = resolve(options.order, options.room)
+    const order = notPositive("lease", options.lease) ?? notPositive("beat", options.beat) ??
+      resolve(options.order, options.room)
     const pools = new Map<string, Pool.Pool>()
     const shared = new SharedParts(Duration.toMillis(guard))
     const { events, tell } = Listeners.make()
@@ -370,13 +313,14 @@ const makeWith = Effect.fnUntraced(
       return () => fiber.interruptUnsafe()
     }
 
-    const sharing = store === undefined ? undefined : yield* sharingThrough(
-      store,
-      options,
-      order instanceof InvalidOption ? Infinity : order.ageingMillis,
+    const sharing = store === undefined ? undefined : yield* Sharing.make(store, {
+      leaseMillis: Duration.toMillis(Duration.fromInputUnsafe(options.lease ?? defaults.lease)),
+      beatMillis: Duration.toMillis(Duration.fromInputUnsafe(options.beat ?? defaults.beat)),
+      ageingMillis: order instanceof InvalidOption || order.ageingMillis === Infinity ? null : order.ageingMillis,
+      onLoss: options.onLoss ?? defaults.onLoss,
       now,
-      wakeAfter
-    )
+      after: wakeAfter
+    })
     yield* Effect.addFinalizer(() => sharing === undefined ? close : Effect.andThen(close, sharing.leave))
 
     const poolOf = (name: string): Pool.Pool | RateLimiterError => {
@@ -595,6 +539,14 @@ const makeWith = Effect.fnUntraced(
   }
 )
 
+const notPositive = (option: string, duration: Duration.Input | undefined): InvalidOption | undefined => {
+  if (duration === undefined) return undefined
+  const millis = Duration.toMillis(Duration.fromInputUnsafe(duration))
+  return Number.isFinite(millis) && millis > 0
+    ? undefined
+    : new InvalidOption({ option, problem: `is ${millis} ms: it must be finite and more than 0` })
+}
+
 const unavailable = ({ cause, message }: LimiterStoreError) =>
   new StoreUnavailable(cause === undefined ? { problem: message } : { problem: message, cause })
 
@@ -618,3 +570,32 @@ export const layer = (options: Options): Layer.Layer<RateLimiter> => Layer.effec
  */
 export const layerShared = (options: SharedOptions): Layer.Layer<RateLimiter, never, LimiterStore> =>
   Layer.effect(RateLimiter, makeShared(options))
+
+/**
+ * A limiter that shares its quotas with processes on any machine, through Redis or Valkey: the same program as with {@link layer}, and
+ * all of its processes together stay within the quota.
+ *
+ * **Details**
+ *
+ * Each process holds a share of every quota and admits from it without a word to Redis; shares go to and fro in one script, `beat` apart at most.
+ * Priorities and tenants count across processes: within a beat, and by the mean size of what waits in a line.
+ *
+ * @see `LimiterStore.layerRedis` for the store alone, and its options.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerRedis = (options: SharedOptions & RedisOptions): Layer.Layer<RateLimiter, never, Redis.Redis> =>
+  Layer.provide(layerShared(options), storeRedis(options))
+
+/**
+ * The same for the processes of one machine, through a file and without a server. Needs Node 24.
+ *
+ * @see `LimiterStore.layerLocal` for the store alone.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerLocal = (
+  options: SharedOptions & { readonly path: string }
+): Layer.Layer<RateLimiter, LimiterStoreError> => Layer.provide(layerShared(options), storeLocal(options))

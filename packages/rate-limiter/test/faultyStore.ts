@@ -5,7 +5,7 @@ import { LimiterStore } from "@caprock/rate-limiter"
 import { Clock, Effect } from "effect"
 import * as SharedQuota from "../src/internal/sharedQuota.ts"
 
-export interface Faults {
+interface Faults {
   /** It does not answer those any more. */
   readonly cut: Set<number>
   /** It does what it is told, and the answers of so many are lost. */

@@ -10,7 +10,7 @@ export const between = (minimum: number, maximum: number) => Schema.Int.check(Sc
 
 export const window = 1000
 export const guard = 50
-export const pool = "pool"
+const pool = "pool"
 
 export const Call = Schema.Struct({
   after: between(0, 120),

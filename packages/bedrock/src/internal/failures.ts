@@ -61,6 +61,8 @@ const reasonOf = ({ reason }: RateLimiterError, bound: string): Reason.Reason =>
         kind: "shutting-down",
         message: "The limiter was closed before the request was admitted."
       })
+    case "StoreUnavailable":
+      return new Reason.AdmissionError({ kind: "store-unavailable", message: `${reason.message}.` })
     case "RoomFull":
       return new Reason.AdmissionError({
         kind: "room-full",

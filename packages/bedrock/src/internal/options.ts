@@ -65,6 +65,15 @@ export const QuotaOptions = Schema.Struct({
   }))
 })
 
+const SharingOptions = Schema.Struct({
+  onLoss: Schema.optionalKey(Settings.oneOf("fail", "wait", "share")),
+  lease: Schema.optionalKey(Settings.span),
+  beat: Schema.optionalKey(Settings.span)
+})
+
+/** @internal */
+export const SharedQuotaOptions = Schema.Struct({ ...QuotaOptions.fields, ...SharingOptions.fields })
+
 /** @internal */
 export const CallOptions = Schema.Struct({
   account: Schema.optionalKey(Settings.name),
@@ -91,6 +100,9 @@ export const ServiceOptions = Schema.Struct({
 
 /** @internal */
 export const Options = Schema.Struct({ ...BedrockClient.Options.fields, ...ServiceOptions.fields })
+
+/** @internal */
+export const SharedOptions = Schema.Struct({ ...Options.fields, ...SharingOptions.fields })
 
 const { json, number, text } = Settings.readers
 const unless = ["quotas"]

@@ -1,7 +1,6 @@
 // Shared quotas in the memory of one process.
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import type { LimiterStore, Wake } from "../LimiterStore.ts"
 import * as SharedQuota from "./sharedQuota.ts"
 

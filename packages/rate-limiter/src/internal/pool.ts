@@ -170,9 +170,10 @@ export class Pool implements Sharer {
     const now = this.now()
     const levels = this.books.levels(now)
     if (this.shared.length === 0) return levels
-    return levels.map((level) =>
-      this.shared.reduce((level, share) => ({ ...level, ...share.levelOf(meterName(level), now) }), level)
-    )
+    return levels.map((level) => {
+      const name = meterName(level)
+      return { ...level, ...this.shared.map((share) => share.levelOf(name, now)).find((known) => known !== undefined) }
+    })
   }
 
   /** The processes that share its quota; `undefined` where none do. */

@@ -46,7 +46,7 @@ export interface Sharer {
 }
 
 /** What a process does when the store is away for longer than its lease. */
-export type OnLoss = "fail" | "wait" | "share"
+type OnLoss = "fail" | "wait" | "share"
 
 /** What a share needs of the world. */
 export interface World {
@@ -356,6 +356,10 @@ export class Share {
     if (standing.epoch !== this.standing?.epoch) {
       this.granted = {}
       this.given = {}
+    }
+    // What was not believed counts as given back.
+    for (const { name } of this.meters) {
+      this.given[name] = Math.max(at(this.given, name), at(standing.given, name))
     }
     this.standing = standing
     this.heardAt = now
