@@ -61,9 +61,6 @@ export interface Amount {
 export interface Start extends Amount {
   /** `Infinity` when nobody can tell. */
   readonly at: number
-  requests: number
-  tokens: number
-  readonly parts: Array<number>
 }
 
 /** @internal */
@@ -183,49 +180,49 @@ export class Books {
     }
   }
 
-  /** When all of these start together, the first of them with the amount to book for it. */
-  startOf(
-    requests: readonly [Owner, ...ReadonlyArray<Owner>],
-    { growth, tokens }: Booking,
-    now: number
-  ): Start {
-    const [first, ...others] = requests
-    const plan = this.ledger.plan(
-      others.reduce((sum, { requests }) => sum + requests, first.requests),
-      others.reduce((sum, { tokens }) => sum + tokens, tokens),
-      now,
-      growth
-    )
+  /** When a request starts, with the amount to book for it, if so much starts with it. */
+  startOf(owner: Owner, { growth, tokens }: Booking, beside: Amount, now: number): Start {
+    const plan = this.ledger.plan(beside.requests + owner.requests, beside.tokens + tokens, now, growth)
+    if (this.parts.length === 0) return { ...plan, parts: none }
     let { at } = plan
-    const parts = this.parts.map((part) => {
-      const sum = others.reduce(
-        (sum, other) => sum + amountOf(part.unit, other, other.tokens),
-        amountOf(part.unit, first, tokens)
-      )
-      const own = part.plan(sum, now)
+    const parts = this.parts.map((part, index) => {
+      const own = part.plan((beside.parts[index] ?? 0) + amountOf(part.unit, owner, tokens), now)
       at = Math.max(at, own.at)
       return own.left
     })
-    return { at, requests: plan.requests, tokens: plan.tokens, parts }
+    return { ...plan, at, parts }
   }
 
   /** What is left now on each meter. */
   left(now: number): Amount {
-    return { ...this.ledger.left(now), parts: this.parts.map((part) => part.left(now)) }
+    const { parts } = this
+    return { ...this.ledger.left(now), parts: parts.length === 0 ? none : parts.map((part) => part.left(now)) }
   }
 
   isWithin(spare: Amount, owner: Owner, tokens: number): boolean {
-    return owner.requests <= spare.requests && tokens <= spare.tokens && this.parts.every(({ unit }, index) => {
-      const left = spare.parts[index]
-      return left === undefined || amountOf(unit, owner, tokens) <= left
-    })
+    return owner.requests <= spare.requests && tokens <= spare.tokens &&
+      this.parts.every(({ unit }, index) => amountOf(unit, owner, tokens) <= (spare.parts[index] ?? Infinity))
   }
 
-  lower(plan: Start, owner: Owner, tokens: number): void {
-    plan.requests -= owner.requests
-    plan.tokens -= tokens
-    for (const [index, { unit }] of this.parts.entries()) {
-      plan.parts[index] = (plan.parts[index] as number) - amountOf(unit, owner, tokens)
+  /** An amount, and what a request takes, so many times. */
+  plus({ parts, requests, tokens }: Amount, owner: Owner, taken: number, times: 1 | -1): Amount {
+    return {
+      requests: requests + times * owner.requests,
+      tokens: tokens + times * taken,
+      parts: this.parts.length === 0
+        ? none
+        : this.parts.map(({ unit }, index) => (parts[index] ?? 0) + times * amountOf(unit, owner, taken))
+    }
+  }
+
+  /** Of each meter the smaller of the two. */
+  least(one: Amount, other: Amount): Amount {
+    return {
+      requests: Math.min(one.requests, other.requests),
+      tokens: Math.min(one.tokens, other.tokens),
+      parts: this.parts.length === 0
+        ? none
+        : this.parts.map((_, index) => Math.min(one.parts[index] ?? Infinity, other.parts[index] ?? Infinity))
     }
   }
 

@@ -5,9 +5,10 @@ import type { Meter, Unit } from "../Meter.ts"
 import * as Priority from "../Priority.ts"
 import type { CostExceedsLimit, InvalidCost } from "../RateLimiterError.ts"
 import type { Settlement } from "../Reservation.ts"
-import { type Amount, Books, type Held, isAmount, isAnswer, savedUpMillis, sizesOf, type Start } from "./books.ts"
+import { type Amount, Books, type Held, isAmount, isAnswer, savedUpMillis, sizesOf } from "./books.ts"
 import { Ceiling } from "./ceiling.ts"
 import type { Part } from "./parts.ts"
+import { mostOf, nothing, Passed } from "./passed.ts"
 import { type Order, type Owner, type Request, type Turn, type Waiter, WaitingRoom } from "./waitingRoom.ts"
 
 /** The guard never widens beyond this: it costs a thirtieth of a minute, and no network is slower. */
@@ -24,14 +25,8 @@ export interface Hooks {
   readonly idle: () => void
 }
 
-/** Who waits for a later start than now, and what is left beside it. */
-interface Planned {
-  readonly turn: Turn
-  readonly start: Start
-}
-
-/** Of so many who wait, at most, it is worked out when they start, so that others can pass them. */
-const plannedAtMost = 16
+/** So many, at most, are passed while they wait. */
+const passedAtMost = 16
 
 /**
  * A pool's books, its waiting room and its one timer: everything that is shared between callers, and its only owner.
@@ -292,69 +287,34 @@ export class Pool {
   private pump(): void {
     const { books, room } = this
     const now = this.now()
-    const planned: Array<Planned> = []
+    const passed = new Passed(books)
+    const waiting: Array<Turn> = []
     const admitted: Array<Turn["waiter"]["request"]> = []
-    let spare: Amount = unlimited
-    let wake = Infinity
+    let spare = passed.spare(now)
     for (let turn = room.take(now); turn !== undefined; turn = room.take(now)) {
       const { request } = turn.waiter
       const amount = request.amount()
-      const tokens = amount.tokens + most(amount)
-      if (books.isWithin(spare, request, tokens) && this.fits(request, amount, now)) {
+      if (books.isWithin(spare, request, mostOf(amount)) && this.fits(request, amount, now)) {
         room.served(turn, now)
         request.admit(amount)
         admitted.push(request)
-        if (planned.length === 0) continue
-        for (const { start } of planned) books.lower(start, request, tokens)
-        spare = this.spareBeside(planned, now)
+        if (passed.count === 0) continue
+        passed.pass(request, mostOf(amount))
       } else {
-        const plan = this.planFor(turn, amount, planned, now)
-        planned.push(plan)
-        wake = Math.min(wake, plan.start.at)
-        spare = this.spareBeside(planned, now)
+        waiting.push(turn)
+        // When one of those in flight is over, nobody can tell.
+        if (books.inFlight >= this.ceiling.at(now)) passed.addBlocked()
+        else passed.add(request, amount, now)
       }
-      if (
-        planned.length > 0 && (planned.length === plannedAtMost || !room.mayHold(spare.requests, spare.tokens))
-      ) break
+      spare = passed.spare(now)
+      if (passed.count === passedAtMost || !room.mayHold(spare.requests, spare.tokens)) break
     }
-    for (const { turn } of planned.toReversed()) room.putBack(turn)
+    for (const turn of waiting.toReversed()) room.putBack(turn)
     this.spare = spare
     // A time that has come by rounding alone is asked for again, but not at once.
-    this.wakeAt(wake === Infinity ? Infinity : Math.max(wake, now + 1), now)
+    this.wakeAt(passed.at === Infinity ? Infinity : Math.max(passed.at, now + 1), now)
     // Whoever goes on may come back here in the same step, and finds everything in its place.
     for (const request of admitted) request.proceed()
-  }
-
-  /** When a request starts that can't start now: beside those planned before it if there is room for both, else after them. */
-  private planFor(turn: Turn, amount: Booking, planned: ReadonlyArray<Planned>, now: number): Planned {
-    const { books } = this
-    const { request } = turn.waiter
-    // When one of those in flight is over, nobody can tell.
-    if (books.inFlight >= this.ceiling.at(now)) {
-      return { turn, start: { at: Infinity, requests: 0, tokens: 0, parts: [] } }
-    }
-    const alone = books.startOf([request], amount, now)
-    const tokens = amount.tokens + most(amount)
-    if (planned.every(({ start }) => alone.at <= start.at && books.isWithin(start, request, tokens))) {
-      for (const { start } of planned) books.lower(start, request, tokens)
-      return { turn, start: alone }
-    }
-    const before = planned.map(({ turn: { waiter } }) => waiter.request)
-    return { turn, start: books.startOf([request, ...before], amount, now) }
-  }
-
-  private spareBeside(planned: ReadonlyArray<Planned>, now: number): Amount {
-    const left = this.books.left(now)
-    let { requests, tokens } = left
-    const parts = [...left.parts]
-    for (const { start } of planned) {
-      // It waits for what nobody can foresee.
-      if (start.at === Infinity) return nothing
-      requests = Math.min(requests, start.requests)
-      tokens = Math.min(tokens, start.tokens)
-      for (const [index, left] of start.parts.entries()) parts[index] = Math.min(parts[index] as number, left)
-    }
-    return { requests, tokens, parts }
   }
 
   /** Whoever waits for a charge that was not sent knows only now when it leaves. */
@@ -378,12 +338,6 @@ export class Pool {
     this.timer = { at, stop }
   }
 }
-
-const nothing: Amount = { requests: -1, tokens: -1, parts: [] }
-const unlimited: Amount = { requests: Infinity, tokens: Infinity, parts: [] }
-
-/** What is foreseen to grow at most. */
-const most = ({ growth }: Booking): number => growth.reduce((most, { tokens }) => Math.max(most, tokens), 0)
 
 /** @internal */
 export const ownerOf = ({ priority, requests, tenant, tokens, units }: Cost): Owner => ({
