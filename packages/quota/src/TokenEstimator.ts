@@ -169,6 +169,7 @@ export const caution = 1.75
 
 const recentSize = 8
 const defaultLevel = 0.99
+const defaultQuantile = Statistics.normalQuantile(defaultLevel)
 
 /**
  * What is known of one model's tokenizer. Owned by one caller, changed in place; deterministic.
@@ -352,7 +353,7 @@ export const estimate = (ratios: Ratios, base: number, options?: EstimateOptions
   const factor = inFlight === 1
     ? largestResidual(ratios, level)
     : ratios.mean
-      + Statistics.widened(Statistics.normalQuantile(level), samples - 2)
+      + Statistics.widened(level === defaultLevel ? defaultQuantile : Statistics.normalQuantile(level), samples - 2)
         * Math.sqrt(ratios.variance * (1 / inFlight + 1 / samples))
   const likely = Math.ceil(fitted * ratios.mean)
   const upper = Math.ceil(fitted * factor * ratios.excess)

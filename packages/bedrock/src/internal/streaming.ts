@@ -10,7 +10,8 @@ import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Request } from "./accountant.ts"
-import { admit, type Call, type Served } from "./attempt.ts"
+import * as attempts from "./attempt.ts"
+import type { Call, Served } from "./attempt.ts"
 import { timely } from "./limits.ts"
 
 /** How one stream is read. */
@@ -49,7 +50,15 @@ export const open = <A>(
     Effect.flatMap(Scope.Scope, (scope) => {
       const own = Scope.forkUnsafe(scope)
       return Effect.onError(
-        Scope.provide(restore(begin(call, reading(call.request), sent)), own),
+        Scope.provide(
+          Effect.flatMap(attempts.admit(call, restore), (attempt) =>
+            // Before the limiter is told that it is over.
+            Effect.andThen(
+              Scope.addFinalizer(own, attempt.abandoned),
+              restore(begin(call, attempt, reading(call.request), sent, own))
+            )),
+          own
+        ),
         (cause) => Scope.close(own, Exit.failCause(cause))
       )
     })
@@ -57,17 +66,18 @@ export const open = <A>(
 
 const begin = Effect.fnUntraced(function*<A>(
   call: Call,
+  attempt: attempts.Attempt,
   reading: Reading<A>,
-  sent: Stream.Stream<A, BedrockError>
-): Effect.fn.Return<Opened<A>, BedrockError, Scope.Scope> {
-  const attempt = yield* admit(call)
+  sent: Stream.Stream<A, BedrockError>,
+  scope: Scope.Scope
+): Effect.fn.Return<Opened<A>, BedrockError> {
   // Whoever sends the request has to know them, and has sent it when its first content is here.
   const sending = <B, E, R>(effect: Effect.Effect<B, E, R>): Effect.Effect<B, E, R> =>
     timely(Effect.provideService(effect, CallObserver, attempt.observer), call.limits)
   let served = nothingKnown
   // `Stream.toPull` would guard every pull against another at the same time, and provide a context for it: nobody pulls so, and a merge of
   // contexts for each event costs more than all else that is done for it here.
-  const pull = yield* sending(Channel.toPullScoped(Stream.toChannel(sent), yield* Scope.Scope))
+  const pull = yield* sending(Channel.toPullScoped(Stream.toChannel(sent), scope))
   const settled: Pulled<A> = Effect.matchCauseEffect(pull, {
     onSuccess: (events) => {
       for (const event of events) {
@@ -79,13 +89,15 @@ const begin = Effect.fnUntraced(function*<A>(
       return Effect.succeed(events)
     },
     onFailure: (cause) => {
-      const error = cause.reasons.find(Cause.isFailReason)?.error
+      const error = attempts.failureOf(cause)
       // The end of a stream is the failure that is none.
-      const settlement = error instanceof BedrockError
-        ? attempt.failed(error)
-        : error !== undefined && Cause.isDone(error)
-        ? attempt.succeeded({ ...served, usage: served.usage ?? reading.usageAtEnd() })
-        : Effect.void
+      const settlement = Effect.suspend(() =>
+        error instanceof BedrockError
+          ? attempt.failed(error)
+          : error !== undefined && Cause.isDone(error)
+          ? attempt.succeeded(() => ({ ...served, usage: served.usage ?? reading.usageAtEnd() }))
+          : Effect.void
+      )
       return Effect.andThen(Effect.uninterruptible(settlement), Effect.failCause(cause))
     }
   })
@@ -97,7 +109,7 @@ const begin = Effect.fnUntraced(function*<A>(
       if (next.value.some(reading.isContent)) return { held, rest: settled }
       continue
     }
-    const error = next.cause.reasons.find(Cause.isFailReason)?.error
+    const error = attempts.failureOf(next.cause)
     if (error !== undefined && Cause.isDone(error)) return { held, rest: Cause.done() }
     return yield* Effect.failCause(next.cause as Cause.Cause<BedrockError>)
   }
