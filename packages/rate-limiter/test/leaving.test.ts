@@ -48,7 +48,7 @@ describe("Leaving", () => {
             leaving.changed(charge, leaves)
           } else if (act === "elapse") {
             // Seldom, so that many are there.
-          now += which % 5 === 0 ? which % 9 : 0
+            now += which % 5 === 0 ? which % 9 : 0
             const left: Array<Charge> = []
             for (let charge = leaving.shift(guard, now); charge !== undefined; charge = leaving.shift(guard, now)) {
               left.push(charge)

@@ -77,24 +77,25 @@ export class Leaving<C extends Leaver> {
   freeAt(room: { requests: number; tokens: number }, all: number): number {
     const { past, requests, times, tokens } = this
     const before = past - 1
-    const lackRequests = (requests[before] ?? 0) - room.requests
-    const lackTokens = (tokens[before] ?? 0) - room.tokens
-    const isEnough = (index: number): boolean =>
-      (requests[index] as number) >= lackRequests && (tokens[index] as number) >= lackTokens
+    const neededRequests = (requests[before] ?? 0) - room.requests
+    const neededTokens = (tokens[before] ?? 0) - room.tokens
     let found = times.length - 1
-    while (found === before || !isEnough(found)) {
-      if (!this.look()) break
+    let isEnough = false
+    while (true) {
+      isEnough = found > before && (requests[found] as number) >= neededRequests &&
+        (tokens[found] as number) >= neededTokens
+      if (isEnough || !this.look()) break
       found++
     }
     if (found === before) return Infinity
-    const isNever = !isEnough(found) && found - before < all
+    const isNever = !isEnough && found - before < all
     for (let low = past; low < found;) {
       const middle = (low + found) >> 1
-      if (isEnough(middle)) found = middle
+      if ((requests[middle] as number) >= neededRequests && (tokens[middle] as number) >= neededTokens) found = middle
       else low = middle + 1
     }
-    room.requests = (requests[found] as number) - lackRequests
-    room.tokens = (tokens[found] as number) - lackTokens
+    room.requests = (requests[found] as number) - neededRequests
+    room.tokens = (tokens[found] as number) - neededTokens
     return isNever ? Infinity : times[found] as number
   }
 

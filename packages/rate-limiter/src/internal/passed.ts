@@ -1,6 +1,6 @@
 // Who is passed while it waits for a later start, and what those who pass may take.
 import type { Booking } from "../Cost.ts"
-import type { Amount, Books, Start } from "./books.ts"
+import { type Amount, type Books, copyOf, lower, type MutableAmount } from "./books.ts"
 import type { Owner } from "./waitingRoom.ts"
 
 /**
@@ -14,8 +14,11 @@ export class Passed {
   /** When the first of them starts; `Infinity` when nobody can tell. */
   at = Infinity
   private isForeseen = true
-  private left: Amount = unlimited
-  private sum: Amount = zero
+  /** What is left now, and when they start. */
+  private now: Amount | undefined
+  private readonly left: MutableAmount = { requests: Infinity, tokens: Infinity }
+  /** What they take together. */
+  private readonly sum: MutableAmount = { requests: 0, tokens: 0 }
   private readonly books: Books
 
   constructor(books: Books) {
@@ -25,21 +28,16 @@ export class Passed {
   /** One more, who starts beside those before it if there is room for all of them, else after them. */
   add(owner: Owner, booking: Booking, now: number): void {
     const { books } = this
-    const tokens = mostOf(booking)
-    let start: Start | undefined
-    if (this.count > 0 && books.isWithin(this.left, owner, tokens)) {
-      const alone = books.startOf(owner, booking, zero, now)
-      if (alone.at <= this.at) {
-        this.pass(owner, tokens)
-        start = alone
-      }
-    }
-    start ??= books.startOf(owner, booking, this.sum, now)
+    const taken = mostOf(booking)
+    const isBeside = this.count > 0 && books.isWithin(this.left, owner, taken)
+    const alone = isBeside ? books.startOf(owner, booking, undefined, now) : undefined
+    if (alone !== undefined && alone.at <= this.at) books.add(this.left, owner, taken, -1)
+    const start = alone !== undefined && alone.at <= this.at ? alone : books.startOf(owner, booking, this.sum, now)
     this.count++
     this.isForeseen &&= start.at < Infinity
     this.at = Math.min(this.at, start.at)
-    this.left = this.count === 1 ? start : books.least(this.left, start)
-    this.sum = books.plus(this.sum, owner, owner.tokens, 1)
+    lower(this.left, start)
+    books.add(this.sum, owner, owner.tokens, 1)
   }
 
   /** One more, of whom nobody can tell when it starts. */
@@ -49,21 +47,28 @@ export class Passed {
   }
 
   /** Somebody goes before them. */
-  pass(owner: Owner, tokens: number): void {
-    this.left = this.books.plus(this.left, owner, tokens, -1)
+  pass(owner: Owner, taken: number): void {
+    this.now = undefined
+    this.books.add(this.left, owner, taken, -1)
   }
 
   /** What may go now without moving the start of any of them. */
   spare(now: number): Amount {
     if (this.count === 0) return unlimited
-    return this.isForeseen ? this.books.least(this.books.left(now), this.left) : nothing
+    if (!this.isForeseen) return nothing
+    this.now ??= this.books.left(now)
+    const spare = copyOf(this.left)
+    lower(spare, this.now)
+    return spare
   }
 }
 
 /** What a request may take, with all that is foreseen to grow. */
-export const mostOf = ({ growth, tokens }: Booking): number =>
-  growth.length === 0 ? tokens : tokens + growth.reduce((most, { tokens }) => Math.max(most, tokens), 0)
+export const mostOf = ({ growth, tokens }: Booking): number => {
+  let most = 0
+  for (const step of growth) most = Math.max(most, step.tokens)
+  return tokens + most
+}
 
-export const nothing: Amount = { requests: -1, tokens: -1, parts: [] }
-const unlimited: Amount = { requests: Infinity, tokens: Infinity, parts: [] }
-const zero: Amount = { requests: 0, tokens: 0, parts: [] }
+export const nothing: Amount = { requests: -1, tokens: -1 }
+const unlimited: Amount = { requests: Infinity, tokens: Infinity }

@@ -123,7 +123,7 @@ export class Pool {
   amountToBook({ book, tokens }: Cost): Booking {
     const asked = book?.()
     const { inFlight, mostTokens } = this.books
-    if (asked === undefined) return { tokens: Math.min(tokens, mostTokens), growth: [] }
+    if (asked === undefined) return { tokens: Math.min(tokens, mostTokens), growth: none }
     const atOnce = Math.min(isAmount(asked.tokens) ? asked.tokens : tokens, mostTokens)
     // More than a whole quota: once nothing else is in flight, an empty window has to do.
     const most = inFlight === 0 ? mostTokens - atOnce : Infinity
@@ -338,6 +338,8 @@ export class Pool {
     this.timer = { at, stop }
   }
 }
+
+const none: ReadonlyArray<never> = []
 
 /** @internal */
 export const ownerOf = ({ priority, requests, tenant, tokens, units }: Cost): Owner => ({
