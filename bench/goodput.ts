@@ -38,9 +38,9 @@ const { values: flags } = parseArgs({
   }
 })
 
-const ours = "Caprock's Bedrock" satisfies Name
-const ordered = "foresight, in order" satisfies Name
-const unrestricted = "foresight, unrestricted" satisfies Name
+const ours: Name = "Caprock's Bedrock"
+const ordered: Name = "foresight, in order"
+const unrestricted: Name = "foresight, unrestricted"
 /** Ways to set it up for interactive calls beside a bulk job. */
 const setUp: ReadonlyArray<Name> = ["Caprock's, a share for interactive", "Caprock's, 0.3 of the minute in 10 s"]
 const names: ReadonlyArray<Name> = [
