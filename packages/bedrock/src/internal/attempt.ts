@@ -65,16 +65,20 @@ export interface Attempt {
   readonly abandoned: Effect.Effect<void>
 }
 
+/** Makes a part interruptible again, as far as the whole is. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 /**
- * Reserves for one attempt and waits for admission. Whoever calls it is not to be interrupted between this and the end of the
+ * Reserves for one attempt, waits for admission, and goes on. Whoever calls it is not to be interrupted before the end of the
  * attempt; `restore` is for the wait. The scope has to be closed after that end.
  *
  * @internal
  */
-export const admit = (
+export const admit = <A, R>(
   call: Call,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-): Effect.Effect<Attempt, BedrockError, Scope.Scope> => {
+  restore: Restore,
+  use: (attempt: Attempt) => Effect.Effect<A, BedrockError, R>
+): Effect.Effect<A, BedrockError, R | Scope.Scope> => {
   const { accountant, clock, limiter, limits, request, subject, tally, tell, turn } = call
   const { pool } = request
   // Where nothing is left the client sends nothing.
@@ -89,7 +93,7 @@ export const admit = (
       tally.waitedMillis += waitedMillis
       entry.begin()
       tell?.({ _tag: "Admitted", pool, attempt: tally.attempts, waitedMillis })
-      return Effect.succeed(new Admitted(call, entry, reservation))
+      return use(new Admitted(call, entry, reservation))
     },
     // Refused, or interrupted while it waited: nobody else will end it.
     onFailure: (cause) => {
@@ -116,7 +120,7 @@ export const make = <A>(
   servedBy: (answer: A, attempt: Attempt) => Served
 ): Effect.Effect<A, BedrockError> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.scoped(Effect.flatMap(admit(call, restore), (attempt) =>
+    Effect.scoped(admit(call, restore, (attempt) =>
       Effect.onExit(
         restore(timely(Effect.provideService(sent, CallObserver, attempt.observer), call.limits)),
         (exit) => {

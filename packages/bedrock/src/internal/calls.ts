@@ -30,7 +30,7 @@ import { failure, type Subject, withAttempts } from "./failures.ts"
 import { type Defaults, type Limits, limitsOf, monotonic, timely } from "./limits.ts"
 import type { Tell } from "./listening.ts"
 import type { Question } from "./questions.ts"
-import { open, type Opened, type Pulled, type Reading } from "./streaming.ts"
+import { type Close, open, type Opened, type Pulled, type Reading } from "./streaming.ts"
 
 /** What all calls of a layer share. */
 export interface Desk {
@@ -165,11 +165,14 @@ export const streamed = <A>(
       if (Result.isFailure(begun)) return Effect.succeed(Effect.fail(begun.failure))
       const call = begun.success
       const final = (error: BedrockError): BedrockError => withAttempts(error, call.tally.sent, call.tally.gaveUp)
-      const attempt: Effect.Effect<Opened<A>, BedrockError, Scope.Scope> = open(call, reading, send()).pipe(
-        // A failure that no retry sees.
-        Effect.catch((error) =>
-          once && call.tally.sent > 0 ? Effect.succeed({ held: [], rest: Effect.fail(error) }) : Effect.fail(error)
-        )
+      let close: Close = () => Effect.void
+      const opened = open(call, reading, send(), (opening) => {
+        close = opening
+      })
+      // A failure that no retry sees.
+      const attempt: Effect.Effect<Opened<A>, BedrockError> = !once ? opened : Effect.catch(
+        opened,
+        (error) => call.tally.sent > 0 ? Effect.succeed({ held: [], rest: Effect.fail(error) }) : Effect.fail(error)
       )
       let rest: Pulled<A> | undefined
       const first: Pulled<A> = retried(desk, call.request.pool, call.limits, call.tally, attempt).pipe(
@@ -177,12 +180,13 @@ export const streamed = <A>(
         Effect.flatMap((opened): Pulled<A> => {
           rest = Effect.mapError(opened.rest, (error) => Cause.isDone(error) ? error : final(error))
           return Arr.isReadonlyArrayNonEmpty(opened.held) ? Effect.succeed(opened.held) : rest
-        }),
-        Scope.provide(scope)
+        })
       )
-      // The scopes of its attempts are within this one, and are closed before.
       return Effect.as(
-        Scope.addFinalizerExit(scope, (exit) => ended(desk, call.request.pool, call, exit)),
+        Scope.addFinalizerExit(
+          scope,
+          (exit) => Effect.ensuring(close(exit), ended(desk, call.request.pool, call, exit))
+        ),
         Effect.suspend(() => rest ?? first)
       )
     })
