@@ -119,7 +119,7 @@ export class Pool {
     if (this.room.size > 0) this.wakeAt(now, now)
   }
 
-  /** What to book for a cost, as things are now. */
+  /** What to book for a cost, as things are now. Asked of one who may be next: who foresees growth takes it to be under way from then on. */
   amountToBook({ book, tokens }: Cost): Booking {
     const asked = book?.()
     const { inFlight, mostTokens } = this.books
@@ -134,6 +134,11 @@ export class Pool {
         : []
     )
     return { tokens: atOnce, growth }
+  }
+
+  /** What it asks for, where nobody asks what to book: without growth. */
+  private plainAmount({ tokens }: Owner): Booking {
+    return { tokens: Math.min(tokens, this.books.mostTokens), growth: none }
   }
 
   private fits(owner: Owner, amount: Booking, now: number): boolean {
@@ -157,7 +162,7 @@ export class Pool {
     const now = this.now()
     const owner = ownerOf(cost)
     const passes = room.size === 0 || books.isWithin(this.spare, owner, cost.tokens)
-    const booking = this.amountToBook(cost)
+    const booking = passes ? this.amountToBook(cost) : this.plainAmount(owner)
     if (passes && this.fits(owner, booking, now)) return now
     // By what it would book now: with less, it would seem to fit where it does not.
     return books.forecast({ ...owner, tokens: Math.max(owner.tokens, booking.tokens) }, room.ahead(owner), now)
@@ -293,8 +298,12 @@ export class Pool {
     let spare = passed.spare(now)
     for (let turn = room.take(now); turn !== undefined; turn = room.take(now)) {
       const { request } = turn.waiter
-      const amount = request.amount()
-      if (books.isWithin(spare, request, mostOf(amount)) && this.fits(request, amount, now)) {
+      const plain = this.plainAmount(request)
+      // Who can't go now all the same is not asked.
+      const mayGo = passed.count === 0 ||
+        (books.isWithin(spare, request, plain.tokens) && this.fits(request, plain, now))
+      const amount = mayGo ? request.amount() : plain
+      if (mayGo && books.isWithin(spare, request, mostOf(amount)) && this.fits(request, amount, now)) {
         room.served(turn, now)
         request.admit(amount)
         admitted.push(request)
