@@ -19,7 +19,7 @@ import { parseArgs } from "node:util"
 import * as BruteForce from "./internal/bruteForce.ts"
 import { generator } from "./internal/chance.ts"
 import * as Foresight from "./internal/foresight.ts"
-import type { Foretold, Name } from "./internal/goodputContestants.ts"
+import type { Foretold, Name, Told } from "./internal/goodputContestants.ts"
 import type { Order, Outcome } from "./internal/goodputProcess.ts"
 import { start } from "./internal/processes.ts"
 import { table } from "./internal/table.ts"
@@ -38,10 +38,15 @@ const { values: flags } = parseArgs({
   }
 })
 
+const ours: Name = "Caprock's Bedrock"
+const ordered: Name = "foresight, in order"
+const unrestricted: Name = "foresight, unrestricted"
+/** Ways to set it up for interactive calls beside a bulk job. */
+const setUp: ReadonlyArray<Name> = ["Caprock's, a share for interactive", "Caprock's, 0.3 of the minute in 10 s"]
 const names: ReadonlyArray<Name> = [
-  "foresight, unrestricted",
-  "foresight, in order",
-  "Caprock's Bedrock",
+  unrestricted,
+  ordered,
+  ours,
   "Caprock's RateLimiter",
   "Effect's RateLimiter",
   "Bottleneck",
@@ -53,7 +58,7 @@ const names: ReadonlyArray<Name> = [
   "SDK, adaptive, 10"
 ]
 const wanted = flags.only.split(",").filter((name) => name !== "")
-const chosen = names.filter((name) =>
+const chosen: ReadonlyArray<Name> = names.filter((name) =>
   wanted.length === 0 || name.startsWith("foresight") || wanted.some((part) => name.includes(part))
 )
 
@@ -142,32 +147,87 @@ const judgeAnchors = (count: number): void => {
   ))
 }
 
-const parts = [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99]
+/** Of so many answers it has learned what the next are like. */
+const learnedAfter = 30
 
-/** How wrong what was foretold was. */
-const tellForetold = ({ growth, waits }: Foretold, limit: number): void => {
-  const rows: Array<ReadonlyArray<string>> = []
-  const row = (name: string, errors: ReadonlyArray<number>, format: (value: number) => string): void => {
-    if (errors.length > 0) rows.push([name, ...parts.map((part) => format(quantile(errors, part)))])
-  }
-  row("wait, real less foretold, s", waits.map(({ foretold, real }) => real - foretold), seconds)
-  row(
-    "the same, as a part of the longer",
-    waits.filter(({ foretold, real }) => Math.max(foretold, real) > 1_000)
-      .map(({ foretold, real }) => (real - foretold) / Math.max(foretold, real)),
-    percent
-  )
-  row(
-    "growth, real less foreseen, of the quota",
-    growth.map(({ foretold, real }) => (real - foretold) / limit),
-    percent
-  )
-  console.log(`\nWhat Caprock foretold, by quantile of the error\n`)
-  console.log(table(["", ...parts.map((part) => `p${part * 100}`)], rows))
-  if (growth.length === 0) return
-  const within = growth.filter(({ foretold, real }) => real <= foretold).length / growth.length
-  console.log(`\nGrowth was within what was foreseen ${percent(within)} of the time.`)
+const sumOf = <A>(values: ReadonlyArray<A>, of: (value: A) => number): number =>
+  values.reduce((sum, value) => sum + of(value), 0)
+
+const errorsOf = (told: ReadonlyArray<Told>): ReadonlyArray<number> =>
+  told.map(({ foretold, real }) => Math.abs(foretold - real))
+
+/** Errors as a part of the longer of the two, where that is worth a word. */
+const partsOf = (told: ReadonlyArray<Told>, least: number): ReadonlyArray<number> =>
+  told.filter(({ foretold, real }) => Math.max(foretold, real) >= least)
+    .map(({ foretold, real }) => Math.abs(foretold - real) / Math.max(foretold, real))
+
+const biasOf = (told: ReadonlyArray<Told>): string =>
+  sumOf(told, ({ real }) => real) === 0
+    ? ""
+    : (sumOf(told, ({ foretold }) => foretold) / sumOf(told, ({ real }) => real)).toFixed(2)
+
+/** How wrong the wait was that was foretold when each was asked for. */
+const waitRow = (name: string, { waits }: Foretold): ReadonlyArray<string> => {
+  const blind = waits.filter(({ answers }) => answers < learnedAfter)
+  const told = waits.filter(({ answers }) => answers >= learnedAfter)
+  const errors = errorsOf(told)
+  const parts = partsOf(told, 5_000)
+  return [
+    name,
+    String(told.length),
+    ...told.length === 0 ? ["", "", "", "", ""] : [
+      seconds(quantile(told.map(({ real }) => real), 0.5)),
+      seconds(quantile(errors, 0.5)),
+      seconds(quantile(errors, 0.9)),
+      percent(quantile(parts, 0.5)),
+      percent(quantile(parts, 0.9))
+    ],
+    biasOf(told),
+    String(blind.length),
+    biasOf(blind)
+  ]
 }
+
+/** How wrong the lengths were that were foretold when each was sent. */
+const lengthRow = (name: string, { growth, inFlight, outputs }: Foretold): ReadonlyArray<string> => {
+  const told = outputs.filter(({ answers }) => answers >= learnedAfter)
+  const flights = partsOf(inFlight, 1)
+  return [
+    name,
+    String(told.length),
+    (sumOf(told, ({ real }) => real) / told.length).toFixed(0),
+    biasOf(told),
+    percent(quantile(partsOf(told, 1), 0.5)),
+    percent(quantile(flights, 0.5)),
+    percent(quantile(flights, 0.9)),
+    growth.length === 0
+      ? ""
+      : percent(growth.filter(({ foretold, real }) => real <= foretold).length / growth.length)
+  ]
+}
+
+const foretold: Array<readonly [name: string, foretold: Foretold]> = []
+
+const tellForetold = (): void => {
+  console.log(`\n## What Caprock foretold\n`)
+  console.log(`The wait, by \`estimate\` when each was asked for, after ${learnedAfter} answers, and before:\n`)
+  console.log(table(
+    ["", "asked", "wait s", "off by s", "p90", "off by", "p90", "foretold / had", "asked before", "foretold / had"],
+    foretold.map(([name, told]) => waitRow(name, told))
+  ))
+  console.log(`\nTokens of output, when each was sent, after ${learnedAfter} answers; of all in flight; and growth:\n`)
+  console.log(table(
+    ["", "sent", "mean", "foretold / had", "one is off by", "all in flight are", "p90", "growth within"],
+    foretold.map(([name, told]) => lengthRow(name, told))
+  ))
+}
+
+/** What was reserved and charged of the scarcer quota, over the time in which anybody waited. */
+const occupied = (seen: Outcome["seen"] | undefined): string =>
+  seen === undefined ? "" : percent(Math.max(seen.waited.requests, seen.waited.tokens) / seen.waited.samples)
+
+const goals: Array<ReadonlyArray<string>> = []
+const urgent: Array<ReadonlyArray<string>> = []
 
 const measure = async (shape: Traffic.Name, burndown: number): Promise<void> => {
   const seed = Number(flags.seed)
@@ -183,7 +243,12 @@ const measure = async (shape: Traffic.Name, burndown: number): Promise<void> => 
     trials: Number(flags.trials)
   })
   const outcomes: Array<readonly [Name, Outcome]> = []
-  for (const name of chosen) outcomes.push([name, await compete(order(name))])
+  const hasClasses = traffic.prompts.some(({ priority }) => priority === "interactive")
+  for (const name of chosen) {
+    outcomes.push([name, await compete(order(name))])
+    if (name !== ours || !hasClasses) continue
+    for (const name of setUp) outcomes.push([name, await compete(order(name))])
+  }
   const of = (name: Name) => outcomes.find(([known]) => known === name)?.[1]
   const ratio = (millis: number, of: number | undefined): string => of === undefined ? "" : (millis / of).toFixed(3)
   const count = traffic.prompts.length
@@ -213,7 +278,6 @@ const measure = async (shape: Traffic.Name, burndown: number): Promise<void> => 
     ],
     outcomes.map(([name, { cpu, failed, millis, seen, took, unanswered }]) => {
       const whole = failed + unanswered === 0
-      const { samples, requests, tokens } = seen.waited
       return [
         name,
         whole ? "all" : percent(1 - (failed + unanswered) / count),
@@ -223,11 +287,11 @@ const measure = async (shape: Traffic.Name, burndown: number): Promise<void> => 
         ...whole
           ? [
             ratio(millis, bound),
-            ratio(millis, of("foresight, in order")?.planned),
-            ratio(millis, of("foresight, unrestricted")?.planned)
+            ratio(millis, of(ordered)?.planned),
+            ratio(millis, of(unrestricted)?.planned)
           ]
           : ["", "", ""],
-        percent(Math.max(requests, tokens) / samples),
+        occupied(seen),
         ...whole
           ? [
             (seen.answered / millis * window).toFixed(1),
@@ -239,20 +303,52 @@ const measure = async (shape: Traffic.Name, burndown: number): Promise<void> => 
       ]
     })
   ))
-  const ours = of("Caprock's Bedrock")
-  if (ours?.foretold !== undefined) tellForetold(ours.foretold, quota.tokens)
-  if (ours !== undefined && classes.includes("interactive")) {
-    const alone = await compete({ ...order("Caprock's Bedrock"), priority: "interactive" })
-    const p99 = (outcome: Outcome) => quantile(outcome.took.interactive ?? [], 0.99)
-    console.log(
-      `\nInteractive p99 with the bulk job over without: ${seconds(p99(ours))} s / ${seconds(p99(alone))} s = ${
-        (p99(ours) / p99(alone)).toFixed(2)
-      }`
-    )
+  const own = of(ours)
+  if (own === undefined) return
+  if (own.foretold !== undefined) foretold.push([`${shape}, ${burndown}`, own.foretold])
+  const peers = outcomes.filter(([name, { failed, unanswered }]) =>
+    !name.startsWith("foresight") && !name.startsWith("Caprock") && failed + unanswered === 0
+  )
+  goals.push([
+    `${shape}, ${burndown}`,
+    String(own.seen.throttled),
+    ratio(own.millis, of(ordered)?.planned),
+    ratio(own.millis, of(unrestricted)?.planned),
+    peers.length === 0 ? "" : (Math.min(...peers.map(([, { millis }]) => millis)) / own.millis).toFixed(3),
+    ...[ours, ordered, unrestricted].map((name) => occupied(of(name)?.seen))
+  ])
+  if (!hasClasses) return
+  const p99 = (outcome: Outcome): number => quantile(outcome.took["interactive"] ?? [], 0.99)
+  for (const name of [ordered, ours, ...setUp]) {
+    const outcome = of(name)
+    if (outcome === undefined) continue
+    const alone = await compete({ ...order(name), priority: "interactive" })
+    urgent.push([
+      `${shape}, ${burndown}`,
+      name,
+      seconds(p99(outcome)),
+      seconds(p99(alone)),
+      (p99(outcome) / p99(alone)).toFixed(2),
+      ratio(outcome.millis, own.millis),
+      occupied(outcome.seen)
+    ])
   }
+}
+
+const tellGoals = (): void => {
+  console.log(`\n## Against the goals\n`)
+  console.log(table(
+    [ours, "refused", "× order", "× any", "next peer, ×", "occupied", "in order", "unrestricted"],
+    goals
+  ))
+  if (urgent.length === 0) return
+  console.log(`\nInteractive calls with the bulk job, and without it:\n`)
+  console.log(table(["", "", "p99 s", "without", "×", "time, × ours", "occupied"], urgent))
 }
 
 if (Number(flags.anchors) > 0) judgeAnchors(Number(flags.anchors))
 for (const shape of shapes) {
   for (const burndown of flags.burndowns.split(",").map(Number)) await measure(shape, burndown)
 }
+if (goals.length > 0) tellGoals()
+if (foretold.length > 0) tellForetold()

@@ -3,12 +3,13 @@
  * wait have gone. Caprock and its peers, each in a process of its own, in rounds that take turns. A minute of waiting is virtual.
  *
  *     node bench/limiter.ts [--waiting 0,1000,100000,1000000] [--sizes alike,mixed] [--rounds 5] [--turns 20000] [--budget 60]
- *                           [--only "Caprock,Effect"]
+ *                           [--limit 120] [--only "Caprock,Effect"]
  *
  * A call reserves one request and 1,000 tokens, or 20 to 20,000 where sizes are mixed, and gives back six tenths where it can. 10,000 of the
  * first kind, and a tenth of the second, fill a window. Behind others: each who is admitted comes back and waits again, so as many wait all the
  * time. "own" is what the caller itself takes, a fiber or a promise that only waits, and not counted in "net". Who would need more than
- * `--budget` seconds until all wait is left out, and whoever is slow has shorter rounds.
+ * `--budget` seconds until all wait is left out, and whoever is slow has shorter rounds. Who has not answered one question after `--limit` seconds is
+ * ended.
  */
 import { parseArgs } from "node:util"
 import type { Name } from "./internal/limiterContestants.ts"
@@ -24,6 +25,7 @@ const { values: flags } = parseArgs({
     rounds: { type: "string", default: "5" },
     turns: { type: "string", default: "20000" },
     budget: { type: "string", default: "60" },
+    limit: { type: "string", default: "120" },
     only: { type: "string", default: "" }
   }
 })
@@ -53,6 +55,7 @@ const chosen: ReadonlyArray<Name> = [
   ...competitors.filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)))
 ]
 const budgetMillis = Number(flags.budget) * 1000
+const limitMillis = Number(flags.limit) * 1000
 const rounds = Math.min(31, Number(flags.rounds))
 
 /** Milliseconds of CPU that a turn took at last. */
@@ -61,13 +64,26 @@ const pace = new Map<Name, number>()
 interface Arm {
   readonly name: Name
   readonly process: Process
-  readonly filled: Took
   readonly turns: Array<Took>
+  filled: Took | undefined
+  drained: Took | undefined
+}
+
+/** `undefined` when it takes too long: then it is ended. */
+const ask = async ({ process }: Arm, question: Question): Promise<Took | undefined> => {
+  const timer = setTimeout(process.kill, limitMillis)
+  try {
+    return await process.ask<Took>(question)
+  } catch {
+    return undefined
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 const measure = async (waiting: number, sizes: "alike" | "mixed"): Promise<void> => {
   const turns = Number(flags.turns)
-  const arms: Array<Arm> = []
+  const started: Array<Arm> = []
   const left: Array<Name> = []
   for (const name of chosen) {
     if (name === "Caprock's Ledger" && waiting > 0) continue
@@ -77,30 +93,38 @@ const measure = async (waiting: number, sizes: "alike" | "mixed"): Promise<void>
       continue
     }
     const process = start("./limiterProcess.ts", ["--max-old-space-size=12000"])
-    const question: Question = { be: name, waiting, sizes }
-    arms.push({ name, process, filled: await process.ask<Took>(question), turns: [] })
+    const arm: Arm = { name, process, turns: [], filled: undefined, drained: undefined }
+    arm.filled = await ask(arm, { be: name, waiting, sizes })
+    // The first round warms up, and shows who is slow.
+    const warm = arm.filled && await ask(arm, { turns: 1_000 })
+    if (warm !== undefined) pace.set(name, warm.cpu / 1_000)
+    if (warm === undefined) left.push(name)
+    else started.push(arm)
   }
-  const ask = (arm: Arm, question: Question): Promise<Took> => arm.process.ask<Took>(question)
-  // The first round warms up, and shows who is slow.
-  for (const arm of arms) pace.set(arm.name, (await ask(arm, { turns: 1_000 })).cpu / 1_000)
   const turnsOf = (name: Name): number =>
     Math.max(100, Math.min(turns, Math.floor(budgetMillis / 20 / (pace.get(name) ?? 1))))
+  const gone = new Set<Arm>()
   for (let round = 0; round < rounds; round++) {
-    for (let place = 0; place < arms.length; place++) {
+    for (let place = 0; place < started.length; place++) {
       // Nobody always comes after the same one.
-      const arm = arms[(place + round) % arms.length]
-      if (arm !== undefined) arm.turns.push(await ask(arm, { turns: turnsOf(arm.name) }))
+      const arm = started[(place + round) % started.length]
+      if (arm === undefined || gone.has(arm)) continue
+      const took = await ask(arm, { turns: turnsOf(arm.name) })
+      if (took === undefined) gone.add(arm)
+      else arm.turns.push(took)
     }
   }
-  const drained = new Map<Name, Took>()
+  const arms = started.filter((arm) => !gone.has(arm))
+  for (const { name } of gone) left.push(name)
   for (const arm of arms) {
-    if (waiting > 0) drained.set(arm.name, await ask(arm, { drain: true }))
-    arm.process.stop()
+    if (waiting > 0) arm.drained = await ask(arm, { drain: true })
+    if (waiting === 0 || arm.drained !== undefined) arm.process.stop()
   }
   const cpuOf = (name: Name | undefined): number =>
     Rounds.median((arms.find((arm) => arm.name === name)?.turns ?? []).map(({ cpu }) => cpu))
-  const bytesOf = (name: Name | undefined): number => arms.find((arm) => arm.name === name)?.filled.bytes ?? 0
-  const drainOf = (name: Name | undefined): number => name === undefined ? 0 : drained.get(name)?.cpu ?? 0
+  const bytesOf = (name: Name | undefined): number => arms.find((arm) => arm.name === name)?.filled?.bytes ?? 0
+  const drainOf = (name: Name | undefined): number =>
+    name === undefined ? 0 : arms.find((arm) => arm.name === name)?.drained?.cpu ?? Number.NaN
   const netOf = (name: Name): number => cpuOf(name) - (name in baselines ? cpuOf(baselines[name]) : 0)
   const some = waiting > 0
   console.log(`\n## ${waiting === 0 ? "Nobody waits" : `${waiting} wait`}, sizes ${sizes}\n`)
@@ -129,13 +153,15 @@ const measure = async (waiting: number, sizes: "alike" | "mixed"): Promise<void>
           ? [
             bytes.toFixed(0),
             own === undefined ? "" : (bytes / (bytesOf(ours) - bytesOf(fiber))).toFixed(2),
-            (drainOf(name) - drainOf(own)).toFixed(2)
+            Number.isNaN(drainOf(name)) ? `over ${flags.limit} s` : (drainOf(name) - drainOf(own)).toFixed(2)
           ]
           : []
       ]
     })
   ))
-  if (left.length > 0) console.log(`\nMore than ${flags.budget} s until all wait: ${left.join(", ")}`)
+  if (left.length > 0) {
+    console.log(`\nMore than ${flags.budget} s until all wait, or ${flags.limit} s for a question: ${left.join(", ")}`)
+  }
 }
 
 for (const waiting of flags.waiting.split(",").map(Number)) {

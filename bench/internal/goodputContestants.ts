@@ -37,12 +37,22 @@ interface Given {
   readonly trials: number
 }
 
+/** One thing that was foretold, and what came. */
+export interface Told {
+  readonly foretold: number
+  readonly real: number
+}
+
 /** What was foretold, and what came. */
 export interface Foretold {
-  /** Milliseconds of wait. */
-  readonly waits: Array<{ readonly foretold: number; readonly real: number }>
-  /** Tokens that charges grow by, of all in flight at a time. */
-  readonly growth: Array<{ readonly foretold: number; readonly real: number }>
+  /** Milliseconds of wait, and how many answers there had been when it was asked for. */
+  readonly waits: Array<Told & { readonly answers: number }>
+  /** Tokens of output of a request, when it is sent, and how many answers there had been. */
+  readonly outputs: Array<Told & { readonly answers: number }>
+  /** The same of all in flight, when one is sent. */
+  readonly inFlight: Array<Told>
+  /** Tokens that charges grow by, of all in flight, and no more than that at the level that is foreseen. */
+  readonly growth: Array<Told>
 }
 
 interface Contestant {
@@ -146,31 +156,50 @@ const foresight = (kind: "in order" | "unrestricted"): Make => ({ books, time, t
   }
 }
 
-/** What it foresees charges to grow by when each is sent, beside what they do grow by. */
-const growthForetold = (burndown: number, time: VirtualTime, growth: Foretold["growth"]) => {
+/** So many times is an output token of this charged: next to it what is reserved is nothing, and growth is output. */
+const outputAlone = 1e6
+
+/** What it foresees of outputs, and of what charges grow by, when each is sent, beside what comes. */
+const lengthsForetold = (burndown: number, time: VirtualTime, told: Foretold) => {
   const lengths = OutputPredictor.empty()
+  const outputs = OutputPredictor.empty()
   let real = 0
+  let output = 0
+  let answers = 0
   return (prompt: Prompt) => {
-    const flight = OutputPredictor.begin({ maxTokens: prompt.maxTokens, burndown })
-    const steps = OutputPredictor.growth(lengths, flight, time.now())
+    const { maxTokens } = prompt
+    const flight = OutputPredictor.begin({ maxTokens, burndown })
     const own = Math.max(0, settled(prompt, burndown) - reserved(prompt))
     real += own
-    const foretold = steps.at(-1)?.tokens
-    if (foretold !== undefined) growth.push({ foretold, real })
+    const growth = OutputPredictor.growth(lengths, flight, time.now()).at(-1)?.tokens
+    if (growth !== undefined) told.growth.push({ foretold: growth, real })
+    const outputFlight = OutputPredictor.begin({ maxTokens, burndown: outputAlone })
+    OutputPredictor.growth(outputs, outputFlight, time.now())
+    output += prompt.output
+    const expected = OutputPredictor.expected(outputFlight) / outputAlone
+    told.outputs.push({ foretold: expected, real: prompt.output, answers })
+    if (answers >= OutputPredictor.minimumSamples) {
+      told.inFlight.push({ foretold: OutputPredictor.snapshot(outputs).expected / outputAlone, real: output })
+    }
     return () => {
       real -= own
-      OutputPredictor.end(lengths, flight, { outputTokens: prompt.output, now: time.now() })
+      output -= prompt.output
+      answers++
+      const end = { outputTokens: prompt.output, now: time.now() }
+      OutputPredictor.end(lengths, flight, end)
+      OutputPredictor.end(outputs, outputFlight, end)
     }
   }
 }
 
-const caprock: Make = async ({ books, time, traffic }) => {
+const caprock = (options: Bedrock.QuotaOptions = {}): Make => async ({ books, time, traffic }) => {
   const modelId = modelOf(traffic)
   const { burndown, quota } = traffic
   const prompts = new WeakMap<object, Prompt>()
   const sentAt = new Map<Prompt, number>()
-  const foretold: Foretold = { waits: [], growth: [] }
-  const watch = growthForetold(burndown, time, foretold.growth)
+  const foretold: Foretold = { waits: [], outputs: [], inFlight: [], growth: [] }
+  const watch = lengthsForetold(burndown, time, foretold)
+  let answers = 0
   const client = BedrockClient.layerTest({
     region,
     converse: (input) =>
@@ -196,7 +225,7 @@ const caprock: Make = async ({ books, time, traffic }) => {
   const quotas = Quotas.uniform({ requestsPerMinute: quota.requests, tokensPerMinute: quota.tokens })
   const runtime = ManagedRuntime.make(Layer.orDie(
     Bedrock.layerNoDeps().pipe(
-      Layer.provideMerge([Bedrock.layerLimiter({ quotas }), RetryBudget.layer(), client])
+      Layer.provideMerge([Bedrock.layerLimiter({ ...options, quotas }), RetryBudget.layer(), client])
     )
   ))
   const services = await runtime.context()
@@ -210,12 +239,15 @@ const caprock: Make = async ({ books, time, traffic }) => {
       const cost = { pool, requests: 1, tokens: reserved(prompt), priority }
       const input = inputOf(prompt, modelId)
       prompts.set(input, prompt)
+      const before = answers
       const call = Effect.tap(
         Limiter.RateLimiter.use((limiter) => limiter.estimate(cost)),
         () => Bedrock.Bedrock.use((bedrock) => bedrock.converse(input))
       )
       const wait = await run(Effect.provideService(call, CallTurn, { priority }))
-      foretold.waits.push({ foretold: Duration.toMillis(wait), real: (sentAt.get(prompt) ?? asked) - asked })
+      answers++
+      const real = (sentAt.get(prompt) ?? asked) - asked
+      foretold.waits.push({ foretold: Duration.toMillis(wait), real, answers: before })
     }
   }
 }
@@ -325,7 +357,11 @@ const pQueue: Make = ({ books, traffic }) => {
 export const contestants = {
   "foresight, unrestricted": foresight("unrestricted"),
   "foresight, in order": foresight("in order"),
-  "Caprock's Bedrock": caprock,
+  "Caprock's Bedrock": caprock(),
+  "Caprock's, a share for interactive": caprock({
+    order: { guarantees: [{ priority: "interactive", share: 0.3 }] }
+  }),
+  "Caprock's, 0.3 of the minute in 10 s": caprock({ meters: { burst: { share: 0.3, window: "10 seconds" } } }),
   "Caprock's RateLimiter": caprockLimiter,
   "Effect's RateLimiter": effect,
   "Bottleneck": bottleneck(false),

@@ -7,6 +7,8 @@ export interface Process {
   /** The first message, which it sends unasked. */
   readonly hello: <A>() => Promise<A>
   readonly stop: () => void
+  /** At once, whatever it does. Who waits for an answer gets an error. */
+  readonly kill: () => void
 }
 
 const reply = <A>(child: ChildProcess): Promise<A> =>
@@ -32,6 +34,9 @@ export const start = (module: string, flags: ReadonlyArray<string> = []): Proces
       child.send(question)
       return answer
     },
-    stop: () => child.disconnect()
+    stop: () => child.disconnect(),
+    kill: () => {
+      child.kill("SIGKILL")
+    }
   }
 }

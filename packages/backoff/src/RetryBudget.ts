@@ -191,8 +191,11 @@ export const make = Effect.fnUntraced(
 
     return RetryBudget.of({
       deposit: (pool = shared) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
+        // Each call makes one: in one step.
+        Effect.withFiber((fiber) => {
+          const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
           pools.set(pool, balances.deposit(terms, get(pool, now), now))
+          return Effect.void
         }),
       withdraw: (pool = shared) =>
         Effect.map(Clock.currentTimeMillis, (now) => {

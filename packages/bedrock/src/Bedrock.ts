@@ -264,8 +264,11 @@ export const make = Effect.fnUntraced(function*(
 
   return Bedrock.of({
     converse: (input) =>
-      Effect.suspend(() =>
-        calls.unary(desk, questions.converse("Converse", input), () => client.converse(input), readings.conversed)
+      calls.unary(
+        desk,
+        () => questions.converse("Converse", input),
+        () => client.converse(input),
+        readings.conversed
       ),
     converseStream: (input) =>
       calls.streamed(
@@ -275,13 +278,11 @@ export const make = Effect.fnUntraced(function*(
         () => readings.converse
       ),
     invokeModel: (input) =>
-      Effect.suspend(() =>
-        calls.unary(
-          desk,
-          questions.invokeModel("InvokeModel", input),
-          () => client.invokeModel(input),
-          (answer, attempt, { family }) => readings.invoked(attempt.head(), answer.body, family)
-        )
+      calls.unary(
+        desk,
+        () => questions.invokeModel("InvokeModel", input),
+        () => client.invokeModel(input),
+        (answer, attempt, { family }) => readings.invoked(attempt.head(), answer.body, family)
       ),
     invokeModelWithResponseStream: (input) =>
       calls.streamed(

@@ -56,5 +56,7 @@ export type CallEvent = Told<BedrockError>
  * @since 0.1.0
  */
 export const CallEvents = Context.Reference<(event: CallEvent) => void>("@caprock/bedrock/CallEvents", {
-  defaultValue: () => () => {}
+  defaultValue: () => nobody
 })
+
+const nobody = (): void => {}

@@ -35,6 +35,7 @@ import {
   type ListAsyncInvokesCommandInput
 } from "@aws-sdk/client-bedrock-runtime"
 import type { BedrockError } from "@caprock/errors/BedrockError"
+import { toEndpointV1 } from "@smithy/core/transport"
 import type { AwsCredentialIdentity, AwsCredentialIdentityProvider } from "@smithy/types"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -48,6 +49,7 @@ import type * as BidirectionalStream from "./BidirectionalStream.ts"
 import { collect } from "./internal/bounds.ts"
 import { providerOf, Search } from "./internal/credentials.ts"
 import { eventStreams } from "./internal/events.ts"
+import { once } from "./internal/once.ts"
 import * as operations from "./internal/operations.ts"
 import { limitsOf } from "./internal/patience.ts"
 import * as scripted from "./internal/scripted.ts"
@@ -256,10 +258,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, Settings.Opt
       (client) => Effect.sync(() => client.destroy())
     )
     // Most programs never hold a conversation, and a client of the SDK is not free.
-    const duplex = yield* lazily(() =>
-      // Else it says on the console that a stream is not asked for again, each time that one fails.
-      clientOf(duplexConfigurationOf(options, transport, client), { ...search.logger, warn: () => {} })
-    )
+    const duplex = yield* lazily(() => clientOf(duplexConfigurationOf(options, transport, client), search.logger))
     const region = yield* regionOf(client)
     return serviceOf(
       region,
@@ -333,13 +332,14 @@ const configurationOf = (options: Options, transport: Transport.Transport): Bedr
   return {
     maxAttempts: 1,
     // Else AWS_RETRY_MODE=adaptive, in the environment or a profile, holds calls back after a throttle, where no one sees it.
-    retryMode: "standard",
+    retryStrategy: once,
     requestHandler: transport.handler,
     streamCollector: collect,
     eventStreamSerdeProvider: eventStreams,
     sha256: Sha256,
     ...(options.region === undefined ? {} : { region: options.region }),
-    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
+    // Of a text it would make a URL for each call, twice.
+    ...(options.endpoint === undefined ? {} : { endpoint: toEndpointV1(options.endpoint) }),
     ...(options.profile === undefined ? {} : { profile: options.profile }),
     // Signing comes first in the SDK's order unless the environment holds a bearer token, and then never: what was
     // given in code wins over both.

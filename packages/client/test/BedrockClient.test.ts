@@ -38,6 +38,7 @@ describe("BedrockClient", () => {
       const converse = yield* client.converse(request)
       assert.strictEqual(converse.output?.message?.content?.[0]?.text, "Hello.")
       assert.strictEqual(converse.$metadata.requestId, "request-1")
+      assert.strictEqual(converse.$metadata.attempts, 1)
       const count = yield* client.countTokens({ modelId, input: { converse: { messages: request.messages } } })
       assert.strictEqual(count.inputTokens, 9)
       const invoke = yield* client.invokeModel({ modelId, body: JSON.stringify({ a: "ü" }) })

@@ -169,6 +169,7 @@ export const caution = 1.75
 
 const recentSize = 8
 const defaultLevel = 0.99
+const defaultQuantile = Statistics.normalQuantile(defaultLevel)
 
 /**
  * What is known of one model's tokenizer. Owned by one caller, changed in place; deterministic.
@@ -177,10 +178,10 @@ const defaultLevel = 0.99
  * @since 0.1.0
  */
 export interface Ratios {
-  /** Base estimates and actual tokens, the newest over the oldest. @internal */
-  readonly bases: Float64Array
+  /** 1 / base and actual / base of the answers, the newest over the oldest. @internal */
+  readonly inverses: Float64Array
   /** @internal */
-  readonly actuals: Float64Array
+  readonly values: Float64Array
   /** actual / fitted of each, as of the last fit. @internal */
   readonly residuals: Float64Array
   /** Answers ever, and those that the following was fitted to. @internal */
@@ -214,8 +215,8 @@ export interface Ratios {
  * @since 0.1.0
  */
 export const empty = (): Ratios => ({
-  bases: new Float64Array(windowSize),
-  actuals: new Float64Array(windowSize),
+  inverses: new Float64Array(windowSize),
+  values: new Float64Array(windowSize),
   residuals: new Float64Array(windowSize),
   count: 0,
   fitted: 0,
@@ -240,8 +241,8 @@ export const empty = (): Ratios => ({
 export const observe = (ratios: Ratios, answer: { readonly base: number; readonly actual: number }): void => {
   if (!(answer.base > 0) || !(answer.actual > 0)) return
   const slot = ratios.count % windowSize
-  ratios.bases[slot] = answer.base
-  ratios.actuals[slot] = answer.actual
+  ratios.inverses[slot] = 1 / answer.base
+  ratios.values[slot] = answer.actual / answer.base
   ratios.count++
 }
 
@@ -249,52 +250,56 @@ const samplesOf = (ratios: Ratios): number => Math.min(ratios.count, windowSize)
 
 /** Fits actual/base = slope + constant/base: least squares of the relative error. */
 const fit = (ratios: Ratios): void => {
-  const { actuals, bases, residuals } = ratios
+  const { inverses, residuals, values } = ratios
   const n = samplesOf(ratios)
-  let inverses = 0
-  let values = 0
+  let inverseSum = 0
+  let sum = 0
   let squares = 0
   let products = 0
   let lowest = Number.POSITIVE_INFINITY
   let highest = 0
   for (let index = 0; index < n; index++) {
-    const inverse = 1 / (bases[index] ?? 1)
-    const value = (actuals[index] ?? 0) * inverse
-    inverses += inverse
-    values += value
+    const inverse = inverses[index] ?? 0
+    const value = values[index] ?? 0
+    inverseSum += inverse
+    sum += value
     squares += inverse * inverse
     products += inverse * value
-    lowest = Math.min(lowest, value)
-    highest = Math.max(highest, value)
+    if (value < lowest) lowest = value
+    if (value > highest) highest = value
   }
-  const spread = squares - inverses * inverses / n
+  const spread = squares - inverseSum * inverseSum / n
   // Requests of nearly one size say nothing of the constant: a coefficient of variation below 5 % is taken for one size.
   // Stryker disable next-line EqualityOperator: at 5 % to the last bit either will do
-  const telling = n >= minimumSamples && spread > 0.0025 * inverses * inverses / n
-  ratios.constant = telling ? (products - inverses * values / n) / spread : 0
-  ratios.slope = (values - ratios.constant * inverses) / n
+  const telling = n >= minimumSamples && spread > 0.0025 * inverseSum * inverseSum / n
+  const constant = telling ? (products - inverseSum * sum / n) / spread : 0
+  const slope = (sum - constant * inverseSum) / n
+  ratios.constant = constant
+  ratios.slope = slope
   ratios.lowest = lowest
   ratios.highest = highest
-  let sum = 0
-  let sumOfSquares = 0
+  let residualSum = 0
+  let residualSquares = 0
   for (let index = 0; index < n; index++) {
-    const base = bases[index] ?? 1
-    const residual = (actuals[index] ?? 0) / base / expected(ratios, base)
+    const residual = (values[index] ?? 0) / within(lowest, slope + constant * (inverses[index] ?? 0), highest)
     residuals[index] = residual
-    sum += residual
-    sumOfSquares += residual * residual
+    residualSum += residual
+    residualSquares += residual * residual
   }
-  ratios.mean = sum / n
+  ratios.mean = residualSum / n
   // The fit took one degree of freedom, or two.
-  ratios.variance = Math.max(0, sumOfSquares - sum * sum / n) / (n - (telling ? 2 : 1))
+  ratios.variance = Math.max(0, residualSquares - residualSum * residualSum / n) / (n - (telling ? 2 : 1))
   ratios.excess = excessOf(ratios, n)
   ratios.quantileLevel = Number.NaN
   ratios.fitted = ratios.count
 }
 
+const within = (lowest: number, value: number, highest: number): number =>
+  value < lowest ? lowest : value > highest ? highest : value
+
 /** Actual over base that is expected for a base estimate: the fit, kept within what was seen. */
-const expected = (ratios: Ratios, base: number): number =>
-  Math.min(ratios.highest, Math.max(ratios.lowest, ratios.slope + ratios.constant / base))
+const expected = ({ constant, highest, lowest, slope }: Ratios, base: number): number =>
+  within(lowest, slope + constant / base, highest)
 
 /** By how much the newest answers exceed the others, where chance does not explain it (3 standard errors); else 1, the least. */
 const excessOf = (ratios: Ratios, n: number): number => {
@@ -352,7 +357,7 @@ export const estimate = (ratios: Ratios, base: number, options?: EstimateOptions
   const factor = inFlight === 1
     ? largestResidual(ratios, level)
     : ratios.mean
-      + Statistics.widened(Statistics.normalQuantile(level), samples - 2)
+      + Statistics.widened(level === defaultLevel ? defaultQuantile : Statistics.normalQuantile(level), samples - 2)
         * Math.sqrt(ratios.variance * (1 / inFlight + 1 / samples))
   const likely = Math.ceil(fitted * ratios.mean)
   const upper = Math.ceil(fitted * factor * ratios.excess)
@@ -362,7 +367,7 @@ export const estimate = (ratios: Ratios, base: number, options?: EstimateOptions
 const largestResidual = (ratios: Ratios, level: number): number => {
   // Stryker disable next-line ConditionalExpression: found anew it is the same, only slower
   if (ratios.quantileLevel !== level) {
-    ratios.quantile = Statistics.upperQuantile(ratios.residuals.subarray(0, samplesOf(ratios)), level)
+    ratios.quantile = Statistics.upperQuantile(ratios.residuals, level, samplesOf(ratios))
     ratios.quantileLevel = level
   }
   return ratios.quantile

@@ -51,8 +51,8 @@ export interface Cost {
    */
   readonly tokens: number
   /**
-   * What to book instead of `tokens`, asked while the request is next in line, and the last answer counts: for callers who
-   * predict what is charged, and learn while it waits. Must return at once. What is more than the limit counts as the limit: a
+   * What to book instead of `tokens`, asked while the request is next in line, or may pass those who are, and the last answer counts: for
+   * callers who predict what is charged, and learn while it waits. Must return at once. What is more than the limit counts as the limit: a
    * prediction alone refuses nobody.
    */
   readonly book?: (() => Booking) | undefined

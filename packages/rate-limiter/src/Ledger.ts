@@ -18,7 +18,7 @@
  */
 import * as Duration from "effect/Duration"
 import type { Growth } from "./Cost.ts"
-import { MinHeap } from "./internal/minHeap.ts"
+import { Leaving } from "./internal/leaving.ts"
 import { StampedTokens } from "./internal/stampedTokens.ts"
 import type { Meter } from "./Meter.ts"
 
@@ -113,8 +113,8 @@ interface RollingWindow {
   readonly foreign: { requests: number; tokens: number }
   /** How many charges count in it, sent or not. */
   charges: number
-  /** Sent charges by the time at which they leave, less the guard. A charge whose stamp moved is found again on top. */
-  readonly leaving: MinHeap<MutableCharge>
+  /** Sent charges. */
+  readonly leaving: Leaving<MutableCharge>
   /** The tokens of sent charges. */
   readonly stamped: StampedTokens
   /** Their requests, where somebody asks for them. */
@@ -126,8 +126,8 @@ interface RollingWindow {
  *
  * **Details**
  *
- * With n charges in the window: `book`, `shrink` and `fits` cost O(1) (`fits` times the steps of growth), `send` and the leaving of a charge O(log n),
- * `plan` O(k log n) for the k charges that must leave first. Times any number of windows of different length,
+ * With n charges in the window: `book`, `shrink`, `send`, `fits` (times the steps of growth) and the leaving of a charge cost O(1), `plan` and `forecast`
+ * O(log n); a charge that is told of in another order O(log n) too. Times any number of windows of different length,
  * which is one or two.
  *
  * @category models
@@ -151,7 +151,7 @@ export class Ledger {
       tokens: 0,
       foreign: { requests: 0, tokens: 0 },
       charges: 0,
-      leaving: new MinHeap<MutableCharge>(),
+      leaving: new Leaving<MutableCharge>(millis),
       stamped: new StampedTokens(millis),
       stampedRequests: profiled ? new StampedTokens(millis) : undefined
     }))
@@ -226,6 +226,7 @@ export class Ledger {
         count(mine, window)
         stamp(mine, window)
       } else {
+        window.leaving.changed(mine, before + window.millis)
         window.stamped.remove(before, mine.tokens)
         window.stamped.add(at, mine.tokens)
         window.stampedRequests?.remove(before, mine.requests)
@@ -246,6 +247,7 @@ export class Ledger {
         window.requests -= lessRequests
         window.tokens -= lessTokens
         if (mine.foreign) countForeign(window, { requests: lessRequests, tokens: lessTokens }, -1)
+        window.leaving.changed(mine, mine.stamp + window.millis)
         window.stamped.remove(mine.stamp, lessTokens)
         window.stampedRequests?.remove(mine.stamp, lessRequests)
       }
@@ -336,7 +338,7 @@ export class Ledger {
 
   /** When the next charge may leave; `Infinity` when none was sent. */
   nextLeaving(): number {
-    return this.windows.reduce((next, { leaving }) => Math.min(next, leaving.minKey + this.guard), Infinity)
+    return this.windows.reduce((next, { leaving }) => Math.min(next, leaving.firstAt + this.guard), Infinity)
   }
 
   /** How many tokens of a window must be free beside what is booked, for growth: what will not have left by then. */
@@ -400,10 +402,7 @@ export class Ledger {
     let leftRequests = Infinity
     let leftTokens = Infinity
     for (const window of this.windows) {
-      const room: Room = {
-        requests: window.requestLimit - window.requests - requests,
-        tokens: window.tokenLimit - window.tokens - tokens
-      }
+      const room = roomBeside(window, requests, tokens)
       if (!hasRoom(window, requests, tokens)) at = Math.max(at, this.roomAt(window, requests, tokens, room))
       leftRequests = Math.min(leftRequests, room.requests)
       leftTokens = Math.min(leftTokens, room.tokens)
@@ -427,8 +426,6 @@ export class Ledger {
    * When a request would be admitted that has `requests` and `tokens` before it and with it in line, were every charge
    * to stay as it is and each admitted at its first instant: the line is taken as a fluid, so sizes that don't pack
    * make it later, and refunds earlier. Charges not yet sent count as sent now.
-   *
-   * Costs O(n log n) in the charges of the window.
    */
   forecast(requests: number, tokens: number, now: number): number {
     this.advance(now)
@@ -460,45 +457,18 @@ export class Ledger {
 
   /** Lets go of what has left its window by now. */
   private advance(now: number): void {
-    const guard = this.guard
     for (const window of this.windows) {
-      const { leaving } = window
-      while (leaving.minKey + guard <= now) {
-        const charge = leaving.pop() as MutableCharge
-        const leaves = charge.stamp + window.millis
-        if (leaves + guard > now) {
-          leaving.push(leaves, charge)
-        } else {
-          uncount(charge, window)
-        }
+      for (;;) {
+        const charge = window.leaving.shift(this.guard, now)
+        if (charge === undefined) break
+        uncount(charge, window)
       }
     }
   }
 
   private roomAt(window: RollingWindow, requests: number, tokens: number, room: Room): number {
-    const { leaving, millis } = window
-    const looked: Array<MutableCharge> = []
-    let at = Infinity
-    while (leaving.size > 0) {
-      const key = leaving.minKey
-      const charge = leaving.pop() as MutableCharge
-      const leaves = charge.stamp + millis
-      if (leaves > key) {
-        leaving.push(leaves, charge)
-        continue
-      }
-      looked.push(charge)
-      room.requests += charge.requests
-      room.tokens += charge.tokens
-      const isLast = looked.length === window.charges && requests <= window.requestLimit && tokens <= window.tokenLimit
-      if (isLast || (room.requests >= 0 && room.tokens >= 0)) {
-        at = leaves + this.guard
-        break
-      }
-    }
-    // Stryker disable next-line ArithmeticOperator: a key that is too early is found again on top, only slower
-    for (const charge of looked) leaving.push(charge.stamp + millis, charge)
-    return at
+    const isWhole = requests <= window.requestLimit && tokens <= window.tokenLimit
+    return window.leaving.freeAt(room, isWhole ? window.charges : Infinity) + this.guard
   }
 
   /** The stamps of what has left a window by then are before this. */
@@ -514,7 +484,7 @@ export class Ledger {
     // Stryker disable next-line ArithmeticOperator: from an earlier time on it finds the same, or a time that is past
     const stamped = window.stamped.reached(over, this.stampedBy(window, now + withinMillis))
     // Only of its own window: what leaves another later would set the timer beyond what is not sent yet, and leaves this one earlier.
-    return Math.min(stamped + window.millis + this.guard - withinMillis, window.leaving.minKey + this.guard)
+    return Math.min(stamped + window.millis + this.guard - withinMillis, window.leaving.firstAt + this.guard)
   }
 
   private fluidRoomAt(window: RollingWindow, requests: number, tokens: number, now: number): number {
@@ -525,17 +495,9 @@ export class Ledger {
     const restTokens = afterTurns(tokens, window.tokenLimit, turns)
     const start = now + turns * turn
     if (hasRoom(window, restRequests, restTokens)) return start
-    const charges: Array<MutableCharge> = []
-    window.leaving.forEach((charge) => charges.push(charge))
-    charges.sort((a, b) => a.stamp - b.stamp)
-    let freeRequests = window.requestLimit - window.requests - restRequests
-    let freeTokens = window.tokenLimit - window.tokens - restTokens
-    for (const charge of charges) {
-      freeRequests += charge.requests
-      freeTokens += charge.tokens
-      if (freeRequests >= 0 && freeTokens >= 0) return charge.stamp + turns * turn + turn
-    }
-    return start + turn
+    const room = roomBeside(window, restRequests, restTokens)
+    const free = window.leaving.freeAt(room, Infinity)
+    return free === Infinity ? start + turn : free + this.guard + turns * turn
   }
 }
 
@@ -557,9 +519,8 @@ const countForeign = (
 }
 
 /** Its time in a window that counts it begins. */
-const stamp = (charge: MutableCharge, { leaving, millis, stamped, stampedRequests }: RollingWindow): void => {
-  // Stryker disable next-line ArithmeticOperator: a key that is too early is found again on top, only slower
-  leaving.push(charge.stamp + millis, charge)
+const stamp = (charge: MutableCharge, { leaving, stamped, stampedRequests }: RollingWindow): void => {
+  leaving.add(charge)
   stamped.add(charge.stamp, charge.tokens)
   stampedRequests?.add(charge.stamp, charge.requests)
 }
@@ -582,6 +543,12 @@ const limitIn = (window: RollingWindow, unit: Unit): number =>
 
 /** In so many parts does it leave that a refusal was about: as often is the server asked again within a window. */
 const fillings = 12
+
+/** What is left now beside so much; less than nothing where that does not fit. */
+const roomBeside = (window: RollingWindow, requests: number, tokens: number): Room => ({
+  requests: window.requestLimit - window.requests - requests,
+  tokens: window.tokenLimit - window.tokens - tokens
+})
 
 const hasRoom = (window: RollingWindow, requests: number, tokens: number): boolean =>
   window.requests + requests <= window.requestLimit && window.tokens + tokens <= window.tokenLimit

@@ -109,3 +109,48 @@ it.effect("what is sent only then, and leaves a shorter window first, is waited 
   }).pipe(Effect.provide(
     RateLimiter.layer({ meters: () => [Meter.tokens(1000, 1000), Meter.tokens(100, 150)], guard: 0 })
   )))
+
+describe("who foresees growth", () => {
+  /** Callers who count all who were asked what to book, until they are over, as those in flight: each may grow by 10. */
+  const callers = Effect.fnUntraced(function*(count: number, options: { readonly maxWait?: Duration.Duration }) {
+    const limiter = yield* RateLimiter.RateLimiter
+    const underWay = new Set<number>()
+    let most = 0
+    yield* Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) =>
+      limiter.reserve({
+        pool,
+        requests: 1,
+        tokens: 10,
+        ...options,
+        book: () => {
+          underWay.add(n)
+          most = Math.max(most, underWay.size)
+          return { tokens: 10, growth: [{ withinMillis: 0, tokens: 10 * underWay.size }] }
+        }
+      }).pipe(
+        Effect.flatMap((reservation) => {
+          reservation.sentUnsafe()
+          return Effect.andThen(Effect.sleep(100), () => {
+            underWay.delete(n)
+            return reservation.settle({ tokens: 20, growth: 10, servedFor: Duration.millis(100) })
+          })
+        }),
+        Effect.scoped,
+        Effect.forkChild
+      ))
+    yield* TestClock.adjust("30 seconds")
+    const { waiting } = yield* limiter.snapshot(pool)
+    return { most, waiting }
+  })
+
+  it.effect("is not asked while it can't be admitted, and does not hold up others by what it foresees", () =>
+    Effect.gen(function*() {
+      // Five take a window of 20 tokens each, and one is next.
+      assert.deepStrictEqual(yield* callers(60, {}), { most: 6, waiting: 0 })
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("nor where its wait has a bound, which asks for a prediction", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* callers(60, { maxWait: Duration.hours(1) }), { most: 6, waiting: 0 })
+    }).pipe(Effect.provide(layer)))
+})

@@ -20,7 +20,7 @@ describe("never over, in all processes together", () => {
         assert.strictEqual(waiting, 0)
         assert.isAtLeast(answered, calls.filter((call) => call.interruptAfter === null).length)
       }).pipe(Effect.scoped),
-    { arbitrary: { runs: 800 } }
+    { arbitrary: { runs: 150 } }
   )
 
   it.effect.prop(
@@ -28,6 +28,6 @@ describe("never over, in all processes together", () => {
     [calls, Quota, Schema.Array(Fault).check(Schema.isMaxLength(6)), Schema.Literals(["fail", "wait", "share"])],
     ([calls, quota, plan, onLoss]) =>
       Effect.map(chaos(calls, quota, plan, onLoss), (refusals) => assert.deepStrictEqual(refusals, [])),
-    { arbitrary: { runs: 1500 } }
+    { arbitrary: { runs: 300 } }
   )
 })

@@ -1,23 +1,24 @@
 // One attempt of a call: its reservation, what it told the listener, and its one end.
 import type { Limit } from "@caprock/backoff/Backoff"
-import type { CallObserver, ResponseHead } from "@caprock/client/CallObserver"
+import { CallObserver, type ResponseHead } from "@caprock/client/CallObserver"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import type { Reason, ServerError, ThrottlingError } from "@caprock/errors/Reason"
 import type * as Accounting from "@caprock/quota/Accounting"
 import type { RateLimiter } from "@caprock/rate-limiter/RateLimiter"
 import type { Reservation } from "@caprock/rate-limiter/Reservation"
-import * as Clock from "effect/Clock"
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
-import type { CallEvent } from "../CallEvents.ts"
+import type * as Scope from "effect/Scope"
 import type { CallTurn } from "../CallTurn.ts"
 import * as Refund from "../Refund.ts"
 import type { Accountant, Entry, Request } from "./accountant.ts"
 import { fromLimiter, type Subject } from "./failures.ts"
-import { type Limits, monotonic } from "./limits.ts"
+import { type Limits, monotonic, timely } from "./limits.ts"
+import type { Tell } from "./listening.ts"
 
 /** What the attempts of a call share. */
 export interface Call {
@@ -30,7 +31,8 @@ export interface Call {
   readonly countThrottled: boolean
   /** Of the caller: where metrics are kept. */
   readonly context: Context.Context<never>
-  readonly tell: (event: CallEvent) => void
+  readonly clock: Clock.Clock
+  readonly tell: Tell
   readonly tally: Tally
 }
 
@@ -51,58 +53,86 @@ export interface Served {
   readonly latencyMillis: number | undefined
 }
 
-/** An attempt that was admitted. Its end comes exactly once: the first of `succeeded`, `failed` and the scope's close. */
+/** An attempt that was admitted. Its end comes exactly once: the first of `succeeded`, `failed` and `abandoned`. */
 export interface Attempt {
   readonly observer: CallObserver
-  readonly head: () => ResponseHead | undefined
-  readonly succeeded: (served: Served) => Effect.Effect<void>
-  readonly failed: (error: BedrockError) => Effect.Effect<void>
+  head(): ResponseHead | undefined
+  succeeded(served: () => Served): Effect.Effect<void>
+  failed(error: BedrockError): Effect.Effect<void>
   /** What it cost is known already, though it has not ended. */
-  readonly learned: (served: Served) => void
-  /** Its caller was interrupted, or left a stream early. The scope's close is the same. */
+  learned(served: Served): void
+  /** Its caller was interrupted, or left a stream early: what was sent stays charged, what was not is given back. */
   readonly abandoned: Effect.Effect<void>
 }
 
+/** Makes a part interruptible again, as far as the whole is. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 /**
- * Reserves for one attempt and waits for admission. Closing the scope without an end means interruption: what was sent
- * stays charged, what was not is given back.
+ * Reserves for one attempt, waits for admission, and goes on. Whoever calls it is not to be interrupted before the end of the
+ * attempt; `restore` is for the wait. The scope has to be closed after that end.
  *
  * @internal
  */
-export const admit = Effect.fnUntraced(
-  function*(call: Call): Effect.fn.Return<Attempt, BedrockError, Scope.Scope> {
-    const { accountant, limiter, limits, request, subject, tally, tell, turn } = call
-    const { pool } = request
-    const clock = yield* Clock.Clock
-    const scope = yield* Scope.Scope
-    // Where nothing is left the client sends nothing.
-    const left = Math.max(0, limits.deadline - monotonic(clock))
-    const longest = Math.min(limits.maxWait, left)
-    const entry = accountant.open(request, longest === Infinity ? undefined : Duration.millis(longest), turn)
-    tell({ _tag: "Waiting", pool, tokens: entry.cost.tokens })
-    return yield* Effect.uninterruptibleMask((restore) =>
-      restore(limiter.reserve(entry.cost)).pipe(
-        Effect.mapError((error) =>
-          fromLimiter(subject, error, left <= limits.maxWait ? "its deadline leaves it" : "maxWait is")
-        ),
-        Effect.flatMap((reservation) => {
-          tally.attempts++
-          const waitedMillis = Duration.toMillis(reservation.waited)
-          tally.waitedMillis += waitedMillis
-          entry.begin()
-          tell({ _tag: "Admitted", pool, attempt: tally.attempts, waitedMillis })
-          const attempt = new Admitted(call, entry, reservation, clock)
-          return Effect.as(Scope.addFinalizer(scope, attempt.abandoned), attempt)
-        }),
-        Effect.tapError((error) =>
-          Effect.sync(() => tell({ _tag: "AttemptFailed", pool, attempt: tally.attempts, error }))
-        ),
-        // Refused, or interrupted while it waited: nobody else will end it.
-        Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(entry.end))
+export const admit = <A, R>(
+  call: Call,
+  restore: Restore,
+  use: (attempt: Attempt) => Effect.Effect<A, BedrockError, R>
+): Effect.Effect<A, BedrockError, R | Scope.Scope> => {
+  const { accountant, clock, limiter, limits, request, subject, tally, tell, turn } = call
+  const { pool } = request
+  // Where nothing is left the client sends nothing.
+  const left = limits.deadline === Infinity ? Infinity : Math.max(0, limits.deadline - monotonic(clock))
+  const longest = Math.min(limits.maxWait, left)
+  const entry = accountant.open(request, longest === Infinity ? undefined : Duration.millis(longest), turn)
+  tell?.({ _tag: "Waiting", pool, tokens: entry.cost.tokens })
+  return Effect.matchCauseEffect(restore(limiter.reserve(entry.cost)), {
+    onSuccess: (reservation) => {
+      tally.attempts++
+      const waitedMillis = Duration.toMillis(reservation.waited)
+      tally.waitedMillis += waitedMillis
+      entry.begin()
+      tell?.({ _tag: "Admitted", pool, attempt: tally.attempts, waitedMillis })
+      return use(new Admitted(call, entry, reservation))
+    },
+    // Refused, or interrupted while it waited: nobody else will end it.
+    onFailure: (cause) => {
+      const refusal = Cause.map(
+        cause,
+        (error) => fromLimiter(subject, error, left <= limits.maxWait ? "its deadline leaves it" : "maxWait is")
       )
-    )
-  }
-)
+      const error = failureOf(refusal)
+      if (error !== undefined) tell?.({ _tag: "AttemptFailed", pool, attempt: tally.attempts, error })
+      entry.end()
+      return Effect.failCause(refusal)
+    }
+  })
+}
+
+/**
+ * One attempt for one answer: admitted, sent and settled.
+ *
+ * @internal
+ */
+export const make = <A>(
+  call: Call,
+  sent: Effect.Effect<A, BedrockError>,
+  servedBy: (answer: A, attempt: Attempt) => Served
+): Effect.Effect<A, BedrockError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.scoped(admit(call, restore, (attempt) =>
+      Effect.onExit(
+        restore(timely(Effect.provideService(sent, CallObserver, attempt.observer), call.limits)),
+        (exit) => {
+          if (Exit.isSuccess(exit)) return attempt.succeeded(() => servedBy(exit.value, attempt))
+          const error = failureOf(exit.cause)
+          return error === undefined ? attempt.abandoned : attempt.failed(error)
+        }
+      )))
+  )
+
+/** What an effect failed with, if it did. @internal */
+export const failureOf = <E>(cause: Cause.Cause<E>): E | undefined => cause.reasons.find(Cause.isFailReason)?.error
 
 /** What says that the server is short of capacity, which fewer requests at once help and fewer a minute do not. */
 const ofCapacity: ReadonlySet<ServerError["kind"]> = new Set(["unavailable", "overloaded"])
@@ -127,8 +157,6 @@ class Admitted implements Attempt {
   private readonly call: Call
   private readonly entry: Entry
   private readonly reservation: Reservation
-  private readonly now: () => number
-  private readonly clock: Clock.Clock
   private readonly admittedAt: number
   private sentAt: number | undefined
   private answeredAt: number | undefined
@@ -137,12 +165,10 @@ class Admitted implements Attempt {
   private open = true
   readonly observer: CallObserver
 
-  constructor(call: Call, entry: Entry, reservation: Reservation, clock: Clock.Clock) {
+  constructor(call: Call, entry: Entry, reservation: Reservation) {
     this.call = call
-    this.clock = clock
     this.entry = entry
     this.reservation = reservation
-    this.now = () => monotonic(clock)
     this.admittedAt = this.now()
     this.observer = {
       onFlushed: () => {
@@ -158,7 +184,13 @@ class Admitted implements Attempt {
     }
   }
 
-  readonly head = (): ResponseHead | undefined => this.response
+  head(): ResponseHead | undefined {
+    return this.response
+  }
+
+  private now(): number {
+    return monotonic(this.call.clock)
+  }
 
   /** How long ago the server had the request: since the first byte of its answer, or as it says, whichever is longer. */
   private servedFor(latencyMillis: number | undefined): Duration.Duration {
@@ -166,25 +198,27 @@ class Admitted implements Attempt {
     return Duration.millis(Math.max(sinceAnswer, latencyMillis ?? 0))
   }
 
+  /** The end, where this is the first that is told. What follows from it is returned, for the limiter. */
   private once(settle: () => Effect.Effect<void>): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (!this.open) return Effect.void
-      this.open = false
-      this.call.tally.serviceMillis += this.now() - this.admittedAt
-      const settlement = settle()
+    if (!this.open) return Effect.void
+    this.open = false
+    this.call.tally.serviceMillis += this.now() - this.admittedAt
+    try {
+      return settle()
+    } finally {
       // Before the refund admits the next, who books by what is in flight.
       this.entry.end()
-      return settlement
-    })
+    }
   }
 
   /** `whole`: its answer had come to its end. */
   private charge({ latencyMillis, usage }: Served, whole: boolean): Effect.Effect<void> {
     if (usage === undefined) return this.unknown(this.servedFor(latencyMillis))
-    const reserved = this.entry.reserved()
-    const charged = whole ? this.entry.charged(usage) : (this.entry.atLeast ?? this.entry.charged)(usage)
-    const { booked } = this.reservation
-    this.call.tell({ _tag: "Settled", pool: this.call.request.pool, reserved, booked, charged: charged.tokens })
+    const { call: { request: { pool }, tell }, entry, reservation: { booked } } = this
+    // Before it learns from the answer.
+    const reserved = tell === undefined ? 0 : entry.reserved()
+    const charged = whole ? entry.charged(usage) : entry.atLeast(usage)
+    tell?.({ _tag: "Settled", pool, reserved, booked, charged: charged.tokens })
     return this.reservation.settle({ ...charged, servedFor: this.servedFor(latencyMillis) })
   }
 
@@ -198,17 +232,20 @@ class Admitted implements Attempt {
     return this.unknown(Duration.millis(this.now() - sentAt), growth)
   }
 
-  readonly succeeded = (served: Served): Effect.Effect<void> => this.once(() => this.charge(served, true))
+  succeeded(served: () => Served): Effect.Effect<void> {
+    return this.once(() => this.charge(served(), true))
+  }
 
-  readonly failed = (error: BedrockError): Effect.Effect<void> =>
-    this.once(() => {
+  failed(error: BedrockError): Effect.Effect<void> {
+    return this.once(() => {
       const { countThrottled, limiter, request, tally, tell } = this.call
       const { reason } = error
-      tell({ _tag: "AttemptFailed", pool: request.pool, attempt: tally.attempts, error })
+      tell?.({ _tag: "AttemptFailed", pool: request.pool, attempt: tally.attempts, error })
       const learned = this.learn(reason, limiter, request.pool)
       // Before it is given back: what it had booked is part of the debt that may explain the throttle.
       return Effect.andThen(learned, this.giveBack(error, countThrottled))
     })
+  }
 
   private learn(reason: Reason, limiter: RateLimiter["Service"], pool: string): Effect.Effect<void> {
     if (reason._tag === "ServerError" && ofCapacity.has(reason.kind)) return limiter.overloaded(pool)
@@ -217,7 +254,7 @@ class Admitted implements Attempt {
       return limiter.throttled(pool, reason.limit === "unknown" ? undefined : reason.limit)
     }
     return reason.limit === "tokens-per-day"
-      ? limiter.park(pool, reason.retryAfter ?? untilTheDayMayBegin(this.clock.currentTimeMillisUnsafe()))
+      ? limiter.park(pool, reason.retryAfter ?? untilTheDayMayBegin(this.call.clock.currentTimeMillisUnsafe()))
       : Effect.void
   }
 
@@ -244,28 +281,19 @@ class Admitted implements Attempt {
     }
   }
 
-  readonly learned = (served: Served): void => {
+  learned(served: Served): void {
     this.served = served
   }
 
   get abandoned(): Effect.Effect<void> {
-    return this.once(() => {
-      if (this.sentAt === undefined) return this.reservation.release
-      // Nobody will tell what it has cost: it is the upper bound that stays.
-      return this.served?.usage === undefined
-        ? this.unanswered(this.sentAt, this.entry.mostGrowth())
-        : this.charge(this.served, false)
-    })
+    return Effect.suspend(() =>
+      this.once(() => {
+        if (this.sentAt === undefined) return this.reservation.release
+        // Nobody will tell what it has cost: it is the upper bound that stays.
+        return this.served?.usage === undefined
+          ? this.unanswered(this.sentAt, this.entry.mostGrowth())
+          : this.charge(this.served, false)
+      })
+    )
   }
-}
-
-/** @internal */
-export const exitOf = <A>(
-  attempt: Attempt,
-  served: (value: A) => Served
-): (exit: Exit.Exit<A, BedrockError>) => Effect.Effect<void> =>
-(exit) => {
-  if (Exit.isSuccess(exit)) return attempt.succeeded(served(exit.value))
-  const error = exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
-  return error === undefined ? Effect.void : attempt.failed(error)
 }

@@ -2,7 +2,7 @@
 // sent.
 import * as Backoff from "@caprock/backoff/Backoff"
 import type * as RetryBudget from "@caprock/backoff/RetryBudget"
-import * as CallObserver from "@caprock/client/CallObserver"
+import { CallObserver } from "@caprock/client/CallObserver"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
 import * as Catalogue from "@caprock/quota/Catalogue"
@@ -17,18 +17,20 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { CallEvent } from "../CallEvents.ts"
 import { CallTurn } from "../CallTurn.ts"
 import type { Accountant, Request } from "./accountant.ts"
-import { admit, type Attempt, type Call, exitOf, type Served, type Tally } from "./attempt.ts"
+import * as attempts from "./attempt.ts"
+import type { Attempt, Call, Served, Tally } from "./attempt.ts"
 import type { Counters } from "./counting.ts"
 import { failure, type Subject, withAttempts } from "./failures.ts"
 import { type Defaults, type Limits, limitsOf, monotonic, timely } from "./limits.ts"
+import type { Tell } from "./listening.ts"
 import type { Question } from "./questions.ts"
-import { open, type Opened, type Pulled, type Reading } from "./streaming.ts"
+import { type Close, open, type Opened, type Pulled, type Reading } from "./streaming.ts"
 
 /** What all calls of a layer share. */
 export interface Desk {
@@ -36,8 +38,8 @@ export interface Desk {
   readonly account: string | undefined
   readonly resolve: ReadonlyMap<string, string> | undefined
   readonly catalogue: Catalogue.Catalogue
-  /** Those that were asked for, by how. */
-  readonly places: Map<string, Place>
+  /** Those that were asked for, by Region and by how. */
+  readonly places: Map<string | undefined, Map<string, Place>>
   readonly limiter: RateLimiter["Service"]
   readonly accountant: Accountant
   readonly budget: RetryBudget.RetryBudget["Service"]
@@ -45,7 +47,7 @@ export interface Desk {
   readonly limits: Defaults
   readonly countThrottled: boolean
   /** What tells the listener of the fiber that asks. */
-  readonly teller: (context: Context.Context<never>) => (event: CallEvent) => void
+  readonly teller: (context: Context.Context<never>) => Tell
   readonly counters: Counters
 }
 
@@ -64,7 +66,7 @@ export interface Place {
   readonly entry: Catalogue.Entry
 }
 
-/** More ids than a program asks for. The oldest is forgotten first. */
+/** More ids than a program asks for in a Region. The oldest is forgotten first. */
 const mostPlaces = 256
 
 /**
@@ -74,9 +76,12 @@ const mostPlaces = 256
  * @internal
  */
 export const placeOf = (desk: Desk, question: Question): Result.Result<Place, BedrockError> => {
-  const { catalogue, places } = desk
+  const { catalogue } = desk
+  const places = placesOf(desk)
   const variant = Pool.variantOf(question.fields)
-  const name = `${desk.region ?? ""}\n${question.tier ?? ""}\n${variant ?? ""}\n${question.modelId ?? ""}`
+  const { modelId = "", tier } = question
+  // Most have nothing but the id, and a text that there is already is found sooner than one that is put together.
+  const name = tier === undefined && variant === undefined ? modelId : `${modelId}\n${tier ?? ""}\n${variant ?? ""}`
   const known = places.get(name)
   if (known !== undefined) return Result.succeed(known)
   return Result.map(poolOf(desk, question), (pool) => {
@@ -88,6 +93,14 @@ export const placeOf = (desk: Desk, question: Question): Result.Result<Place, Be
     places.set(name, place)
     return place
   })
+}
+
+const placesOf = ({ places, region }: Desk): Map<string, Place> => {
+  const known = places.get(region)
+  if (known !== undefined) return known
+  const none = new Map<string, Place>()
+  places.set(region, none)
+  return none
 }
 
 const poolOf = (desk: Desk, question: Question): Result.Result<Pool.Pool, BedrockError> => {
@@ -118,25 +131,21 @@ const poolOf = (desk: Desk, question: Question): Result.Result<Pool.Pool, Bedroc
 /** One call for one answer: admitted, sent, settled, and tried again as long as that is worth it. @internal */
 export const unary = <A>(
   desk: Desk,
-  question: Question,
+  question: () => Question,
   send: () => Effect.Effect<A, BedrockError>,
   servedBy: (answer: A, attempt: Attempt, request: Request) => Served
-): Effect.Effect<A, BedrockError> => {
-  const place = placeOf(desk, question)
-  if (Result.isFailure(place)) return Effect.fail(place.failure)
-  return Effect.flatMap(begin(desk, question, place.success), (call) => {
-    const sent = send()
-    const attempt = Effect.scoped(Effect.flatMap(admit(call), (attempt) =>
-      timely(sent, call.limits).pipe(
-        Effect.provideService(CallObserver.CallObserver, attempt.observer),
-        Effect.onExit(exitOf(attempt, (answer) => servedBy(answer, attempt, call.request)))
-      )))
-    return retried(desk, call.request.pool, call.limits, call.tally, attempt).pipe(
-      Effect.mapError((error) => withAttempts(error, call.tally.sent, call.tally.gaveUp)),
-      Effect.onExit((exit) => ended(desk, call.request.pool, call, exit))
+): Effect.Effect<A, BedrockError> =>
+  Effect.withFiber((fiber) => {
+    const begun = begin(desk, question(), fiber)
+    if (Result.isFailure(begun)) return Effect.fail(begun.failure)
+    const call = begun.success
+    const { request, tally } = call
+    const attempt = attempts.make(call, send(), (answer, attempt) => servedBy(answer, attempt, request))
+    return retried(desk, request.pool, call.limits, tally, attempt).pipe(
+      Effect.mapError((error) => withAttempts(error, tally.sent, tally.gaveUp)),
+      Effect.onExit((exit) => ended(desk, request.pool, call, exit))
     )
   })
-}
 
 /**
  * The same for a stream, which is asked for again only until its first content; or, where it is asked for `once`, until it was sent.
@@ -150,17 +159,20 @@ export const streamed = <A>(
   reading: (request: Request) => Reading<A>,
   once = false
 ): Stream.Stream<A, BedrockError> =>
-  Stream.fromChannel(Channel.fromTransformBracket((_, __, scope) => {
-    const asked = question()
-    const place = placeOf(desk, asked)
-    if (Result.isFailure(place)) return Effect.succeed(Effect.fail(place.failure))
-    return Effect.flatMap(begin(desk, asked, place.success), (call) => {
+  Stream.fromChannel(Channel.fromTransformBracket((_, __, scope) =>
+    Effect.withFiber((fiber) => {
+      const begun = begin(desk, question(), fiber)
+      if (Result.isFailure(begun)) return Effect.succeed(Effect.fail(begun.failure))
+      const call = begun.success
       const final = (error: BedrockError): BedrockError => withAttempts(error, call.tally.sent, call.tally.gaveUp)
-      const attempt: Effect.Effect<Opened<A>, BedrockError, Scope.Scope> = open(call, reading, send()).pipe(
-        // A failure that no retry sees.
-        Effect.catch((error) =>
-          once && call.tally.sent > 0 ? Effect.succeed({ held: [], rest: Effect.fail(error) }) : Effect.fail(error)
-        )
+      let close: Close = () => Effect.void
+      const opened = open(call, reading, send(), (opening) => {
+        close = opening
+      })
+      // A failure that no retry sees.
+      const attempt: Effect.Effect<Opened<A>, BedrockError> = !once ? opened : Effect.catch(
+        opened,
+        (error) => call.tally.sent > 0 ? Effect.succeed({ held: [], rest: Effect.fail(error) }) : Effect.fail(error)
       )
       let rest: Pulled<A> | undefined
       const first: Pulled<A> = retried(desk, call.request.pool, call.limits, call.tally, attempt).pipe(
@@ -168,16 +180,17 @@ export const streamed = <A>(
         Effect.flatMap((opened): Pulled<A> => {
           rest = Effect.mapError(opened.rest, (error) => Cause.isDone(error) ? error : final(error))
           return Arr.isReadonlyArrayNonEmpty(opened.held) ? Effect.succeed(opened.held) : rest
-        }),
-        Scope.provide(scope)
+        })
       )
-      // The scopes of its attempts are within this one, and are closed before.
       return Effect.as(
-        Scope.addFinalizerExit(scope, (exit) => ended(desk, call.request.pool, call, exit)),
+        Scope.addFinalizerExit(
+          scope,
+          (exit) => Effect.ensuring(close(exit), ended(desk, call.request.pool, call, exit))
+        ),
         Effect.suspend(() => rest ?? first)
       )
     })
-  }))
+  ))
 
 /**
  * A call that passes no limiter, because no model's quota meters it: retried, counted and told like the others, under the name of
@@ -205,14 +218,14 @@ export const unmetered = <Input, Output>(
       const startedAt = monotonic(clock)
       tally.attempts++
       return timely(send(input), limits.success).pipe(
-        Effect.provideService(CallObserver.CallObserver, observer),
+        Effect.provideService(CallObserver, observer),
         Effect.onExit(() =>
           Effect.sync(() => {
             tally.serviceMillis += monotonic(clock) - startedAt
           })
         ),
         Effect.tapError((error) =>
-          Effect.sync(() => tell({ _tag: "AttemptFailed", pool: operation, attempt: tally.attempts, error }))
+          Effect.sync(() => tell?.({ _tag: "AttemptFailed", pool: operation, attempt: tally.attempts, error }))
         )
       )
     })
@@ -222,24 +235,31 @@ export const unmetered = <Input, Output>(
     )
   })
 
-const begin = (desk: Desk, question: Question, { entry, model, pool }: Place): Effect.Effect<Call, BedrockError> =>
-  Effect.withFiber((fiber) => {
-    const subject = subjectOf(desk, question)
-    const limits = limitsOf(desk.limits, fiber)
-    if (Result.isFailure(limits)) return Effect.fail(wrongLimits(subject, limits.failure))
-    return Effect.succeed<Call>({
-      subject,
-      request: { pool, entry, ...question.measure(model) },
-      limiter: desk.limiter,
-      accountant: desk.accountant,
-      limits: limits.success,
-      turn: fiber.getRef(CallTurn),
-      countThrottled: desk.countThrottled,
-      context: fiber.context,
-      tell: desk.teller(fiber.context),
-      tally: { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0, gaveUp: undefined }
-    })
+const begin = (
+  desk: Desk,
+  question: Question,
+  fiber: Fiber.Fiber<unknown, unknown>
+): Result.Result<Call, BedrockError> => {
+  const place = placeOf(desk, question)
+  if (Result.isFailure(place)) return Result.fail(place.failure)
+  const { entry, model, pool } = place.success
+  const subject = subjectOf(desk, question)
+  const limits = limitsOf(desk.limits, fiber)
+  if (Result.isFailure(limits)) return Result.fail(wrongLimits(subject, limits.failure))
+  return Result.succeed({
+    subject,
+    request: { pool, entry, ...question.measure(model) },
+    limiter: desk.limiter,
+    accountant: desk.accountant,
+    limits: limits.success,
+    turn: fiber.getRef(CallTurn),
+    countThrottled: desk.countThrottled,
+    context: fiber.context,
+    clock: fiber.getRef(Clock.Clock),
+    tell: desk.teller(fiber.context),
+    tally: { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0, gaveUp: undefined }
   })
+}
 
 const wrongLimits = (subject: Subject, message: string): BedrockError =>
   failure(subject, new Reason.ValidationError({ kind: "malformed", message }))
@@ -276,5 +296,5 @@ const ended = (
   Effect.sync(() => {
     const { sent, serviceMillis, waitedMillis } = tally
     counters.count(pool, tally, exit, context)
-    tell({ _tag: "CallEnded", pool, attempts: sent, waitedMillis, serviceMillis, succeeded: exit._tag === "Success" })
+    tell?.({ _tag: "CallEnded", pool, attempts: sent, waitedMillis, serviceMillis, succeeded: exit._tag === "Success" })
   })

@@ -35,8 +35,9 @@ export const limitsOf = (defaults: Defaults, fiber: Fiber.Fiber<unknown, unknown
   }
   if (Number.isNaN(deadline)) return Result.fail(problem("deadline", own.deadline))
   if (Number.isNaN(maxWait)) return Result.fail(problem("maxWait", own.maxWait))
+  const outer = fiber.getRef(CallDeadline)
   return Result.succeed({
-    deadline: Math.min(fiber.getRef(CallDeadline), monotonic(fiber.getRef(Clock.Clock)) + deadline),
+    deadline: deadline === Infinity ? outer : Math.min(outer, monotonic(fiber.getRef(Clock.Clock)) + deadline),
     maxWait
   })
 }

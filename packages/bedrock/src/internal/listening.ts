@@ -5,6 +5,12 @@ import { type CallEvent, CallEvents } from "../CallEvents.ts"
 
 type Listener = (event: CallEvent) => void
 
+/** Tells the listener of a call; `undefined` where nobody listens, so that no event has to be made. */
+export type Tell = Listener | undefined
+
+/** What nobody has set. */
+const nobody = CallEvents.defaultValue()
+
 /**
  * What tells the listener of a call, and the one place where it is called. One that throws loses that event and nothing else: the
  * call goes on, and its books stay in order. It is said once for each listener that is not in `reported` yet, as a warning
@@ -12,8 +18,9 @@ type Listener = (event: CallEvent) => void
  *
  * @internal
  */
-export const teller = (reported: WeakSet<Listener>) => (context: Context.Context<never>): Listener => {
+export const teller = (reported: WeakSet<Listener>) => (context: Context.Context<never>): Tell => {
   const listener = Context.get(context, CallEvents)
+  if (listener === nobody) return undefined
   return (event) => {
     try {
       listener(event)

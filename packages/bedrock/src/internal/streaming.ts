@@ -10,7 +10,8 @@ import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Request } from "./accountant.ts"
-import { admit, type Call, type Served } from "./attempt.ts"
+import * as attempts from "./attempt.ts"
+import type { Call, Served } from "./attempt.ts"
 import { timely } from "./limits.ts"
 
 /** How one stream is read. */
@@ -32,43 +33,79 @@ export interface Opened<A> {
   readonly rest: Pulled<A>
 }
 
+/** Leaves an attempt, read to its end or not. */
+export type Close = (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
+
 const nothingKnown: Served = { usage: undefined, latencyMillis: undefined }
 
 /**
  * Admits one attempt and reads its stream up to the first content. A failure until there is an ordinary failure of the
- * attempt; the attempt then leaves nothing behind. Afterwards the stream's end settles it, and so does its scope.
+ * attempt; the attempt then leaves nothing behind. Afterwards the stream's end settles it, and so does its close, which is given to
+ * `opening` before there is anything to close.
  *
  * @internal
  */
 export const open = <A>(
   call: Call,
   reading: (request: Request) => Reading<A>,
-  sent: Stream.Stream<A, BedrockError>
-): Effect.Effect<Opened<A>, BedrockError, Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Scope.Scope, (scope) => {
-      const own = Scope.forkUnsafe(scope)
-      return Effect.onError(
-        Scope.provide(restore(begin(call, reading(call.request), sent)), own),
-        (cause) => Scope.close(own, Exit.failCause(cause))
+  sent: Stream.Stream<A, BedrockError>,
+  opening: (close: Close) => void
+): Effect.Effect<Opened<A>, BedrockError> =>
+  Effect.uninterruptibleMask((restore) => {
+    // Each has one to end: a scope with several of them takes a fiber's steps to go through them.
+    const reserved = Scope.makeUnsafe()
+    const requested = Scope.makeUnsafe()
+    let admitted: attempts.Attempt | undefined
+    // What the connection's end tells of the request comes before its settlement, and the limiter is told last.
+    const close: Close = (exit) =>
+      Scope.close(requested, exit).pipe(
+        Effect.ensuring(Effect.suspend(() => admitted?.abandoned ?? Effect.void)),
+        Effect.ensuring(Scope.close(reserved, exit))
+      )
+    opening(close)
+    const begun = attempts.admit(call, restore, (attempt) => {
+      admitted = attempt
+      return restore(
+        // Whoever sends the request has to know them, and has sent it when its first content is here.
+        timely(
+          Effect.provideService(begin(attempt, reading(call.request), sent, requested), CallObserver, attempt.observer),
+          call.limits
+        )
       )
     })
-  )
+    return Effect.onError(Scope.provide(begun, reserved), (cause) => close(Exit.failCause(cause)))
+  })
 
-const begin = Effect.fnUntraced(function*<A>(
-  call: Call,
+const begin = <A>(
+  attempt: attempts.Attempt,
   reading: Reading<A>,
-  sent: Stream.Stream<A, BedrockError>
-): Effect.fn.Return<Opened<A>, BedrockError, Scope.Scope> {
-  const attempt = yield* admit(call)
-  // Whoever sends the request has to know them, and has sent it when its first content is here.
-  const sending = <B, E, R>(effect: Effect.Effect<B, E, R>): Effect.Effect<B, E, R> =>
-    timely(Effect.provideService(effect, CallObserver, attempt.observer), call.limits)
-  let served = nothingKnown
+  sent: Stream.Stream<A, BedrockError>,
+  scope: Scope.Scope
+): Effect.Effect<Opened<A>, BedrockError> =>
   // `Stream.toPull` would guard every pull against another at the same time, and provide a context for it: nobody pulls so, and a merge of
   // contexts for each event costs more than all else that is done for it here.
-  const pull = yield* sending(Channel.toPullScoped(Stream.toChannel(sent), yield* Scope.Scope))
-  const settled: Pulled<A> = Effect.matchCauseEffect(pull, {
+  Effect.flatMap(Channel.toPullScoped(Stream.toChannel(sent), scope), (pull) => {
+    const rest = settledBy(attempt, reading, pull)
+    const held: Array<A> = []
+    const first: Effect.Effect<Opened<A>, BedrockError> = Effect.matchCauseEffect(rest, {
+      onSuccess: (events) => {
+        held.push(...events)
+        return events.some(reading.isContent) ? Effect.succeed({ held, rest }) : first
+      },
+      onFailure: (cause) => {
+        const error = attempts.failureOf(cause)
+        return error !== undefined && Cause.isDone(error)
+          ? Effect.succeed({ held, rest: Cause.done() })
+          : Effect.failCause(cause as Cause.Cause<BedrockError>)
+      }
+    })
+    return first
+  })
+
+/** What is pulled, and settles the attempt by what it tells and how it ends. */
+const settledBy = <A>(attempt: attempts.Attempt, reading: Reading<A>, pull: Pulled<A>): Pulled<A> => {
+  let served = nothingKnown
+  return Effect.matchCauseEffect(pull, {
     onSuccess: (events) => {
       for (const event of events) {
         const told = reading.servedBy(event)
@@ -79,26 +116,16 @@ const begin = Effect.fnUntraced(function*<A>(
       return Effect.succeed(events)
     },
     onFailure: (cause) => {
-      const error = cause.reasons.find(Cause.isFailReason)?.error
+      const error = attempts.failureOf(cause)
       // The end of a stream is the failure that is none.
-      const settlement = error instanceof BedrockError
-        ? attempt.failed(error)
-        : error !== undefined && Cause.isDone(error)
-        ? attempt.succeeded({ ...served, usage: served.usage ?? reading.usageAtEnd() })
-        : Effect.void
+      const settlement = Effect.suspend(() =>
+        error instanceof BedrockError
+          ? attempt.failed(error)
+          : error !== undefined && Cause.isDone(error)
+          ? attempt.succeeded(() => ({ ...served, usage: served.usage ?? reading.usageAtEnd() }))
+          : Effect.void
+      )
       return Effect.andThen(Effect.uninterruptible(settlement), Effect.failCause(cause))
     }
   })
-  const held: Array<A> = []
-  while (true) {
-    const next = yield* Effect.exit(sending(settled))
-    if (Exit.isSuccess(next)) {
-      held.push(...next.value)
-      if (next.value.some(reading.isContent)) return { held, rest: settled }
-      continue
-    }
-    const error = next.cause.reasons.find(Cause.isFailReason)?.error
-    if (error !== undefined && Cause.isDone(error)) return { held, rest: Cause.done() }
-    return yield* Effect.failCause(next.cause as Cause.Cause<BedrockError>)
-  }
-})
+}

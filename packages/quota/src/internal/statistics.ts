@@ -28,11 +28,14 @@ export const normalQuantile = (p: number): number => {
  */
 export const widened = (z: number, samples: number): number => z * (1 + (z * z + 1) / (4 * samples))
 
-/** So many of the largest values, the largest first. One pass; for a few of many values, far less than sorting them. */
-const largestOf = (values: Float64Array, count: number): Float64Array => {
+/** So many of the largest of the first `n` values, the largest first. One pass; for a few of many, far less than sorting them. */
+const largestOf = (values: Float64Array, n: number, count: number): Float64Array => {
   const largest = new Float64Array(count).fill(Number.NEGATIVE_INFINITY)
-  for (const value of values) {
-    let place = count
+  for (let index = 0; index < n; index++) {
+    const value = values[index] ?? 0
+    // Stryker disable next-line EqualityOperator: of equal values any may be left out
+    if (value <= (largest[count - 1] ?? 0)) continue
+    let place = count - 1
     // Stryker disable next-line EqualityOperator: of equal values any may come first
     for (; place > 0 && value > (largest[place - 1] ?? 0); place--) largest[place] = largest[place - 1] ?? 0
     largest[place] = value
@@ -41,19 +44,18 @@ const largestOf = (values: Float64Array, count: number): Float64Array => {
 }
 
 /**
- * An upper quantile of the next value, from the values seen.
+ * An upper quantile of the next value, from the first `n` values seen.
  *
  * The k-th largest of n is exceeded by the next with probability k/(n+1), whatever the distribution. Where n is too small
  * for the level, the largest is extended by a multiple of its lead over the second: under an exponential tail, c leads bring
  * the probability down to 2/((n+1)(2+c)), because the lead is exponential and independent of the second largest (Rényi). Lighter
  * tails are covered better, heavier ones worse.
  */
-export const upperQuantile = (values: Float64Array, level: number): number => {
-  const n = values.length
+export const upperQuantile = (values: Float64Array, level: number, n: number = values.length): number => {
   const expected = (1 - level) * (n + 1)
   // Rounding must not turn 1 into 0.
   const k = Math.min(n, Math.floor(expected + 1e-9))
-  const top = largestOf(values, Math.min(n, Math.max(2, k)))
+  const top = largestOf(values, n, Math.min(n, Math.max(2, k)))
   const [largest = 0, second = largest] = top
   return k >= 1 ? top[k - 1] ?? largest : largest + (largest - second) * 2 * (1 / expected - 1)
 }

@@ -51,20 +51,34 @@ export interface Held {
   readonly holdings: ReadonlyArray<Holding>
 }
 
-/** So much on each meter; of the further ones in their order. */
+/** So much on each meter; of the further ones in their order, where there are any. */
 export interface Amount {
   readonly requests: number
   readonly tokens: number
-  readonly parts: ReadonlyArray<number>
+  readonly parts?: ReadonlyArray<number> | undefined
+}
+
+export interface MutableAmount extends Amount {
+  requests: number
+  tokens: number
+  parts?: Array<number> | undefined
+}
+
+export const copyOf = ({ parts, requests, tokens }: Amount): MutableAmount =>
+  parts === undefined ? { requests, tokens } : { requests, tokens, parts: [...parts] }
+
+/** On each meter to what another amount has of it, if that is less. */
+export const lower = (amount: MutableAmount, by: Amount): void => {
+  amount.requests = Math.min(amount.requests, by.requests)
+  amount.tokens = Math.min(amount.tokens, by.tokens)
+  const { parts } = amount
+  if (by.parts !== undefined) amount.parts = by.parts.map((part, index) => Math.min(part, parts?.[index] ?? Infinity))
 }
 
 /** A start, and what is left then, and later, on each meter. */
 export interface Start extends Amount {
   /** `Infinity` when nobody can tell. */
   readonly at: number
-  requests: number
-  tokens: number
-  readonly parts: Array<number>
 }
 
 /** @internal */
@@ -178,7 +192,7 @@ export class Books {
 
   fits(owner: Owner, { growth, tokens }: Booking, now: number): boolean {
     return this.ledger.fits(owner.requests, tokens, now, growth) &&
-      this.parts.every((part) => part.fits(amountOf(part.unit, owner, tokens), now))
+      (this.parts.length === 0 || this.parts.every((part) => part.fits(amountOf(part.unit, owner, tokens), now)))
   }
 
   book(owner: Owner, { tokens }: Booking, queued: boolean, now: number): Held {
@@ -194,26 +208,13 @@ export class Books {
     }
   }
 
-  /** When all of these start together, the first of them with the amount to book for it. */
-  startOf(
-    requests: readonly [Owner, ...ReadonlyArray<Owner>],
-    { growth, tokens }: Booking,
-    now: number
-  ): Start {
-    const [first, ...others] = requests
-    const plan = this.ledger.plan(
-      others.reduce((sum, { requests }) => sum + requests, first.requests),
-      others.reduce((sum, { tokens }) => sum + tokens, tokens),
-      now,
-      growth
-    )
+  /** When a request starts, with the amount to book for it, if so much starts with it. */
+  startOf(owner: Owner, { growth, tokens }: Booking, beside: Amount = zero, now: number): Start {
+    const plan = this.ledger.plan(beside.requests + owner.requests, beside.tokens + tokens, now, growth)
+    if (this.parts.length === 0) return plan
     let { at } = plan
-    const parts = this.parts.map((part) => {
-      const sum = others.reduce(
-        (sum, other) => sum + amountOf(part.unit, other, other.tokens),
-        amountOf(part.unit, first, tokens)
-      )
-      const own = part.plan(sum, now)
+    const parts = this.parts.map((part, index) => {
+      const own = part.plan((beside.parts?.[index] ?? 0) + amountOf(part.unit, owner, tokens), now)
       at = Math.max(at, own.at)
       return own.left
     })
@@ -222,22 +223,24 @@ export class Books {
 
   /** What is left now on each meter. */
   left(now: number): Amount {
-    return { ...this.ledger.left(now), parts: this.parts.map((part) => part.left(now)) }
+    const left = this.ledger.left(now)
+    return this.parts.length === 0 ? left : { ...left, parts: this.parts.map((part) => part.left(now)) }
   }
 
   isWithin(spare: Amount, owner: Owner, tokens: number): boolean {
-    return owner.requests <= spare.requests && tokens <= spare.tokens && this.parts.every(({ unit }, index) => {
-      const left = spare.parts[index]
-      return left === undefined || amountOf(unit, owner, tokens) <= left
-    })
+    if (owner.requests > spare.requests || tokens > spare.tokens) return false
+    const { parts } = spare
+    return parts === undefined ||
+      this.parts.every(({ unit }, index) => amountOf(unit, owner, tokens) <= (parts[index] ?? Infinity))
   }
 
-  lower(plan: Start, owner: Owner, tokens: number): void {
-    plan.requests -= owner.requests
-    plan.tokens -= tokens
-    for (const [index, { unit }] of this.parts.entries()) {
-      plan.parts[index] = (plan.parts[index] as number) - amountOf(unit, owner, tokens)
-    }
+  /** Adds to an amount, so many times, what a request takes. */
+  add(amount: MutableAmount, owner: Owner, tokens: number, times: 1 | -1): void {
+    amount.requests += times * owner.requests
+    amount.tokens += times * tokens
+    if (this.parts.length === 0) return
+    const { parts } = amount
+    amount.parts = this.parts.map(({ unit }, index) => (parts?.[index] ?? 0) + times * amountOf(unit, owner, tokens))
   }
 
   /**
@@ -409,6 +412,7 @@ const remembered = 0.99
 const fullFrom = 0.5
 
 const none: ReadonlyArray<never> = []
+const zero: Amount = { requests: 0, tokens: 0 }
 
 /** What of a unit a request takes for which so many tokens are booked. */
 const amountOf = (unit: Unit, { requests, units }: Pick<Owner, "requests" | "units">, tokens: number): number =>

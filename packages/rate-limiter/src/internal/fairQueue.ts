@@ -100,6 +100,7 @@ export class FairQueue<W extends Queued> {
   /** Takes a waiter out, wherever it stands. It has had nothing of its tenant's share. */
   remove(waiter: W): void {
     const line = waiter.line as Line<W>
+    // Stryker disable next-line ConditionalExpression: to put a line where it is changes nothing
     const first = line.head === waiter
     if (waiter.ahead === undefined) line.head = waiter.behind
     else waiter.ahead.behind = waiter.behind
@@ -107,6 +108,7 @@ export class FairQueue<W extends Queued> {
     else waiter.behind.ahead = waiter.ahead
     waiter.line = undefined
     count(line, waiter, -1)
+    // Stryker disable next-line ConditionalExpression: as above
     if (first) this.place(line)
   }
 

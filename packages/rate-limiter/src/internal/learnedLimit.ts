@@ -31,14 +31,13 @@ const doubtWithin = 0.5
  *   somebody else's is waited out, and a limit that is wrong is lowered. It comes back as steps up go well.
  *
  * A step up that is refused is not tried again for twice as long: at most one refusal in half an hour remains, in a window of a minute.
- *
- * @internal
  */
 export class LearnedLimit {
   readonly told: number
   private readonly windowMillis: number
   private current: number
-  private slowStart: boolean
+  /** Until the server refuses. A limit that was told does not grow then. */
+  private slowStart = true
   private refusals: Array<{ readonly at: number; readonly used: number }> = []
   private holdWindows = 1
   private raised = false
@@ -49,7 +48,6 @@ export class LearnedLimit {
   constructor(told: number, start: number | undefined, windowMillis: number) {
     this.told = told
     this.windowMillis = windowMillis
-    this.slowStart = start !== undefined
     this.current = start === undefined ? told : Math.min(start, told)
   }
 
@@ -73,7 +71,7 @@ export class LearnedLimit {
       const last = this.refusals.at(-1)
       if (last === undefined || now - last.at >= part) this.refusals.push({ at: now, used })
       this.refusals = this.refusals.filter(({ at }) => now - at <= 2 * this.windowMillis)
-      const first = this.refusals[0]?.at ?? now
+      const first = Math.min(...this.refusals.map(({ at }) => at))
       if (this.refusals.length < doubtAfter || now - first < this.windowMillis * doubtWithin) return false
       // Since the first of them less was sent than the server would have taken.
       taken = Math.max(...this.refusals.map(({ used }) => used))

@@ -6,19 +6,10 @@ import type { Meter, Unit } from "../Meter.ts"
 import * as Priority from "../Priority.ts"
 import type { CostExceedsLimit, InvalidCost } from "../RateLimiterError.ts"
 import type { Settlement } from "../Reservation.ts"
-import {
-  type Amount,
-  Books,
-  type Held,
-  isAmount,
-  isAnswer,
-  meterName,
-  savedUpMillis,
-  sizesOf,
-  type Start
-} from "./books.ts"
+import { type Amount, Books, type Held, isAmount, isAnswer, meterName, savedUpMillis, sizesOf } from "./books.ts"
 import { Ceiling } from "./ceiling.ts"
 import type { Part } from "./parts.ts"
+import { mostOf, nothing, Passed } from "./passed.ts"
 import type { Queue, Share, SharedMeter, Sharer } from "./share.ts"
 import { type Order, type Owner, type Request, type Turn, type Waiter, WaitingRoom } from "./waitingRoom.ts"
 
@@ -36,14 +27,8 @@ export interface Hooks {
   readonly idle: () => void
 }
 
-/** Who waits for a later start than now, and what is left beside it. */
-interface Planned {
-  readonly turn: Turn
-  readonly start: Start
-}
-
-/** Of so many who wait, at most, it is worked out when they start, so that others can pass them. */
-const plannedAtMost = 16
+/** So many, at most, are passed while they wait. */
+const passedAtMost = 16
 
 /**
  * A pool's books, its waiting room and its one timer: everything that is shared between callers, and its only owner.
@@ -109,6 +94,7 @@ export class Pool implements Sharer {
   }
 
   queues(now: number): ReadonlyArray<Queue> {
+    const next = this.room.head(now)
     return Array.from(this.room.waiting(), ({ line, priority, since }): Queue => {
       const { request } = line.head as Waiter
       return {
@@ -120,7 +106,8 @@ export class Pool implements Sharer {
         requests: line.requests,
         tokens: line.tokens,
         first: request,
-        booking: () => request.amount()
+        // Who is asked what to book is taken to go now.
+        booking: line.head === next ? request.amount() : this.plainAmount(request)
       }
     })
   }
@@ -196,11 +183,11 @@ export class Pool implements Sharer {
     if (this.room.size > 0) this.wakeAt(now, now)
   }
 
-  /** What to book for a cost, as things are now. */
+  /** What to book for a cost, as things are now. Asked of one who may be next: who foresees growth takes it to be under way from then on. */
   amountToBook({ book, tokens }: Cost): Booking {
     const asked = book?.()
     const { inFlight, mostTokens } = this.books
-    if (asked === undefined) return { tokens: Math.min(tokens, mostTokens), growth: [] }
+    if (asked === undefined) return { tokens: Math.min(tokens, mostTokens), growth: none }
     const atOnce = Math.min(isAmount(asked.tokens) ? asked.tokens : tokens, mostTokens)
     // More than a whole quota: once nothing else is in flight, an empty window has to do.
     const most = inFlight === 0 ? mostTokens - atOnce : Infinity
@@ -211,6 +198,11 @@ export class Pool implements Sharer {
         : []
     )
     return { tokens: atOnce, growth }
+  }
+
+  /** What it asks for, where nobody asks what to book: without growth. */
+  private plainAmount({ tokens }: Owner): Booking {
+    return { tokens: Math.min(tokens, this.books.mostTokens), growth: none }
   }
 
   private fits(owner: Owner, amount: Booking, now: number): boolean {
@@ -254,7 +246,7 @@ export class Pool implements Sharer {
     const now = this.now()
     const owner = ownerOf(cost)
     const passes = room.size === 0 || books.isWithin(this.spare, owner, cost.tokens)
-    const booking = this.amountToBook(cost)
+    const booking = passes ? this.amountToBook(cost) : this.plainAmount(owner)
     if (passes && this.fits(owner, booking, now)) return now
     // By what it would book now: with less, it would seem to fit where it does not.
     if (this.shared.length > 0) {
@@ -402,69 +394,38 @@ export class Pool implements Sharer {
     const now = this.now()
     // It is all given back, and comes again in the order of all.
     if (!this.mayAdmit(now)) return
-    const planned: Array<Planned> = []
+    const passed = new Passed(books)
+    const waiting: Array<Turn> = []
     const admitted: Array<Turn["waiter"]["request"]> = []
-    let spare: Amount = unlimited
-    let wake = Infinity
+    let spare = passed.spare(now)
     for (let turn = room.take(now); turn !== undefined; turn = room.take(now)) {
       const { request } = turn.waiter
-      const amount = request.amount()
-      const tokens = amount.tokens + most(amount)
-      if (books.isWithin(spare, request, tokens) && this.fits(request, amount, now)) {
+      const plain = this.plainAmount(request)
+      // Who can't go now all the same is not asked.
+      const mayGo = passed.count === 0 ||
+        (books.isWithin(spare, request, plain.tokens) && this.fits(request, plain, now))
+      const amount = mayGo ? request.amount() : plain
+      if (mayGo && books.isWithin(spare, request, mostOf(amount)) && this.fits(request, amount, now)) {
         room.served(turn, now)
         request.admit(amount)
         admitted.push(request)
-        if (planned.length === 0) continue
-        for (const { start } of planned) books.lower(start, request, tokens)
-        spare = this.spareBeside(planned, now)
+        if (passed.count === 0) continue
+        passed.pass(request, mostOf(amount))
       } else {
-        const plan = this.planFor(turn, amount, planned, now)
-        planned.push(plan)
-        wake = Math.min(wake, plan.start.at)
-        spare = this.spareBeside(planned, now)
+        waiting.push(turn)
+        // When one of those in flight is over, nobody can tell.
+        if (books.inFlight >= this.ceiling.at(now)) passed.addBlocked()
+        else passed.add(request, amount, now)
       }
-      if (
-        planned.length > 0 && (planned.length === plannedAtMost || !room.mayHold(spare.requests, spare.tokens))
-      ) break
+      spare = passed.spare(now)
+      if (passed.count === passedAtMost || !room.mayHold(spare.requests, spare.tokens)) break
     }
-    for (const { turn } of planned.toReversed()) room.putBack(turn)
+    for (const turn of waiting.toReversed()) room.putBack(turn)
     this.spare = spare
     // A time that has come by rounding alone is asked for again, but not at once.
-    this.wakeAt(wake === Infinity ? Infinity : Math.max(wake, now + 1), now)
+    this.wakeAt(passed.at === Infinity ? Infinity : Math.max(passed.at, now + 1), now)
     // Whoever goes on may come back here in the same step, and finds everything in its place.
     for (const request of admitted) request.proceed()
-  }
-
-  /** When a request starts that can't start now: beside those planned before it if there is room for both, else after them. */
-  private planFor(turn: Turn, amount: Booking, planned: ReadonlyArray<Planned>, now: number): Planned {
-    const { books } = this
-    const { request } = turn.waiter
-    // When one of those in flight is over, nobody can tell.
-    if (books.inFlight >= this.ceiling.at(now)) {
-      return { turn, start: { at: Infinity, requests: 0, tokens: 0, parts: [] } }
-    }
-    const alone = books.startOf([request], amount, now)
-    const tokens = amount.tokens + most(amount)
-    if (planned.every(({ start }) => alone.at <= start.at && books.isWithin(start, request, tokens))) {
-      for (const { start } of planned) books.lower(start, request, tokens)
-      return { turn, start: alone }
-    }
-    const before = planned.map(({ turn: { waiter } }) => waiter.request)
-    return { turn, start: books.startOf([request, ...before], amount, now) }
-  }
-
-  private spareBeside(planned: ReadonlyArray<Planned>, now: number): Amount {
-    const left = this.books.left(now)
-    let { requests, tokens } = left
-    const parts = [...left.parts]
-    for (const { start } of planned) {
-      // It waits for what nobody can foresee.
-      if (start.at === Infinity) return nothing
-      requests = Math.min(requests, start.requests)
-      tokens = Math.min(tokens, start.tokens)
-      for (const [index, left] of start.parts.entries()) parts[index] = Math.min(parts[index] as number, left)
-    }
-    return { requests, tokens, parts }
   }
 
   /** Whoever waits for a charge that was not sent knows only now when it leaves. */
@@ -489,11 +450,7 @@ export class Pool implements Sharer {
   }
 }
 
-const nothing: Amount = { requests: -1, tokens: -1, parts: [] }
-const unlimited: Amount = { requests: Infinity, tokens: Infinity, parts: [] }
-
-/** What is foreseen to grow at most. */
-const most = ({ growth }: Booking): number => growth.reduce((most, { tokens }) => Math.max(most, tokens), 0)
+const none: ReadonlyArray<never> = []
 
 /** @internal */
 export const ownerOf = ({ priority, requests, tenant, tokens, units }: Cost): Owner => ({

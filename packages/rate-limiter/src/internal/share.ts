@@ -25,7 +25,8 @@ export interface SharedMeter {
 /** Those of one class and tenant who wait: a line as the store is told, but for what they need of each meter. */
 export interface Queue extends Omit<Line, "head" | "all"> {
   readonly first: Owner
-  readonly booking: () => Booking
+  /** What to book for it: of the next of all who wait here with what grows, of others without. */
+  readonly booking: Booking
   readonly requests: number
   readonly tokens: number
 }
@@ -488,12 +489,11 @@ export class Share {
     const rank = ({ priority, sinceMillis }: Queue) => sinceMillis / perPriority + priority
     return queues.toSorted((a, b) => rank(b) - rank(a)).slice(0, mostLines).map((queue) => {
       const { booking, count, first, priority, requests, sinceMillis, tenant, tokens, weight } = queue
-      const booked = booking()
       const head: Mutable = {}
       const all: Mutable = {}
       for (const meter of this.meters) {
         const { name } = meter
-        const needed = meter.amountOf(first, booked.tokens) + meter.kept(booked.growth, now)
+        const needed = meter.amountOf(first, booking.tokens) + meter.kept(booking.growth, now)
         // What is left here already is for the next of them, and the store does not know which that is.
         head[name] = Math.max(0, needed - at(rest, name))
         const sum = meter.amountOf({ requests, units: first.units }, tokens)

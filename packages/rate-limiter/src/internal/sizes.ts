@@ -7,31 +7,25 @@ const places = 64
  */
 export class Sizes {
   private readonly counts = new Float64Array(places)
+  /** The first place that may not be empty. */
+  private first = places
 
   add(amount: number): void {
-    this.change(amount, 1)
+    const place = placeOf(amount)
+    this.counts[place] = (this.counts[place] as number) + 1
+    this.first = Math.min(this.first, place)
   }
 
   remove(amount: number): void {
-    this.change(amount, -1)
-  }
-
-  private change(amount: number, by: number): void {
     const place = placeOf(amount)
-    this.counts[place] = (this.counts[place] as number) + by
+    this.counts[place] = (this.counts[place] as number) - 1
   }
 
   /** None of the amounts is smaller; `Infinity` when there are none. */
   get least(): number {
     const { counts } = this
-    for (let place = 0; place < places; place++) {
-      if ((counts[place] as number) > 0) {
-        return place === 0
-          ? 0
-          : 2 ** (place - 1)
-      }
-    }
-    return Infinity
+    while (this.first < places && counts[this.first] === 0) this.first++
+    return this.first === places ? Infinity : this.first === 0 ? 0 : 2 ** (this.first - 1)
   }
 }
 

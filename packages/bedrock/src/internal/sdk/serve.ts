@@ -28,7 +28,7 @@ export const serve = <O extends object>(
   unread: Unread
 ): Promise<Answered<O>> => {
   const unary = (
-    question: questions.Question,
+    question: () => questions.Question,
     servedBy: (output: object, attempt: Attempt, request: Request) => Served
   ) =>
     answer(
@@ -65,7 +65,7 @@ export const serve = <O extends object>(
   switch (operation) {
     case "Converse":
       return unary(
-        questions.converse(operation, input as Input<"converse">),
+        () => questions.converse(operation, input as Input<"converse">),
         (output) => readings.conversed(output as Output<"converse">)
       )
     case "ConverseStream":
@@ -76,7 +76,7 @@ export const serve = <O extends object>(
       )
     case "InvokeModel":
       return unary(
-        questions.invokeModel(operation, input as Input<"invokeModel">),
+        () => questions.invokeModel(operation, input as Input<"invokeModel">),
         (output, attempt, { family }) =>
           readings.invoked(attempt.head(), (output as Output<"invokeModel">).body, family)
       )
