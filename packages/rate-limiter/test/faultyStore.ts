@@ -76,3 +76,9 @@ export const make = (processes: number) =>
       }
     }
   })
+
+/** A limiter, or whatever needs the store, with one link to it. */
+export const provide = <A, R>(
+  effect: Effect.Effect<A, never, LimiterStore.LimiterStore | R>,
+  link: LimiterStore.LimiterStore["Service"]
+) => Effect.provideService(effect, LimiterStore.LimiterStore, link)

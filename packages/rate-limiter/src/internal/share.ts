@@ -311,10 +311,10 @@ export class Share {
       const owed = this.owedOf(meter, now) - at(this.toldOwed, meter.name)
       if (owed > 0 || (wanted && owed < 0)) return soonest
       const spare = this.spareOf(meter, now)
-      if (wanted) {
+      if (wanted || waiting > 0) {
         if (spare > 0) return soonest
         next = Math.min(next, meter.nextLeaving())
-      } else if (waiting === 0 && 2 * spare < at(this.recent, meter.name)) next = Math.min(next, this.aheadAt)
+      } else if (2 * spare < at(this.recent, meter.name)) next = Math.min(next, this.aheadAt)
     }
     return Math.max(next, soonest)
   }
@@ -380,11 +380,15 @@ export class Share {
   }
 
   private grant(granted: Amounts): void {
+    const now = this.world.now()
     for (const meter of this.meters) {
+      // While others wait, what came free here since the store was last told goes by it as well.
+      const aside = this.wanted ? this.spareOf(meter, now) : 0
       this.granted[meter.name] = Math.max(at(this.granted, meter.name), at(granted, meter.name))
-      meter.setShare(this.shareOf(meter))
+      meter.setShare(this.shareOf(meter) - aside)
     }
     this.admit()
+    for (const meter of this.meters) meter.setShare(this.shareOf(meter))
   }
 
   private admit(): void {
@@ -434,7 +438,8 @@ export class Share {
       const spare = this.spareOf(meter, now)
       const wish = this.aheadOf(meter)
       // After the end of its lease it may use what it was charged for, and no more.
-      const give = all || wanted || now >= this.fenceAt ? spare : waiting > 0 ? 0 : Math.max(0, spare - 2 * wish)
+      // With who waits here it comes back, as much of it as all that they need together allows.
+      const give = all || wanted || waiting > 0 || now >= this.fenceAt ? spare : Math.max(0, spare - 2 * wish)
       this.given[name] = at(this.given, name) + give
       const share = this.shareOf(meter)
       meter.setShare(share)
