@@ -91,8 +91,8 @@ local function setRemains(list)
   for _, one in ipairs(list) do countRemains(one) end
 end
 
-local function addRemains(of, meter, at, amount)
-  local list, one = remainsList(), { of, meter, at, amount }
+local function addRemains(of, meter, at, amount, number)
+  local list, one = remainsList(), { of, meter, at, amount, number or 0 }
   list[#list + 1], changed.remains = one, true
   countRemains(one)
 end
@@ -207,10 +207,10 @@ local function bury(other, from)
         local at, amount = member.at + part[1], min(rest, part[2])
         if at > from and amount > 0 then
           rest = rest - amount
-          addRemains(other, meter, at, amount)
+          addRemains(other, meter, at, amount, member.number)
         end
       end
-      if rest > 0 then addRemains(other, meter, from + spec.staysMillis, rest) end
+      if rest > 0 then addRemains(other, meter, from + spec.staysMillis, rest, member.number) end
     end
   end
 end
@@ -508,10 +508,15 @@ local function hear()
   end
 end
 
--- Another was heard that it sent later: this one is answered, and no more.
-local late = head.members[name] and message.number < memberOf(name).number
+-- It was heard before, or another that was sent later, or its member is gone since: it is answered, and no more.
+local late = false
+if head.members[name] then
+  late = message.number <= memberOf(name).number
+elseif head.nextRemains then
+  for _, one in ipairs(remainsList()) do late = late or (one[1] == name and message.number <= one[5]) end
+end
 if late then
-  own, joined, waited = memberOf(name), false, true
+  own, joined, waited = memberOf(name) or { granted = {}, given = {} }, message.epoch ~= head.epoch, true
   reckon()
 else
   hear()

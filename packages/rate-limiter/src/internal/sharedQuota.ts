@@ -22,6 +22,8 @@ interface Member {
 /** What somebody may have been charged who is not there any more: it counts until it leaves. */
 interface Remains {
   readonly member: string
+  /** Of the messages that it sent, the last that was heard. */
+  readonly number: number
   readonly meter: string
   readonly at: number
   readonly amount: number
@@ -119,7 +121,7 @@ const lose = (quota: SharedQuota, message: Message, others: ReadonlyArray<string
   for (const [meter, { amount, inMillis }] of Object.entries(message.remains)) {
     const known = quota.remains.reduce((sum, one) => one.meter === meter ? sum + one.amount : sum, 0)
     if (amount > known) {
-      quota.remains.push({ member: "", meter, at: quota.time + inMillis, amount: amount - known })
+      quota.remains.push({ member: "", number: 0, meter, at: quota.time + inMillis, amount: amount - known })
     }
   }
 }
@@ -138,9 +140,11 @@ const bury = (quota: SharedQuota, name: string, from: number): void => {
       // What had left by then may have been used once more.
       if (at <= from || part <= 0) continue
       rest -= part
-      quota.remains.push({ member: name, meter, at, amount: part })
+      quota.remains.push({ member: name, number: member.number, meter, at, amount: part })
     }
-    if (rest > 0) quota.remains.push({ member: name, meter, at: from + staysMillis, amount: rest })
+    if (rest > 0) {
+      quota.remains.push({ member: name, number: member.number, meter, at: from + staysMillis, amount: rest })
+    }
   }
 }
 
@@ -274,9 +278,11 @@ const open = (known: SharedQuota | undefined, message: Message, now: number): Sh
   return quota
 }
 
-/** Another was heard that it sent later. */
-const isLate = ({ members }: SharedQuota, { member, number }: Message): boolean =>
-  number < (members[member]?.number ?? 0)
+/** It was heard before, or another that was sent later; or its member is gone since. */
+const isLate = ({ members, remains }: SharedQuota, { member, number }: Message): boolean => {
+  const own = members[member]
+  return own === undefined ? remains.some((one) => one.member === member && number <= one.number) : number <= own.number
+}
 
 /** What a member says is written down: all but who gets what. */
 const hear = (quota: SharedQuota, message: Message) => {
@@ -356,7 +362,11 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
   const name = message.member
   if (isLate(quota, message)) {
     const limits = limitsOf(quota)
-    const standing = standingOf(quota, name, { joined: false, limits, free: freeOf(quota, limits) })
+    const standing = standingOf(quota, name, {
+      joined: message.epoch !== quota.epoch,
+      limits,
+      free: freeOf(quota, limits)
+    })
     return { quota, standing, granted: [], wanted: false }
   }
   const { free, joined, limits, member, waitedBefore } = hear(quota, message)
@@ -399,7 +409,7 @@ const fill = (quota: SharedQuota, meter: string, { meters }: Message, free: Reco
   for (let part = 1; part <= foreignParts; part++) {
     const amount = until(part) - until(part - 1)
     if (amount > 0) {
-      quota.remains.push({ member: "", meter, at: quota.time + staysMillis * part / foreignParts, amount })
+      quota.remains.push({ member: "", number: 0, meter, at: quota.time + staysMillis * part / foreignParts, amount })
     }
   }
   free[meter] = valueOf(free, meter) - missing
