@@ -77,6 +77,11 @@ export interface Message {
   readonly version: number
   /** A name for new books, if the store has none: nobody has used it before. */
   readonly fresh: string
+  /**
+   * How many messages about this quota it has sent, this one included. One that was heard before, or comes after a later one, or when the process
+   * is taken for dead since, is answered and not listened to.
+   */
+  readonly number: number
   /** Who else held a share then. */
   readonly knows: ReadonlyArray<string>
   /** What was left of the dead then, and in how many milliseconds, from now, the last of it leaves. */

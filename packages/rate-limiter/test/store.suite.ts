@@ -156,7 +156,10 @@ export const suite = (it: Methods): void => {
       const [a, b, c] = [process("a"), process("b"), process("c")]
       yield* open(a, b, c)
       yield* exchange(c, { lines: [line(1, one, { priority: 5 })] })
-      const line1 = (priority: number, sinceMillis: number) => ({ ageingMillis: 100, lines: [line(1, one, { priority, sinceMillis })] })
+      const line1 = (priority: number, sinceMillis: number) => ({
+        ageingMillis: 100,
+        lines: [line(1, one, { priority, sinceMillis })]
+      })
       yield* exchange(a, line1(1, 0))
       yield* exchange(b, line1(0, 101))
       yield* exchange(c, { gives: 100, ageingMillis: 100 })
@@ -177,7 +180,8 @@ export const suite = (it: Methods): void => {
       const full = process("full")
       yield* open(full, ...processes)
       yield* exchange(full, { lines: [line(240, one)] })
-      const waits = (process: Process, tenant: string, weight: number) => exchange(process, { lines: [line(500, one, { tenant, weight })] })
+      const waits = (process: Process, tenant: string, weight: number) =>
+        exchange(process, { lines: [line(500, one, { tenant, weight })] })
       yield* waits(a, "big", 3)
       yield* waits(b, "small", 1)
       yield* waits(c, "small", 1)
@@ -237,7 +241,8 @@ export const suite = (it: Methods): void => {
       let deaf = 0
       yield* Effect.scoped(rig.store.listen(a.name, () => deaf++))
       const woken = yield* Deferred.make<void>()
-      yield* rig.store.listen(c.name, (wake) => wake._tag === "Wanted" && wake.by === b.name && Deferred.doneUnsafe(woken, Effect.void))
+      yield* rig.store.listen(c.name, (wake) =>
+        wake._tag === "Wanted" && wake.by === b.name && Deferred.doneUnsafe(woken, Effect.void))
       yield* open(a, b, c)
       yield* exchange(b, { lines: [line(9, one)] })
       yield* Deferred.await(woken)
@@ -479,7 +484,10 @@ export const suite = (it: Methods): void => {
 
   it.effect("takes names and tenants of any kind, and fractions as they are", () =>
     Effect.gen(function*() {
-      const limits = { "__proto__ x/1": { limit: 0.7, staysMillis: window }, "ü\"\\{}": { limit: 1e15, staysMillis: 0 } }
+      const limits = {
+        "__proto__ x/1": { limit: 0.7, staysMillis: window },
+        "ü\"\\{}": { limit: 1e15, staysMillis: 0 }
+      }
       const { exchange, open, process } = yield* begin(limits)
       const [a, b] = [process("a\"\\{}\u{1F600}"), process("__proto__")]
       yield* open(a, b)
@@ -532,8 +540,9 @@ export const suite = (it: Methods): void => {
         const messages: Array<LimiterStore.Message> = []
         const judge = () => {
           for (const [meter, { limit, staysMillis }] of Object.entries(limits)) {
-            const used = all.reduce((sum, { charges }) =>
-              charges.reduce((sum, one) => one.meter === meter && one.at > now() - staysMillis ? sum + one.amount : sum, sum), 0)
+            const charges = all.flatMap(({ charges }) => charges)
+            const counted = charges.filter((one) => one.meter === meter && one.at > now() - staysMillis)
+            const used = counted.reduce((sum, { amount }) => sum + amount, 0)
             assert.isAtMost(used, limit, `${meter} at ${now()}`)
           }
         }

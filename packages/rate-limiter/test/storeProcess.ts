@@ -24,8 +24,6 @@ export interface Charge {
   readonly amount: number
 }
 
-let epochs = 0
-
 export const line = (
   count: number,
   amounts: LimiterStore.Amounts,
@@ -50,6 +48,7 @@ export class Process {
   private given: Sums = {}
   private fence = -Infinity
   private heardAt = 0
+  private messages = 0
 
   constructor(name: string, meters: Meters) {
     this.name = name
@@ -93,7 +92,8 @@ export class Process {
       epoch: standing?.epoch ?? null,
       anew: false,
       version: standing?.version ?? 0,
-      fresh: `${this.name}:${epochs++}`,
+      fresh: `${this.name}:${++this.messages}`,
+      number: this.messages,
       knows: standing?.members.filter((name) => name !== this.name) ?? [],
       remains: Object.fromEntries(
         Object.entries(standing?.remains ?? {}).flatMap(([meter, { amount, inMillis }]) => {

@@ -91,8 +91,8 @@ local function setRemains(list)
   for _, one in ipairs(list) do countRemains(one) end
 end
 
-local function addRemains(of, meter, at, amount)
-  local list, one = remainsList(), { of, meter, at, amount }
+local function addRemains(of, meter, at, amount, number)
+  local list, one = remainsList(), { of, meter, at, amount, number or 0 }
   list[#list + 1], changed.remains = one, true
   countRemains(one)
 end
@@ -207,10 +207,10 @@ local function bury(other, from)
         local at, amount = member.at + part[1], min(rest, part[2])
         if at > from and amount > 0 then
           rest = rest - amount
-          addRemains(other, meter, at, amount)
+          addRemains(other, meter, at, amount, member.number)
         end
       end
-      if rest > 0 then addRemains(other, meter, from + spec.staysMillis, rest) end
+      if rest > 0 then addRemains(other, meter, from + spec.staysMillis, rest, member.number) end
     end
   end
 end
@@ -470,44 +470,63 @@ elseif isRolledBack() or (place ~= '' and head.place and head.place ~= place) th
 end
 if place ~= '' then head.place = place end
 advance()
-local own = message.epoch == head.epoch and not message.anew and head.members[name] and memberOf(name) or nil
-local joined, waited = own == nil, head.waiting[name] ~= nil
-if own then
-  count(own, -1)
-  -- A message may come late, after another that was sent later.
-  for meter, amount in pairs(message.given) do own.given[meter] = max(own.given[meter] or 0, amount) end
-else
-  own = join()
-end
-own.owed, own.meters, own.at, own.leaving = message.owed, metersText, head.time, leavingText
-for meter in pairs(meters) do own.granted[meter] = own.granted[meter] or 0 end
-members[name], changed['m:' .. name] = own, true
-head.members[name] = head.time + lease
-count(own, 1)
-head.version = head.version + 1
-if message.parkMillis > 0 then head.parkedUntil = max(head.parkedUntil, head.time + message.parkMillis) end
-if head.lost and #head.expected == 0 then
-  head.lost = false
-  head.opensAt = min(head.opensAt, max(head.time, head.begunAt + lease * opensAfterLeases))
-elseif head.time >= head.opensAt then
-  head.lost, head.expected = false, {}
-end
-reckon()
-if message.foreign then fill(message.foreign) end
-forget(name)
-if not leaving then
-  for _, line in ipairs(message.lines) do line.since, line.sinceMillis = head.time - line.sinceMillis, nil end
-  list(name, message.lines)
-else
-  bury(name, head.time)
+
+local own, joined, waited
+local function hear()
+  own = message.epoch == head.epoch and not message.anew and head.members[name] and memberOf(name) or nil
+  joined, waited = own == nil, head.waiting[name] ~= nil
+  if own then
+    count(own, -1)
+    -- Where the store took something for lost to it, the member may not know it yet.
+    for meter, amount in pairs(message.given) do own.given[meter] = max(own.given[meter] or 0, amount) end
+  else
+    own = join()
+  end
+  own.number, own.owed, own.meters = message.number, message.owed, metersText
+  own.at, own.leaving = head.time, leavingText
+  for meter in pairs(meters) do own.granted[meter] = own.granted[meter] or 0 end
+  members[name], changed['m:' .. name] = own, true
+  head.members[name] = head.time + lease
+  count(own, 1)
+  head.version = head.version + 1
+  if message.parkMillis > 0 then head.parkedUntil = max(head.parkedUntil, head.time + message.parkMillis) end
+  if head.lost and #head.expected == 0 then
+    head.lost = false
+    head.opensAt = min(head.opensAt, max(head.time, head.begunAt + lease * opensAfterLeases))
+  elseif head.time >= head.opensAt then
+    head.lost, head.expected = false, {}
+  end
   reckon()
+  if message.foreign then fill(message.foreign) end
+  forget(name)
+  if not leaving then
+    for _, line in ipairs(message.lines) do line.since, line.sinceMillis = head.time - line.sinceMillis, nil end
+    list(name, message.lines)
+  else
+    bury(name, head.time)
+    reckon()
+  end
+end
+
+-- It was heard before, or another that was sent later, or its member is gone since: it is answered, and no more.
+local late = false
+if head.members[name] then
+  late = message.number <= memberOf(name).number
+elseif head.nextRemains then
+  for _, one in ipairs(remainsList()) do late = late or (one[1] == name and message.number <= one[5]) end
+end
+if late then
+  own, joined, waited = memberOf(name) or { granted = {}, given = {} }, message.epoch ~= head.epoch, true
+  reckon()
+else
+  hear()
 end
 for other in pairs(head.members) do
   if other ~= name then others[#others + 1] = other end
 end
 
 -- And then who gets what.
-local open = head.time >= head.opensAt and head.time >= head.parkedUntil
+local open = not late and head.time >= head.opensAt and head.time >= head.parkedUntil
 local served = open and allot() or {}
 if open and not leaving and next(head.waiting) == nil then
   local ahead = {}

@@ -115,7 +115,7 @@ export class Share {
   private lostWith: LimiterStoreError | undefined
   private alone = false
   private closed = false
-  private epochs = 0
+  private messages = 0
   private aheadAt = -Infinity
   private foreign: string | null = null
   private parking = 0
@@ -467,7 +467,8 @@ export class Share {
       epoch: standing?.epoch ?? null,
       anew: alone,
       version: standing?.version ?? 0,
-      fresh: `${world.member}:${++this.epochs}`,
+      fresh: `${world.member}:${++this.messages}`,
+      number: this.messages,
       knows: standing?.members.filter((name) => name !== world.member) ?? [],
       remains: Object.fromEntries(
         Object.entries(standing?.remains ?? {}).flatMap(([meter, { amount, inMillis }]) => {

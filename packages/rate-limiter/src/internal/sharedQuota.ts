@@ -6,6 +6,8 @@ import { allot, type Turns, type Waiting } from "./allot.ts"
 
 /** What a process holds, and what becomes of it if the process dies. */
 interface Member {
+  /** Of the messages that it sent, the last that was heard. */
+  readonly number: number
   /** When its lease ends. */
   expires: number
   readonly meters: Message["meters"]
@@ -20,6 +22,8 @@ interface Member {
 /** What somebody may have been charged who is not there any more: it counts until it leaves. */
 interface Remains {
   readonly member: string
+  /** Of the messages that it sent, the last that was heard. */
+  readonly number: number
   readonly meter: string
   readonly at: number
   readonly amount: number
@@ -117,7 +121,7 @@ const lose = (quota: SharedQuota, message: Message, others: ReadonlyArray<string
   for (const [meter, { amount, inMillis }] of Object.entries(message.remains)) {
     const known = quota.remains.reduce((sum, one) => one.meter === meter ? sum + one.amount : sum, 0)
     if (amount > known) {
-      quota.remains.push({ member: "", meter, at: quota.time + inMillis, amount: amount - known })
+      quota.remains.push({ member: "", number: 0, meter, at: quota.time + inMillis, amount: amount - known })
     }
   }
 }
@@ -136,9 +140,11 @@ const bury = (quota: SharedQuota, name: string, from: number): void => {
       // What had left by then may have been used once more.
       if (at <= from || part <= 0) continue
       rest -= part
-      quota.remains.push({ member: name, meter, at, amount: part })
+      quota.remains.push({ member: name, number: member.number, meter, at, amount: part })
     }
-    if (rest > 0) quota.remains.push({ member: name, meter, at: from + staysMillis, amount: rest })
+    if (rest > 0) {
+      quota.remains.push({ member: name, number: member.number, meter, at: from + staysMillis, amount: rest })
+    }
   }
 }
 
@@ -216,6 +222,7 @@ const join = (quota: SharedQuota, message: Message): Member => {
   quota.expected = quota.expected.filter((other) => other !== name)
   const before = (meter: string) => known ? Math.max(valueOf(granted, meter), valueOf(given, meter)) : 0
   const member: Member = {
+    number: message.number,
     expires: quota.time + leaseMillis,
     meters,
     granted: Object.fromEntries(held.map(([meter, amount]) => [meter, known ? before(meter) : amount])),
@@ -264,19 +271,31 @@ const told = (quota: SharedQuota, name: string): Step["granted"][number] => ({
   listed: listedOf(quota, name)
 })
 
-/** What a member says is written down: all but who gets what. */
-const hear = (known: SharedQuota | undefined, message: Message, now: number) => {
+/** The books as they are now. */
+const open = (known: SharedQuota | undefined, message: Message, now: number): SharedQuota => {
   const quota = booksFor(known, message, now)
+  advance(quota, timeOf(quota, now), message.leaseMillis)
+  return quota
+}
+
+/** It was heard before, or another that was sent later; or its member is gone since. */
+const isLate = ({ members, remains }: SharedQuota, { member, number }: Message): boolean => {
+  const own = members[member]
+  return own === undefined ? remains.some((one) => one.member === member && number <= one.number) : number <= own.number
+}
+
+/** What a member says is written down: all but who gets what. */
+const hear = (quota: SharedQuota, message: Message) => {
   const { leaseMillis, member: name, meters } = message
-  advance(quota, timeOf(quota, now), leaseMillis)
   const { time } = quota
   const own = message.epoch === quota.epoch && !message.anew ? quota.members[name] : undefined
   const waitedBefore = name in quota.waiting
   const member: Member = {
     ...(own ?? join(quota, message)),
+    number: message.number,
     expires: time + leaseMillis,
     meters,
-    // A message may come late, after another that was sent later.
+    // Where the store took something for lost to it, the member may not know it yet.
     ...(own === undefined ? {} : { given: larger(own.given, message.given) }),
     owed: message.owed,
     leaving: leavingAt(message, time)
@@ -297,7 +316,7 @@ const hear = (known: SharedQuota | undefined, message: Message, now: number) => 
   if (message.foreign !== null) fill(quota, message.foreign, message, free)
   quota.waiting[name] = message.lines.map(({ sinceMillis, ...line }) => ({ ...line, since: time - sinceMillis }))
   if (message.lines.length === 0) delete quota.waiting[name]
-  return { quota, member, joined: own === undefined, waitedBefore, limits, free }
+  return { member, joined: own === undefined, waitedBefore, limits, free }
 }
 
 const isOpen = ({ opensAt, parkedUntil, time }: SharedQuota): boolean => time >= opensAt && time >= parkedUntil
@@ -311,16 +330,50 @@ const share = (quota: SharedQuota, free: Record<string, number>, limits: Amounts
     })
     : new Set()
 
+const standingOf = (
+  quota: SharedQuota,
+  name: string,
+  { free, joined, limits }: { readonly free: Amounts; readonly joined: boolean; readonly limits: Amounts }
+): Standing => {
+  const { time } = quota
+  const others = Object.keys(quota.members).filter((other) => other !== name)
+  return {
+    epoch: quota.epoch,
+    version: quota.version,
+    granted: { ...quota.members[name]?.granted },
+    given: { ...quota.members[name]?.given },
+    joined,
+    members: [...others, name],
+    wanted: others.some((other) => other in quota.waiting),
+    listed: listedOf(quota, name),
+    free,
+    limits,
+    waiting: waitingOf(quota, others),
+    remains: remainsOf(quota),
+    opensInMillis: Math.max(0, quota.opensAt - time),
+    parkedMillis: Math.max(0, quota.parkedUntil - time),
+    againMillis: againOf(quota, others)
+  }
+}
+
 /** One step: what a member says, and what it and others have of it. */
 export const exchange = (known: SharedQuota | undefined, message: Message, now: number): Step => {
-  const { free, joined, limits, member, quota, waitedBefore } = hear(known, message, now)
-  const { time } = quota
+  const quota = open(known, message, now)
   const name = message.member
+  if (isLate(quota, message)) {
+    const limits = limitsOf(quota)
+    const standing = standingOf(quota, name, {
+      joined: message.epoch !== quota.epoch,
+      limits,
+      free: freeOf(quota, limits)
+    })
+    return { quota, standing, granted: [], wanted: false }
+  }
+  const { free, joined, limits, member, waitedBefore } = hear(quota, message)
   const served = share(quota, free, limits)
-  const others = Object.keys(quota.members).filter((other) => other !== name)
   // Nobody waits: what one may need next it may hold, as long as there is as much for each.
   if (isOpen(quota) && Object.keys(quota.waiting).length === 0) {
-    const most = (meter: string) => valueOf(free, meter) / (2 * (others.length + 1))
+    const most = (meter: string) => valueOf(free, meter) / (2 * Object.keys(quota.members).length)
     const ahead = Object.entries(message.ahead).map(([meter, amount]) =>
       [meter, Math.max(0, Math.floor(Math.min(amount, most(meter))))] as const
     )
@@ -328,36 +381,18 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
   }
   return {
     quota,
-    standing: {
-      epoch: quota.epoch,
-      version: quota.version,
-      granted: { ...member.granted },
-      given: { ...member.given },
-      joined,
-      members: [...others, name],
-      wanted: others.some((other) => other in quota.waiting),
-      listed: listedOf(quota, name),
-      free,
-      limits,
-      waiting: waitingOf(quota, others),
-      remains: remainsOf(quota),
-      opensInMillis: Math.max(0, quota.opensAt - time),
-      parkedMillis: Math.max(0, quota.parkedUntil - time),
-      againMillis: againOf(quota, others)
-    },
-    granted: others.filter((other) => served.has(other)).map((other) => told(quota, other)),
+    standing: standingOf(quota, name, { joined, limits, free }),
+    granted: [...served].filter((other) => other !== name).map((other) => told(quota, other)),
     wanted: name in quota.waiting && !waitedBefore
   }
 }
 
 /** A member goes, and tells what it was charged. What it holds beyond that is free at once. */
-export const leave = (
-  known: SharedQuota | undefined,
-  message: Message,
-  now: number
-): Outcome | undefined => {
+export const leave = (known: SharedQuota | undefined, message: Message, now: number): Outcome | undefined => {
   if (known === undefined || message.epoch !== known.epoch || !(message.member in known.members)) return undefined
-  const { quota } = hear(known, { ...message, lines: [] }, now)
+  const quota = open(known, message, now)
+  if (isLate(quota, message)) return { quota, granted: [], wanted: false }
+  hear(quota, { ...message, lines: [] })
   bury(quota, message.member, quota.time)
   const limits = limitsOf(quota)
   const served = share(quota, freeOf(quota, limits), limits)
@@ -374,7 +409,7 @@ const fill = (quota: SharedQuota, meter: string, { meters }: Message, free: Reco
   for (let part = 1; part <= foreignParts; part++) {
     const amount = until(part) - until(part - 1)
     if (amount > 0) {
-      quota.remains.push({ member: "", meter, at: quota.time + staysMillis * part / foreignParts, amount })
+      quota.remains.push({ member: "", number: 0, meter, at: quota.time + staysMillis * part / foreignParts, amount })
     }
   }
   free[meter] = valueOf(free, meter) - missing
