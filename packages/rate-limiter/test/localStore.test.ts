@@ -1,11 +1,10 @@
 // The store of one machine: several connections in this process for what is said, several processes for what dies.
 import type { LimiterStore } from "@caprock/rate-limiter"
-import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, type Scope } from "effect"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { Effect, Exit, Fiber, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { DatabaseSync } from "node:sqlite"
@@ -13,15 +12,12 @@ import { fileURLToPath } from "node:url"
 import * as LocalStore from "../src/internal/localStore.ts"
 import type { SharedQuota } from "../src/internal/sharedQuota.ts"
 import { asking, type Asks, limit, stays } from "./localAsks.ts"
+import * as LocalRig from "./localRig.ts"
+import { suite } from "./store.suite.ts"
 
 const quota = "pool"
 
-const folder = Effect.acquireRelease(
-  Effect.sync(() => fs.mkdtempSync(join(tmpdir(), "caprock-local-"))),
-  (path) => Effect.sync(() => fs.rmSync(path, { recursive: true, force: true }))
-)
-
-const newPath = Effect.map(folder, (folder) => join(folder, "limiter.db"))
+const newPath = Effect.map(LocalRig.folder, (folder) => join(folder, "limiter.db"))
 
 /** What another program sees in the file. */
 const within = <A>(path: string, look: (db: DatabaseSync) => A): A => {
@@ -71,6 +67,9 @@ const granted = ({ granted }: LimiterStore.Standing): number => granted["request
 
 /** By then new books are open. */
 const open = TestClock.adjust("1500 millis")
+
+// What wakes is looked for in real time; the time that counts is set by the tests.
+layer(LocalRig.layer, { excludeTestServices: true })("the store of one machine", suite)
 
 describe("what is agreed", () => {
   it.effect("two connections share one quota, on one clock, and no more than it", () =>
@@ -157,20 +156,7 @@ describe("what is agreed", () => {
 })
 
 describe("the clock", () => {
-  /** The machine has been up for so long. */
-  const up = <A, E, R>(millis: number, effect: Effect.Effect<A, E, R>) =>
-    Effect.gen(function*() {
-      const clock = yield* Clock.Clock
-      return yield* Effect.provideService(effect, Clock.Clock, {
-        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
-        currentTimeMillis: clock.currentTimeMillis,
-        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
-        currentTimeNanos: clock.currentTimeNanos,
-        monotonicTimeNanosUnsafe: () => BigInt(millis) * 1_000_000n,
-        monotonicTimeNanos: Effect.succeed(BigInt(millis) * 1_000_000n),
-        sleep: (duration) => clock.sleep(duration)
-      })
-    })
+  const up = <A, E, R>(millis: number, effect: Effect.Effect<A, E, R>) => LocalRig.uptime(() => millis)(effect)
   const day = 86_400_000
 
   it.effect("after the machine was started anew, the dead hold nothing, what they may have been charged counts, and a window is waited for", () =>
