@@ -31,7 +31,6 @@ export const uptime = (millis: () => number) => <A, E, R>(effect: Effect.Effect<
 const rig = Effect.gen(function*() {
   const path = join(yield* folder, "limiter.db")
   let now = 0
-  const times = new Map<string, number>()
   const connection = uptime(() => now)(LocalStore.make({ path }))
   const [one, other] = [yield* connection, yield* connection]
   const of = (member: string) => member.charCodeAt(0) % 2 === 0 ? one : other
@@ -45,11 +44,9 @@ const rig = Effect.gen(function*() {
       leave: (quota, message) => of(message.member).leave(quota, message),
       listen: (member, wake) => of(member).listen(member, wake)
     },
-    // All quotas have one clock, and it is none that somebody could set: who sets theirs back does nothing to it.
-    setTime: (quota, millis) =>
+    setTime: (_, millis) =>
       Effect.sync(() => {
-        now += Math.max(0, millis - (times.get(quota) ?? millis))
-        times.set(quota, millis)
+        now = millis
       }),
     wipe: (quota) => Effect.sync(() => db.prepare("delete from quotas where name = ?").run(quota)),
     save: (quota) =>

@@ -197,8 +197,11 @@ describe("the clock", () => {
       const meters = { requests: { limit, staysMillis: stays }, day: { limit, staysMillis: day } }
       const exchange = Effect.scoped(Effect.flatMap(memberOn(path, "a"), (a) => a.exchange(1, { meters })))
       yield* up(day, exchange)
-      // Linux says that it was started; elsewhere it is seen by the clock, which is behind.
-      assert.strictEqual((yield* up(5000, exchange)).opensInMillis, stays - 5000)
+      // Where nobody tells that it was started, it is seen by the clock, which is behind.
+      for (const clock of ["of the last start", ""]) {
+        within(path, (db) => db.prepare("update quotas set clock = ?").run(clock))
+        assert.strictEqual((yield* up(5000, exchange)).opensInMillis, stays - 5000)
+      }
     }))
 
   it.effect("who finds that others write with another clock does not go on", () =>
