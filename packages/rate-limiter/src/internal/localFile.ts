@@ -16,8 +16,6 @@ export interface Node {
 export interface Row {
   /** The clock that it was written by. */
   readonly clock: string
-  /** How far the store's time is ahead of that. */
-  readonly ahead: number
   readonly quota: SharedQuota
 }
 
@@ -50,7 +48,7 @@ const application = 0x4370526b
 const schema = 1
 
 const tables = `
-  create table quotas (name text primary key, clock text not null, ahead integer not null, books text not null) strict;
+  create table quotas (name text primary key, clock text not null, books text not null) strict;
   create table wakes (
     serial integer primary key autoincrement, quota text not null, member text not null, sender text not null, wake text not null,
     unique (quota, member)
@@ -206,8 +204,8 @@ const use = (node: Node, path: string): LocalFile & { readonly isSound: () => bo
         )
       }
     })
-    const read = db.prepare("select clock, ahead, books from quotas where name = ?")
-    const write = db.prepare("insert or replace into quotas (name, clock, ahead, books) values (?, ?, ?, ?)")
+    const read = db.prepare("select clock, books from quotas where name = ?")
+    const write = db.prepare("insert or replace into quotas (name, clock, books) values (?, ?, ?)")
     const wake = db.prepare("insert or replace into wakes (quota, member, sender, wake) values (?, ?, ?, ?)")
     const forget = db.prepare(
       `delete from wakes where quota = ? and member <> '${everybody}' and member not in (select value from json_each(?))`
@@ -226,10 +224,10 @@ const use = (node: Node, path: string): LocalFile & { readonly isSound: () => bo
         const row = read.get(name)
         return row === undefined
           ? undefined
-          : { clock: String(row["clock"]), ahead: numberOf(row, "ahead"), quota: booksOf(path, row["books"]) }
+          : { clock: String(row["clock"]), quota: booksOf(path, row["books"]) }
       },
-      write: (name, { ahead, clock, quota }) => {
-        write.run(name, clock, ahead, JSON.stringify(quota))
+      write: (name, { clock, quota }) => {
+        write.run(name, clock, JSON.stringify(quota))
       },
       wake: (one, by, whom) => {
         wake.run(one.quota, whom, by, JSON.stringify(one))

@@ -33,7 +33,7 @@ const turns = Schedule.min([Schedule.exponential("1 millis", 1.5), Schedule.spac
 /** Of a longer window, what a power cut may have taken of the books is too little to keep a quota closed for. */
 const longestClosedMillis = 600_000
 
-/** Processes that read one clock find it further than whoever wrote before; a little less is granted to rounding. */
+/** By so little a clock that all processes read may seem to be behind the last that was written. */
 const clockSlackMillis = 1_000
 
 const noNode = (cause?: unknown) =>
@@ -61,14 +61,15 @@ const clockOf = ({ fs }: LocalFile.Node): string => {
  * Books from before the machine was started. Who held a share then is dead, and the store's time goes on where it was. What was written last
  * a power cut may have taken: nothing is granted until the machine has been up for a window.
  */
-const afterStart = ({ quota }: LocalFile.Row, clock: string, { meters }: Message): LocalFile.Row => {
+const afterStart = (quota: SharedQuota.SharedQuota, { meters }: Message): SharedQuota.SharedQuota => {
   for (const member of Object.values(quota.members)) member.expires = Math.min(member.expires, quota.time)
   const windows = Object.values(meters).map(({ staysMillis }) => staysMillis)
   const closed = Math.max(0, ...windows.filter((millis) => millis <= longestClosedMillis))
   quota.opensAt = Math.max(quota.opensAt, quota.time + closed)
   quota.lost = false
   quota.expected = []
-  return { clock, ahead: quota.time, quota }
+  quota.skew = quota.time
+  return quota
 }
 
 /** JSON knows no infinite limit. */
@@ -127,11 +128,17 @@ export const make = ({ path }: Options): Effect.Effect<LimiterStore["Service"], 
           }))
       )
 
-    const rowOf = (file: LocalFile.LocalFile, name: string, message: Message): LocalFile.Row | undefined => {
+    /** Whether it was written by the clock that is read here. Where nobody tells which it is, one that was begun anew is behind. */
+    const isOfThisStart = ({ clock: wrote, quota }: LocalFile.Row): boolean =>
+      wrote === clock && (clock !== "" || now() + quota.skew >= quota.time - clockSlackMillis)
+    const booksIn = (
+      file: LocalFile.LocalFile,
+      name: string,
+      message: Message
+    ): SharedQuota.SharedQuota | undefined => {
       const row = file.read(name)
-      if (row === undefined) return undefined
-      if (row.clock === clock && now() + row.ahead >= row.quota.time - clockSlackMillis) return row
-      if (!file.written.has(name)) return afterStart(row, clock, message)
+      if (row === undefined || isOfThisStart(row)) return row?.quota
+      if (!file.written.has(name)) return afterStart(row.quota, message)
       throw new LimiterStoreError({
         problem:
           `shares ${path} with another machine, or a container with a clock of its own: give each a file of its own, or use Redis`
@@ -145,13 +152,11 @@ export const make = ({ path }: Options): Effect.Effect<LimiterStore["Service"], 
       run((file) => {
         quotas.add(name)
         const step = file.transaction(() => {
-          const row = rowOf(file, name, message)
-          const ahead = row?.ahead ?? 0
-          const step = take(row?.quota, finite(message), now() + ahead)
+          const step = take(booksIn(file, name, message), finite(message), now())
           if (step === undefined) return step
           const { granted, quota, wanted } = step
           const by = message.member
-          file.write(name, { clock, ahead, quota })
+          file.write(name, { clock, quota })
           for (const { member, ...told } of granted) {
             file.wake({ _tag: "Granted", quota: name, epoch: quota.epoch, ...told }, by, member)
           }
