@@ -20,7 +20,13 @@ describe("the examples", () => {
     const examples = sources().flatMap(extract)
     assert.deepStrictEqual((await run(examples, "all-run")).map(render), [])
     // An example that can't run is an exception, and each has to be one that a reader would excuse.
-    assert.deepStrictEqual(examples.filter(({ typesOnly }) => typesOnly).map(({ line, path }) => `${path}:${line}`), [])
+    const excused = examples.filter(({ typesOnly }) => typesOnly).map(({ code, path }) =>
+      `${path}: ${code.find((line) => line.includes("NodeRedis.layer"))?.trim()}`
+    )
+    // A Redis is not to be had everywhere; the program is in the tests of the stores.
+    assert.deepStrictEqual(excused, [
+      "docs/guide/shared.md: Layer.provide(NodeRedis.layer({ url: \"redis://127.0.0.1:6379\" }))"
+    ])
   })
 
   it("that name a program of the examples folder are that program", () => {
