@@ -36,6 +36,8 @@ export interface Took {
 
 const meters = { requests: { limit: 1000, staysMillis: 60_250 }, tokens: { limit: 1_000_000, staysMillis: 60_250 } }
 
+let sent = 0
+
 /** A busy process: five wait, and all that it holds was sent, in twelve parts of the window. */
 const messageOf = (member: string, known: LimiterStore.Standing | undefined): LimiterStore.Message => {
   const leaving = Array.from({ length: 12 }, (_, part) => [5000 * (part + 1), 80] as const)
@@ -44,6 +46,7 @@ const messageOf = (member: string, known: LimiterStore.Standing | undefined): Li
     leaseMillis: 5000,
     ageingMillis: 10_000,
     anew: false,
+    number: ++sent,
     meters,
     epoch: known?.epoch ?? null,
     version: known?.version ?? 0,

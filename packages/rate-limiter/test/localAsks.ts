@@ -11,7 +11,7 @@ export interface Asks {
   readonly after: (standing: LimiterStore.Standing) => Asks
 }
 
-export const asking = (member: string, standing?: LimiterStore.Standing): Asks => ({
+export const asking = (member: string, standing?: LimiterStore.Standing, sent = { count: 0 }): Asks => ({
   message: (waiting, changed = {}) => ({
     member,
     leaseMillis: 4000,
@@ -19,6 +19,7 @@ export const asking = (member: string, standing?: LimiterStore.Standing): Asks =
     meters: { requests: { limit, staysMillis: stays } },
     epoch: standing?.epoch ?? null,
     anew: false,
+    number: ++sent.count,
     version: standing?.version ?? 0,
     fresh: `of ${member}`,
     knows: standing?.members ?? [],
@@ -41,5 +42,5 @@ export const asking = (member: string, standing?: LimiterStore.Standing): Asks =
     parkMillis: 0,
     ...changed
   }),
-  after: (standing) => asking(member, standing)
+  after: (standing) => asking(member, standing, sent)
 })

@@ -71,6 +71,9 @@ const open = TestClock.adjust("1500 millis")
 // What wakes is looked for in real time; the time that counts is set by the tests.
 layer(LocalRig.layer, { excludeTestServices: true })("the store of one machine", suite)
 
+/** By then everybody has looked who does not wait. */
+const look = TestClock.adjust("100 millis")
+
 describe("what is agreed", () => {
   it.effect("two connections share one quota, on one clock, and no more than it", () =>
     Effect.gen(function*() {
@@ -111,15 +114,16 @@ describe("what is agreed", () => {
       yield* a.exchange(0)
       yield* open
       yield* a.exchange(limit)
-      yield* TestClock.adjust("20 millis")
+      yield* look
       yield* a.exchange(limit)
       a.woken.length = 0
       b.woken.length = 0
       const { epoch } = yield* b.exchange(1)
       assert.deepStrictEqual(a.woken, [])
-      yield* TestClock.adjust("20 millis")
+      yield* look
       assert.deepStrictEqual(a.woken, [{ _tag: "Wanted", quota, by: "b" }])
       yield* a.exchange(0, { given: { requests: 30 } })
+      // Who waits looks more often.
       yield* TestClock.adjust("20 millis")
       assert.deepStrictEqual(b.woken, [{ _tag: "Granted", quota, epoch, granted: { requests: 1 }, listed: 0 }])
       yield* TestClock.adjust("1 second")
@@ -144,7 +148,7 @@ describe("what is agreed", () => {
       yield* open
       const standing = yield* a.exchange(limit)
       yield* b.exchange(5)
-      yield* a.store.leave(quota, asking("a", standing).message(0))
+      yield* a.store.leave(quota, asking("a", standing, { count: 99 }).message(0))
       assert.deepStrictEqual(Object.keys(booksIn(path)?.members ?? {}), ["b"])
       yield* TestClock.adjust(stays)
       yield* b.exchange(5)
@@ -237,13 +241,13 @@ describe("the file", () => {
         yield* b.exchange(0)
       }
       const held = granted(yield* b.exchange(0))
-      yield* TestClock.adjust("20 millis")
+      yield* look
       for (const companion of ["", "-wal", "-shm"]) fs.rmSync(`${path}${companion}`)
       a.woken.length = 0
       const new_ = yield* b.exchange(80)
       assert.notStrictEqual(new_.epoch, before.epoch)
       assert.strictEqual(granted(new_), held)
-      yield* TestClock.adjust("20 millis")
+      yield* look
       assert.deepStrictEqual(a.woken, [{ _tag: "Wanted", quota, by: "" }])
       const after = yield* a.exchange(0)
       assert.strictEqual(after.epoch, new_.epoch)
@@ -253,7 +257,7 @@ describe("the file", () => {
       a.woken.length = 0
       yield* b.exchange(0)
       yield* b.exchange(1)
-      yield* TestClock.adjust("20 millis")
+      yield* look
       assert.deepInclude(a.woken, { _tag: "Wanted", quota, by: "b" })
     }))
 
@@ -264,7 +268,7 @@ describe("the file", () => {
         const a = yield* memberOn(path, "a")
         yield* a.exchange(0)
         fs.rmSync(`${path}${companion}`)
-        yield* TestClock.adjust("20 millis")
+        yield* look
         assert.deepStrictEqual(a.woken, [{ _tag: "Wanted", quota, by: "" }])
         yield* a.exchange(0)
         assert.deepStrictEqual(Object.keys(booksIn(path)?.members ?? {}), ["a"])
@@ -358,11 +362,11 @@ describe("the file", () => {
       yield* TestClock.adjust("1 second")
       assert.isUndefined(waiting.pollUnsafe())
       other.exec("rollback")
-      yield* TestClock.adjust("10 millis")
+      yield* TestClock.adjust("50 millis")
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(waiting)))
       other.exec("begin immediate")
       const never = yield* Effect.forkChild(Effect.flip(a.exchange(0)))
-      yield* TestClock.adjust("2100 millis")
+      yield* TestClock.adjust("3 seconds")
       assert.include((yield* Fiber.join(never)).message, `waited 2 seconds for ${path}`)
       other.close()
       yield* a.exchange(0)
