@@ -21,6 +21,7 @@ export const asking = (member: string, standing?: LimiterStore.Standing): Asks =
     anew: false,
     version: standing?.version ?? 0,
     fresh: `of ${member}`,
+    number: (standing?.version ?? 0) + 1,
     knows: standing?.members ?? [],
     remains: standing?.remains ?? {},
     granted: standing?.granted ?? {},
