@@ -10,7 +10,7 @@ const fail = (cause: unknown) => new Redis.RedisError({ cause })
 
 /** Where a command goes: scripts tell how many keys they have before the first of them. */
 const keyOf = (command: string, args: ReadonlyArray<string>): string | undefined =>
-  /^EVAL/.test(command) ? args[1] === "0" ? undefined : args[2] : args[0]
+  command.startsWith("EVAL") ? args[1] === "0" ? undefined : args[2] : args[0]
 
 const client = Effect.fnUntraced(function*(urls: ReadonlyArray<string>) {
   const cluster = createCluster({ rootNodes: urls.map((url) => ({ url })) })
@@ -36,7 +36,8 @@ const client = Effect.fnUntraced(function*(urls: ReadonlyArray<string>) {
       Effect.acquireRelease(
         Effect.tryPromise({
           try: () => {
-            const listener = (message: string, channel: string) => onMessage({ channel, message })
+            const listener = (message: unknown, channel: unknown) =>
+              onMessage({ channel: String(channel), message: String(message) })
             return cluster.subscribe(channel, listener).then(() => listener)
           },
           catch: fail
