@@ -24,7 +24,7 @@ import { fileURLToPath } from "node:url"
 
 export type Kind = "redis" | "valkey"
 
-export class ServerError extends Data.TaggedError("ServerError")<{ readonly message: string }> {}
+class ServerError extends Data.TaggedError("ServerError")<{ readonly message: string }> {}
 
 const cache = fileURLToPath(new URL("../../../node_modules/.cache/caprock-servers/", import.meta.url))
 
@@ -127,7 +127,7 @@ const freePort = Effect.callback<number>((resume) => {
 })
 
 /** What a server answers to a line, as it comes. */
-const ask = (port: number, line: string): Effect.Effect<string, ServerError> =>
+export const ask = (port: number, line: string): Effect.Effect<string, ServerError> =>
   Effect.callback((resume) => {
     const socket = connect(port, "127.0.0.1", () => socket.write(`${line}\r\n`))
     socket.setTimeout(2_000, () => socket.destroy(new Error("no answer")))
@@ -135,14 +135,12 @@ const ask = (port: number, line: string): Effect.Effect<string, ServerError> =>
       socket.destroy()
       resume(Effect.succeed(String(data)))
     })
+    socket.once("close", () => resume(Effect.fail(new ServerError({ message: `${line}: the connection was closed` }))))
     socket.once("error", (cause) => resume(Effect.fail(new ServerError({ message: `${line}: ${String(cause)}` }))))
     return Effect.sync(() => socket.destroy())
   })
 
-/** One line of what is usual at a prompt. */
-export const command = ask
-
-export interface Server {
+interface Server {
   readonly port: number
   readonly url: string
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
@@ -183,6 +181,7 @@ export const start = Effect.fnUntraced(function*(kind: Kind, more: ReadonlyArray
     ]
     const started = spawn(binary.path, args, { env: binary.env, stdio: ["ignore", "pipe", "pipe"] })
     child = started
+    process.once("exit", () => started.kill("SIGKILL"))
     let log = ""
     for (const stream of [started.stdout, started.stderr]) stream.on("data", (data) => log += String(data))
     yield* ask(port, "PING").pipe(

@@ -42,6 +42,7 @@ export const line = (
 export class Process {
   readonly name: string
   readonly meters: Meters
+  readonly leaseMillis: number
   readonly charges: Array<Charge> = []
   standing: LimiterStore.Standing | undefined
   private granted: Sums = {}
@@ -50,8 +51,9 @@ export class Process {
   private heardAt = 0
   private messages = 0
 
-  constructor(name: string, meters: Meters) {
+  constructor(name: string, meters: Meters, leaseMillis = lease) {
     this.name = name
+    this.leaseMillis = leaseMillis
     this.meters = meters
   }
 
@@ -86,7 +88,7 @@ export class Process {
     }
     return {
       member: this.name,
-      leaseMillis: lease,
+      leaseMillis: this.leaseMillis,
       ageingMillis: null,
       meters,
       epoch: standing?.epoch ?? null,
@@ -133,7 +135,7 @@ export class Process {
     }
     this.standing = standing
     this.heardAt = now
-    this.fence = sentAt + lease
+    this.fence = sentAt + this.leaseMillis
   }
 
   woken(wake: LimiterStore.Wake): void {

@@ -3,7 +3,7 @@
 /** By what its text contains, the first that fits. Scripts' errors come with the place in the script behind or before them. */
 const problems: ReadonlyArray<readonly [text: RegExp, problem: (prefix: string) => string]> = [
   [
-    /\bNOPERM\b/,
+    /\bNOPERM\b|user executing the script can't|no permissions? to/i,
     (prefix) =>
       "may not do what it needs: give its user the commands EVALSHA, SCRIPT|LOAD, TIME, HMGET, HGET, HSET, HDEL, PEXPIRE, PUBLISH, SUBSCRIBE and " +
       `INFO, the keys ~${prefix}* and the channels &${prefix}*`
@@ -40,21 +40,19 @@ const problems: ReadonlyArray<readonly [text: RegExp, problem: (prefix: string) 
 ]
 
 /** All that an error says of itself and of what caused it. */
-const textOf = (cause: unknown, depth = 0): string =>
-  cause instanceof Error && depth < 4
-    ? [
-      cause.name,
-      cause.message,
-      "code" in cause ? cause.code : "",
-      "cause" in cause ? textOf(cause.cause, depth + 1) : ""
-    ].join(" ")
-    : typeof cause === "object" && cause !== null && "cause" in cause && depth < 4
-    ? textOf(cause.cause, depth + 1)
-    : String(cause)
+const textOf = (cause: unknown, depth = 0): string => {
+  if (typeof cause !== "object" || cause === null || depth > 4) return String(cause)
+  const parts = [
+    "message" in cause ? cause.message : "",
+    "code" in cause ? cause.code : "",
+    "cause" in cause && cause.cause !== undefined ? textOf(cause.cause, depth + 1) : ""
+  ]
+  return parts.filter((part) => part !== "" && part !== undefined).join(" ")
+}
 
 /** The rest of "the limiter's store ...". */
 export const explain = (cause: unknown, prefix: string): string => {
   const text = textOf(cause)
   const known = problems.find(([pattern]) => pattern.test(text))
-  return known === undefined ? `failed: ${text.trim().slice(0, 300)}` : known[1](prefix)
+  return known === undefined ? `failed: ${text.slice(0, 300)}` : known[1](prefix)
 }

@@ -11,7 +11,7 @@ import { type LimiterStore, LimiterStoreError, type Message, type Wake } from ".
 import { explain } from "./redisProblems.ts"
 import * as Script from "./redisScript.ts"
 
-/** @internal */
+/** How a store in Redis is made. */
 export interface Options {
   /** What the names of all keys and channels begin with. */
   readonly prefix?: string | undefined
@@ -95,8 +95,6 @@ const scripts = (surroundings: Script.Surroundings) => {
 /**
  * A store in Redis. Fails with `LimiterStoreError` when an answer takes longer than `timeout`, and asks nothing else for the same member until the
  * last question is answered or given up by the client: questions that pile up would all be done, and for nothing, when Redis is back.
- *
- * @internal
  */
 export const make = Effect.fnUntraced(function*(
   { prefix = defaults.prefix, timeout = defaults.timeout }: Options,
