@@ -5,6 +5,7 @@ import type { Meter, Unit } from "../Meter.ts"
 import * as Priority from "../Priority.ts"
 import type { CostExceedsLimit, InvalidCost } from "../RateLimiterError.ts"
 import type { Settlement } from "../Reservation.ts"
+import { Accuracy } from "./accuracy.ts"
 import { type Amount, Books, type Held, isAmount, isAnswer, savedUpMillis, sizesOf } from "./books.ts"
 import { Ceiling } from "./ceiling.ts"
 import type { Part } from "./parts.ts"
@@ -43,6 +44,7 @@ export class Pool {
   private widenedAt = -Infinity
   private readonly guardAtFirst: number
   private readonly ceiling = new Ceiling()
+  readonly accuracy = new Accuracy()
   private parked = -Infinity
   /** What one who comes now may take without moving the start of anybody before it. */
   private spare: Amount = nothing
@@ -172,8 +174,13 @@ export class Pool {
   wait(request: Request): Waiter | undefined {
     if (!this.room.makeRoom(request)) return undefined
     const now = this.now()
+    const mayPass = this.room.size > 0 && this.books.isWithin(this.spare, request, request.tokens)
+    const foretold = !mayPass && this.accuracy.isDue(now)
+      ? { since: now, millis: this.books.forecast(request, this.room.ahead(request), now) - now }
+      : undefined
     const waiter = this.room.add(request, now)
-    if (this.room.head(now) === waiter || this.books.isWithin(this.spare, request, request.tokens)) this.pump()
+    waiter.foretold = foretold
+    if (mayPass || this.room.head(now) === waiter) this.pump()
     return waiter
   }
 
@@ -305,6 +312,7 @@ export class Pool {
       const amount = mayGo ? request.amount() : plain
       if (mayGo && books.isWithin(spare, request, mostOf(amount)) && this.fits(request, amount, now)) {
         room.served(turn, now)
+        if (turn.waiter.foretold !== undefined) this.accuracy.admitted(turn.waiter.foretold, now)
         request.admit(amount)
         admitted.push(request)
         if (passed.count === 0) continue

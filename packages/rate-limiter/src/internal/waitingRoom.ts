@@ -1,5 +1,6 @@
 // Who waits for a pool, and in which order they are admitted.
 import type { Booking } from "../Cost.ts"
+import type { Foretold } from "./accuracy.ts"
 import { FairQueue, type Line, type Queued, type Taken } from "./fairQueue.ts"
 import { IndexedHeap, type Ranked } from "./indexedHeap.ts"
 import { Sizes } from "./sizes.ts"
@@ -42,6 +43,7 @@ export class Waiter implements Queued {
   older: this | undefined
   newer: this | undefined
   waiting = false
+  foretold: Foretold | undefined
   readonly request: Request
   readonly size: number
   readonly turn: number
@@ -115,8 +117,9 @@ class Guarantee {
     return (this.priority ?? priority) === priority && (this.tenant ?? tenant) === tenant
   }
 
+  /** What it borrowed is made good within a window, and no longer held against it. */
   had(size: number): void {
-    this.credit = Math.min(this.most, this.credit - size)
+    this.credit = Math.min(this.most, Math.max(-this.most, this.credit - size))
   }
 }
 
