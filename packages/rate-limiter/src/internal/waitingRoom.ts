@@ -143,8 +143,6 @@ export interface Owner {
  * comes in above, and a whole backlog that has grown old does not go before the urgent ones who came last.
  *
  * Adding and taking cost O(log n), and O(g) for g guarantees.
- *
- * @internal
  */
 export class WaitingRoom {
   private readonly order: Order
