@@ -51,7 +51,6 @@ const messageOf = (member: string, known: LimiterStore.Standing | undefined): Li
     epoch: known?.epoch ?? null,
     version: known?.version ?? 0,
     fresh: member,
-    number: (known?.version ?? 0) + 1,
     knows: known?.members ?? [],
     remains: {},
     granted: known?.granted ?? {},

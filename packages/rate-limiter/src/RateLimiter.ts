@@ -108,6 +108,15 @@ export interface Snapshot {
   /** In what time the next of them is admitted, if nothing is refunded before; `undefined` when nobody waits, or nobody can tell. */
   readonly nextAdmission: Duration.Duration | undefined
   readonly meters: ReadonlyArray<Level>
+  /**
+   * How well waits were foretold, as `estimate` does: the mean of the last waits that were asked about when they began, of one in 64 or one a second,
+   * and by how much they were longer or shorter. `undefined` while none of them is over.
+   */
+  readonly estimates: {
+    readonly waits: number
+    readonly meanWait: Duration.Duration
+    readonly meanError: Duration.Duration
+  } | undefined
   /** How long a charge now stays beyond its window. */
   readonly guard: Duration.Duration
   /** How long nobody is admitted yet; `undefined` when the pool is open. */
@@ -530,6 +539,11 @@ const makeWith = Effect.fnUntraced(
             line: pool.line().map((part) => ({ ...part, priority: Priority.fromNumber(part.priority) })),
             nextAdmission: pool.nextAt === undefined ? undefined : Duration.millis(Math.max(0, pool.nextAt - now())),
             meters: pool.levels(),
+            estimates: pool.accuracy.count === 0 ? undefined : {
+              waits: pool.accuracy.count,
+              meanWait: Duration.millis(pool.accuracy.meanWait),
+              meanError: Duration.millis(pool.accuracy.meanError)
+            },
             guard: Duration.millis(pool.guardMillis),
             parked: pool.parkedMillis > 0 ? Duration.millis(pool.parkedMillis) : undefined,
             shared: pool.sharing

@@ -22,7 +22,6 @@ export const asking = (member: string, standing?: LimiterStore.Standing, sent = 
     number: ++sent.count,
     version: standing?.version ?? 0,
     fresh: `of ${member}`,
-    number: (standing?.version ?? 0) + 1,
     knows: standing?.members ?? [],
     remains: standing?.remains ?? {},
     granted: standing?.granted ?? {},

@@ -168,6 +168,26 @@ describe("waiting room", () => {
       assert.deepStrictEqual((yield* Fiber.joinAll(urgent)).slice(0, 4), [1000, 2000, 3000, 4000])
     }))
 
+  it.effect("who borrowed what nobody else asked for has its share again a window later", () =>
+    Effect.gen(function*() {
+      const limiter = yield* limiterOf({ order: { guarantees: [{ tenant: "kept", share: 0.5 }] } })
+      // Alone for twenty seconds, and all of it is used.
+      const before = []
+      for (let n = 0; n < 40; n++) before.push(yield* fork(outcome(limiter, cost({ tenant: "kept", tokens: 5 }))))
+      yield* TestClock.adjust("20 seconds")
+      yield* Fiber.joinAll(before)
+      // More urgent ones come then.
+      const urgent = []
+      const kept = []
+      for (let n = 0; n < 20; n++) {
+        urgent.push(yield* fork(outcome(limiter, cost({ priority: "interactive", tokens: 5 }))))
+        kept.push(yield* fork(outcome(limiter, cost({ tenant: "kept", tokens: 5 }))))
+      }
+      yield* TestClock.adjust("30 seconds")
+      yield* Fiber.joinAll(urgent)
+      assert.deepStrictEqual((yield* Fiber.joinAll(kept)).slice(0, 4), [20_000, 22_000, 23_000, 24_000])
+    }))
+
   it.effect("options that make no sense are told by the first call", () =>
     Effect.gen(function*() {
       const problem = (options: Parameters<typeof limiterOf>[0]) =>
@@ -196,6 +216,42 @@ describe("waiting room", () => {
     }))
 
   describe("estimate", () => {
+    it.effect("is held against the waits that come, and shown", () =>
+      Effect.gen(function*() {
+        const limiter = yield* limiterOf()
+        const estimates = Effect.map(limiter.snapshot("p"), (snapshot) => snapshot.estimates)
+        yield* outcome(limiter, cost())
+        assert.isUndefined(yield* estimates)
+        // The first is asked about, and the others come within its second.
+        for (let n = 0; n < 3; n++) yield* fork(outcome(limiter, cost()))
+        yield* TestClock.adjust("1500 millis")
+        assert.deepStrictEqual(yield* estimates, {
+          waits: 1,
+          meanWait: Duration.seconds(1),
+          meanError: Duration.zero
+        })
+        // It has two before it, one of which leaves.
+        const late = yield* fork(outcome(limiter, cost()))
+        const urgent = yield* fork(outcome(limiter, cost({ priority: "interactive" })))
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual([yield* Fiber.join(late), yield* Fiber.join(urgent)], [5000, 2000])
+        // It was foretold 2.5 seconds, and had 3.5: somebody more urgent came.
+        assert.deepStrictEqual(yield* estimates, {
+          waits: 2,
+          meanWait: Duration.millis((1000 + 3500) / 2),
+          meanError: Duration.millis(1000 / 2)
+        })
+      }))
+
+    it.effect("is looked at for one in 64 of those who come at once", () =>
+      Effect.gen(function*() {
+        const limiter = yield* limiterOf()
+        yield* outcome(limiter, cost())
+        for (let n = 0; n < 130; n++) yield* fork(outcome(limiter, cost({ tokens: 1 })))
+        yield* TestClock.adjust("20 seconds")
+        assert.strictEqual((yield* limiter.snapshot("p")).estimates?.waits, 3)
+      }))
+
     it.effect("refuses what can never be admitted, and is nothing where there is room", () =>
       Effect.gen(function*() {
         const limiter = yield* limiterOf()

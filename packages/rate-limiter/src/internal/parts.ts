@@ -265,9 +265,9 @@ const long = ({ limit, unit, window }: Meter, guardMillis: number): Part => {
       return share - used
     },
     forecast: (amount, now) => {
-      if (fits(amount, now)) return now
       const turns = Math.max(0, Math.ceil(amount / limit) - 1)
-      const start = startOf(amount - turns * limit)
+      const rest = amount - turns * limit
+      const start = fits(rest, now) ? now : startOf(rest)
       return (start === Infinity ? now + windowMillis : start) + turns * windowMillis
     },
     book,

@@ -6,6 +6,7 @@ import type { Meter, Unit } from "../Meter.ts"
 import * as Priority from "../Priority.ts"
 import type { CostExceedsLimit, InvalidCost } from "../RateLimiterError.ts"
 import type { Settlement } from "../Reservation.ts"
+import { Accuracy } from "./accuracy.ts"
 import { type Amount, Books, type Held, isAmount, isAnswer, meterName, savedUpMillis, sizesOf } from "./books.ts"
 import { Ceiling } from "./ceiling.ts"
 import type { Part } from "./parts.ts"
@@ -47,6 +48,7 @@ export class Pool implements Sharer {
   private widenedAt = -Infinity
   private readonly guardAtFirst: number
   private readonly ceiling = new Ceiling()
+  readonly accuracy = new Accuracy()
   private parked = -Infinity
   /** What one who comes now may take without moving the start of anybody before it. */
   private spare: Amount = nothing
@@ -249,19 +251,28 @@ export class Pool implements Sharer {
     const booking = passes ? this.amountToBook(cost) : this.plainAmount(owner)
     if (passes && this.fits(owner, booking, now)) return now
     // By what it would book now: with less, it would seem to fit where it does not.
-    if (this.shared.length > 0) {
-      const ahead = room.ahead(owner)
-      return this.shared.reduce((at, share) => Math.max(at, share.forecast(owner, ahead, booking.tokens, now)), now)
-    }
-    return books.forecast({ ...owner, tokens: Math.max(owner.tokens, booking.tokens) }, room.ahead(owner), now)
+    return this.startOf(owner, Math.max(owner.tokens, booking.tokens), now)
+  }
+
+  /** When one is admitted that has to wait for what goes before it, here or in all processes that share the quota. */
+  private startOf(owner: Owner, tokens: number, now: number): number {
+    const ahead = this.room.ahead(owner)
+    return this.shared.length === 0
+      ? this.books.forecast({ ...owner, tokens }, ahead, now)
+      : this.shared.reduce((at, share) => Math.max(at, share.forecast(owner, ahead, tokens, now)), now)
   }
 
   /** Lets it wait; `undefined` when there is no room for it. */
   wait(request: Request): Waiter | undefined {
     if (!this.room.makeRoom(request)) return undefined
     const now = this.now()
+    const mayPass = this.room.size > 0 && this.books.isWithin(this.spare, request, request.tokens)
+    const foretold = !mayPass && this.accuracy.isDue(now)
+      ? { since: now, millis: this.startOf(request, request.tokens, now) - now }
+      : undefined
     const waiter = this.room.add(request, now)
-    if (this.room.head(now) === waiter || this.books.isWithin(this.spare, request, request.tokens)) this.pump()
+    waiter.foretold = foretold
+    if (mayPass || this.room.head(now) === waiter) this.pump()
     this.changed()
     return waiter
   }
@@ -407,6 +418,7 @@ export class Pool implements Sharer {
       const amount = mayGo ? request.amount() : plain
       if (mayGo && books.isWithin(spare, request, mostOf(amount)) && this.fits(request, amount, now)) {
         room.served(turn, now)
+        if (turn.waiter.foretold !== undefined) this.accuracy.admitted(turn.waiter.foretold, now)
         request.admit(amount)
         admitted.push(request)
         if (passed.count === 0) continue

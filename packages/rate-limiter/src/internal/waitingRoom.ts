@@ -1,6 +1,7 @@
 // Who waits for a pool, and in which order they are admitted.
 import type { Booking } from "../Cost.ts"
 import type { LimiterStoreError } from "../LimiterStore.ts"
+import type { Foretold } from "./accuracy.ts"
 import { FairQueue, type Line, type Queued, type Taken } from "./fairQueue.ts"
 import { IndexedHeap, type Ranked } from "./indexedHeap.ts"
 import { Sizes } from "./sizes.ts"
@@ -45,6 +46,7 @@ export class Waiter implements Queued {
   older: this | undefined
   newer: this | undefined
   waiting = false
+  foretold: Foretold | undefined
   readonly request: Request
   readonly size: number
   readonly turn: number
@@ -118,8 +120,9 @@ class Guarantee {
     return (this.priority ?? priority) === priority && (this.tenant ?? tenant) === tenant
   }
 
+  /** What it borrowed is made good within a window, and no longer held against it. */
   had(size: number): void {
-    this.credit = Math.min(this.most, this.credit - size)
+    this.credit = Math.min(this.most, Math.max(-this.most, this.credit - size))
   }
 }
 
@@ -143,8 +146,6 @@ export interface Owner {
  * comes in above, and a whole backlog that has grown old does not go before the urgent ones who came last.
  *
  * Adding and taking cost O(log n), and O(g) for g guarantees.
- *
- * @internal
  */
 export class WaitingRoom {
   private readonly order: Order
