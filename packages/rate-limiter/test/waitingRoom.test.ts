@@ -27,6 +27,7 @@ const roomOf = (order: Partial<Order> = {}) => {
     proceed: () => {},
     close: () => {},
     park: () => {},
+    lose: () => {},
     shed: () => shed.push(name)
   })
   const add = (name: string, owner: Partial<Owner> = {}, now = 0): Waiter => {
