@@ -229,8 +229,16 @@ export const layerRedis = (options: RedisOptions = {}): Layer.Layer<LimiterStore
   )
 
 /**
- * A store in a file, for the processes of one machine, without a server. Needs Node 24, whose SQLite it uses. Beside the file are two more, with
- * `-wal` and `-shm` at the end of their names; a folder that is shared over a network won't do.
+ * A store in a file, for the processes of one machine, without a server. Needs Node 24, whose SQLite it uses; any of them may be killed at any time.
+ * Beside the file are two more, with `-wal` and `-shm` at the end of their names. It is its owner's alone (mode 0600). An exchange takes about
+ * 50 µs of CPU, and what wakes others gets there in 20 ms, or 100 where nobody waits.
+ *
+ * Fails where the file can't be used, and says what to do: no room, nothing to write in, damage, a network's file system, another version of it. What
+ * is not its own it leaves as it is.
+ *
+ * **Gotchas**
+ *
+ * The clock is the machine's monotonic one. After a start of the machine a file that is older grants nothing until the machine has been up for a window.
  *
  * @category layers
  * @since 0.1.0

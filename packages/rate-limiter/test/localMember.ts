@@ -25,13 +25,18 @@ const program = Effect.gen(function*() {
   yield* store.listen(name, () => {})
   let asks: Asks = asking(name)
   for (let step = 0; step < steps; step++) {
-    const standing = yield* store.exchange("pool", asks.message(5))
+    // As a limiter does: on a machine that is busy enough, two seconds are not for ever.
+    const standing = yield* store.exchange("pool", asks.message(5)).pipe(
+      Effect.retry({ times: 20, while: ({ message }) => message.includes("waited") })
+    )
     asks = asks.after(standing)
     process.stdout.write(`${JSON.stringify(standing)}\n`)
     // Others have their turn, and who reads what is told.
     yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
   }
-  yield* store.leave("pool", asks.message(0))
+  yield* store.leave("pool", asks.message(0)).pipe(
+    Effect.retry({ times: 20, while: ({ message }) => message.includes("waited") })
+  )
 })
 
 // The program and its modules are there. What comes now is about the file.

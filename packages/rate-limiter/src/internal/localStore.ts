@@ -4,6 +4,7 @@
 // The clock is the monotonic one: all processes of a machine read the same, it is not set, and it is the one by which a member measures its own
 // lease: where a suspended machine stops it, it stops both. It begins anew when the machine is started.
 import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
@@ -24,14 +25,18 @@ export interface Options {
  */
 const lookMillis = { waiting: 20, idle: 100 }
 
-/** A step takes some hundred microseconds: who has the file for so much longer does not run. */
-const patience = "2 seconds"
+/**
+ * Who has the file for longer than this does not run: a step takes some hundred microseconds. One that fails is asked again by the next beat; a program that
+ * begins has more time, when many do at once on a busy machine.
+ */
+const patience = { step: "2 seconds", opening: "30 seconds" } as const
 
 /** Somebody else has the file: again after so long. */
-const turns = Schedule.min([Schedule.exponential("1 millis", 1.5), Schedule.spaced("10 millis")]).pipe(
-  Schedule.jittered,
-  Schedule.upTo({ duration: patience })
-)
+const turns = (duration: Duration.Input) =>
+  Schedule.min([Schedule.exponential("1 millis", 1.5), Schedule.spaced("10 millis")]).pipe(
+    Schedule.jittered,
+    Schedule.upTo({ duration })
+  )
 
 /** Of a longer window, what a power cut may have taken of the books is too little to keep a quota closed for. */
 const longestClosedMillis = 600_000
@@ -114,7 +119,10 @@ export const make = ({ path }: Options): Effect.Effect<LimiterStore["Service"], 
       file ??= LocalFile.open(modules, path, temporary, startedAt)
       return file
     }
-    const run = <A>(work: (file: LocalFile.LocalFile) => A): Effect.Effect<A, LimiterStoreError> =>
+    const run = <A>(
+      work: (file: LocalFile.LocalFile) => A,
+      longest: string & Duration.Input = patience.step
+    ): Effect.Effect<A, LimiterStoreError> =>
       Effect.suspend(() => {
         try {
           return Effect.succeed(work(opened()))
@@ -124,11 +132,11 @@ export const make = ({ path }: Options): Effect.Effect<LimiterStore["Service"], 
           return problem === undefined ? Effect.die(cause) : Effect.fail(problem)
         }
       }).pipe(
-        Effect.retry({ while: ({ _tag }) => _tag === "Busy", schedule: turns }),
+        Effect.retry({ while: ({ _tag }) => _tag === "Busy", schedule: turns(longest) }),
         Effect.catchTag("Busy", ({ cause }) =>
           new LimiterStoreError({
             problem:
-              `waited ${patience} for ${path}: was a process stopped that has it? It goes on when that does, or is ended`,
+              `waited ${longest} for ${path}: was a process stopped that has it? It goes on when that does, or is ended`,
             cause
           }))
       )
@@ -178,7 +186,7 @@ export const make = ({ path }: Options): Effect.Effect<LimiterStore["Service"], 
         return step
       })
 
-    yield* Effect.acquireRelease(run(() => undefined), () => Effect.sync(close))
+    yield* Effect.acquireRelease(run(() => undefined, patience.opening), () => Effect.sync(close))
 
     return {
       exchange: (name, message) => Effect.map(step(name, message, SharedQuota.exchange), ({ standing }) => standing),
