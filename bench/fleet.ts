@@ -114,8 +114,10 @@ interface Shared {
 class Fleet {
   readonly lives: Array<FleetReport.Life & { readonly samples: Array<readonly [number, number]>; endedAt: number }> = []
   readonly ended: Array<Ended> = []
+  readonly shares: Array<readonly [at: number, slot: number, share: number, used: number, members: number]> = []
+  readonly happened: Array<readonly [at: number, what: string]> = []
   readonly counts = { started: 0, killed: 0, stopped: 0, failed: 0 }
-  private readonly running = new Map<number, { readonly child: ChildProcess; leaving: boolean }>()
+  private readonly running = new Map<number, { readonly child: ChildProcess; readonly slot: number; leaving: boolean }>()
   private readonly shared: Shared
   private readonly random: () => number
   private readonly timers = new Set<NodeJS.Timeout>()
@@ -131,10 +133,12 @@ class Fleet {
   churn(): void {
     this.every(Number(flags.kill), (one) => {
       this.counts.killed++
+      this.happened.push([now(), `killed ${one.slot}`])
       one.child.kill("SIGKILL")
     })
     this.every(Number(flags.stop), (one) => {
       this.counts.stopped++
+      this.happened.push([now(), `asked ${one.slot} to end`])
       one.child.send({})
     })
   }
@@ -147,7 +151,7 @@ class Fleet {
     this.timers.add(timer)
   }
 
-  private every(seconds: number, work: (one: { readonly child: ChildProcess }) => void): void {
+  private every(seconds: number, work: (one: { readonly child: ChildProcess; readonly slot: number }) => void): void {
     if (seconds === 0) return
     this.later(seconds * 1000 * (0.5 + this.random()), () => {
       const alive = [...this.running.values()].filter(({ leaving }) => !leaving)
@@ -166,15 +170,20 @@ class Fleet {
       stdio: "inherit",
       env: { ...process.env, NODE_COMPILE_CACHE: compiled }
     })
-    const one = { child, leaving: false }
+    const one = { child, slot, leaving: false }
     this.running.set(slot, one)
     const life = { slot, samples: new Array<readonly [number, number]>(), endedAt: 0 }
     this.counts.started++
-    child.on("message", ({ at, ended, waiting }: Report) => {
-      if (life.samples.length === 0) this.lives.push(life)
+    child.on("message", ({ at, ended, members, share, used, waiting }: Report) => {
+      if (life.samples.length === 0) {
+        this.lives.push(life)
+        this.happened.push([at, `${slot} is there`])
+      }
+      this.shares.push([at, slot, share, used, members])
       life.samples.push([at, waiting])
       life.endedAt = at
-      for (const [of, waited, reason] of ended) this.ended.push({ at, of, waited, reason })
+      // Whoever is asked to end has no answer for those who wait.
+      for (const [of, waited, reason] of ended) if (!one.leaving) this.ended.push({ at, of, waited, reason })
     })
     child.once("exit", () => {
       if (!one.leaving && !this.over) this.counts.failed++
@@ -308,6 +317,15 @@ const cells = ({ begun, commands, faultAt, fleet, healedAt, overAt, verdict }: O
   // Until the first window is full, nobody who waits could be let in sooner.
   const settledAt = begun + window + 2000
   const from = Math.min(settledAt, overAt)
+  const sharesAt = (at: number): string => {
+    const last = fleet.shares.filter(([then]) => then > at - 150 && then <= at)
+    const bySlot = new Map(last.map(([, slot, share, used, members]) => [slot, { share, used, members }]))
+    const sum = [...bySlot.values()].reduce((sum, { share }) => sum + share, 0)
+    return `${percent(sum / quota.tokens)} of ${
+      Array.from(bySlot, ([slot, { members, share }]) => `${slot}:${(100 * share / quota.tokens).toFixed(0)}/${members}`)
+        .toSorted().join(" ")
+    }; used ${[...bySlot.values()].map(({ used }) => (100 * used / quota.tokens).toFixed(0)).join(" ")}`
+  }
   if (flags.trace) {
     for (let at = begun; at < overAt; at += 1000) {
       const { bulk, interactive } = FleetReport.perSecond(verdict, at, at + 1000)
@@ -316,6 +334,8 @@ const cells = ({ begun, commands, faultAt, fleet, healedAt, overAt, verdict }: O
           percent(FleetReport.meanOf(levels, at, at + 1000)).padStart(7)
         }  interactive ${interactive.toFixed(0).padStart(4)}  bulk ${bulk.toFixed(0).padStart(4)}  failed ${
           ended.filter((one) => one.reason !== "" && one.at >= at && one.at < at + 1000).length
+        }  shares ${sharesAt(at + 1000)}  ${
+          fleet.happened.filter(([then]) => then >= at && then < at + 1000).map(([, what]) => what).join(", ")
         }${faultAt >= at && faultAt < at + 1000 ? "  <- fault" : ""}${
           healedAt >= at && healedAt < at + 1000 ? "  <- healed" : ""
         }`

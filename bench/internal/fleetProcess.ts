@@ -34,6 +34,10 @@ export interface Start {
 export interface Report {
   readonly at: number
   readonly waiting: number
+  /** What it may use of the tokens, and what all use of them, as it knows. */
+  readonly share: number
+  readonly used: number
+  readonly members: number
   /** Calls that ended since: `""` for an answer, else the reason of the error. */
   readonly ended: ReadonlyArray<readonly [of: Class, waitedMillis: number, reason: string]>
 }
@@ -81,10 +85,21 @@ const fleet = (start: Start) => {
       ended.push([of, waited, reason])
     })
 
-  const report = Effect.sync(() => {
-    process.send?.({ at: now(), waiting, ended } satisfies Report)
+  const report = Effect.gen(function*() {
+    const { meters, shared } = yield* Bedrock.Bedrock.use((bedrock) => bedrock.snapshot(model))
+    const tokens = meters.find(({ unit }) => unit === "tokens")
+    process.send?.(
+      {
+        at: now(),
+        waiting,
+        ended,
+        share: tokens?.share ?? 0,
+        used: tokens?.used ?? 0,
+        members: shared?.members ?? 0
+      } satisfies Report
+    )
     ended = []
-  })
+  }).pipe(Effect.orDie)
 
   const traffic = Effect.gen(function*() {
     yield* Effect.forkChild(Effect.forever(Effect.delay(report, reportMillis)))
