@@ -116,7 +116,7 @@ class Fleet {
   readonly ended: Array<Ended> = []
   readonly shares: Array<readonly [at: number, slot: number, share: number, used: number, members: number]> = []
   readonly happened: Array<readonly [at: number, what: string]> = []
-  readonly counts = { started: 0, killed: 0, stopped: 0, failed: 0 }
+  readonly counts = { started: 0, killed: 0, stopped: 0, failed: 0, cpu: 0, startCpu: 0 }
   private readonly running = new Map<number, { readonly child: ChildProcess; readonly slot: number; leaving: boolean }>()
   private readonly shared: Shared
   private readonly random: () => number
@@ -172,15 +172,18 @@ class Fleet {
     })
     const one = { child, slot, leaving: false }
     this.running.set(slot, one)
-    const life = { slot, samples: new Array<readonly [number, number]>(), endedAt: 0 }
+    const life = { slot, samples: new Array<readonly [number, number]>(), endedAt: 0, cpu: 0 }
     this.counts.started++
-    child.on("message", ({ at, ended, members, share, used, waiting }: Report) => {
+    child.on("message", ({ at, cpu, ended, members, share, used, waiting }: Report) => {
       if (life.samples.length === 0) {
         this.lives.push(life)
         this.happened.push([at, `${slot} is there`])
       }
       this.shares.push([at, slot, share, used, members])
       life.samples.push([at, waiting])
+      this.counts.cpu += cpu - life.cpu
+      if (life.cpu === 0) this.counts.startCpu += cpu
+      life.cpu = cpu
       life.endedAt = at
       // Whoever is asked to end has no answer for those who wait.
       for (const [of, waited, reason] of ended) if (!one.leaving) this.ended.push({ at, of, waited, reason })
@@ -318,7 +321,7 @@ const cells = ({ begun, commands, faultAt, fleet, healedAt, overAt, verdict }: O
   const settledAt = begun + window + 2000
   const from = Math.min(settledAt, overAt)
   const sharesAt = (at: number): string => {
-    const last = fleet.shares.filter(([then]) => then > at - 150 && then <= at)
+    const last = fleet.shares.filter(([then]) => then > at - 300 && then <= at)
     const bySlot = new Map(last.map(([, slot, share, used, members]) => [slot, { share, used, members }]))
     const sum = [...bySlot.values()].reduce((sum, { share }) => sum + share, 0)
     return `${percent(sum / quota.tokens)} of ${
@@ -354,6 +357,7 @@ const cells = ({ begun, commands, faultAt, fleet, healedAt, overAt, verdict }: O
     (commands.all / stats.requests).toFixed(2),
     (commands.scripts / stats.requests).toFixed(2),
     `${counts.started}, ${counts.killed}, ${counts.stopped}, ${counts.failed}`,
+    `${(counts.startCpu / lives.length).toFixed(0)}, ${((counts.cpu - counts.startCpu) / stats.requests).toFixed(1)}`,
     [...reasons].map(([reason, count]) => `${count} ${reason}`).join(", ") || "none"
   ]
   if (faultAt === Infinity) return common
@@ -376,6 +380,7 @@ const head = [
   "commands",
   "scripts",
   "started, killed, stopped, failed",
+  "CPU ms of a start, a call",
   "errors"
 ]
 

@@ -38,12 +38,14 @@ export interface Report {
   readonly share: number
   readonly used: number
   readonly members: number
+  /** Milliseconds of CPU, so far. */
+  readonly cpu: number
   /** Calls that ended since: `""` for an answer, else the reason of the error. */
   readonly ended: ReadonlyArray<readonly [of: Class, waitedMillis: number, reason: string]>
 }
 
 const model = "us.amazon.nova-lite-v1:0"
-const reportMillis = 50
+const reportMillis = 100
 
 const fleet = (start: Start) => {
   const random = generator(start.seed)
@@ -95,7 +97,8 @@ const fleet = (start: Start) => {
         ended,
         share: tokens?.share ?? 0,
         used: tokens?.used ?? 0,
-        members: shared?.members ?? 0
+        members: shared?.members ?? 0,
+        cpu: process.cpuUsage().user / 1000 + process.cpuUsage().system / 1000
       } satisfies Report
     )
     ended = []
