@@ -340,8 +340,8 @@ describe("what is seen", () => {
       yield* pass(minute)
       const [before, sent] = [store.exchanges(), log.length]
       yield* pass(2 * minute)
-      // Beside what each says four times in its lease to be known as alive.
-      const alive = 3 * 2 * 60
+      // Beside what each that waits says eight times in its lease to be known as alive.
+      const alive = 3 * 2 * 120
       assert.isAtMost((store.exchanges() - before - alive) / (log.length - sent), 4)
     }).pipe(Effect.scoped))
 })
