@@ -123,7 +123,6 @@ local function standing()
   note(head.opensAt)
   note(head.parkedUntil)
   if head.nextRemains then note(head.nextRemains) end
-  local wanted = false
   for _, other in ipairs(others) do
     note(head.members[other])
   end
