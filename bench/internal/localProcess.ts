@@ -55,6 +55,7 @@ const messageOf = (member: string, known: LimiterStore.Standing | undefined): Li
     remains: {},
     granted: known?.granted ?? {},
     given: known?.granted ?? {},
+    yields: false,
     owed: {},
     leaving: { requests: leaving, tokens: leaving },
     lines: [{

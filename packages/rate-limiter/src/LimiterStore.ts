@@ -90,6 +90,8 @@ export interface Message {
   readonly granted: Amounts
   /** All that it ever gave back in these books. */
   readonly given: Amounts
+  /** Others wait, as it knows: of what leaves from here on it uses nothing again, unless it is answered that nobody does. */
+  readonly yields: boolean
   /** What it was charged beyond its share, now: a debt. Nobody else may have it either, and it is not the process's to use again. */
   readonly owed: Amounts
   /** Of its share, what was sent and leaves in so many milliseconds: at the end of a part of the window that it leaves in. */

@@ -26,6 +26,7 @@ export const asking = (member: string, standing?: LimiterStore.Standing, sent = 
     remains: standing?.remains ?? {},
     granted: standing?.granted ?? {},
     given: {},
+    yields: false,
     owed: {},
     leaving: {},
     lines: waiting === 0 ? [] : [{

@@ -27,6 +27,7 @@ const Step = Schema.Struct({
   /** Most often it is what happens all the time. */
   what: between(0, 49),
   gives: between(0, 100),
+  yields: between(0, 2),
   charges: Schema.Struct({ requests: between(0, 3), tokens: between(0, 80) }),
   lines: Schema.Array(Line).check(Schema.isMaxLength(4)),
   ahead: between(0, 60),
@@ -109,10 +110,11 @@ const play = Effect.fnUntraced(function*(
     }
     // What is granted to others is known from their next answer alone: the order of the answers is the same for all stores.
     process.charge(step.charges, now)
-    const { ahead, ageing, foreign, gives, lines, owed, park, what } = step
+    const { ahead, ageing, foreign, gives, lines, owed, park, what, yields } = step
     const message = {
       ...process.message(now, {
         gives,
+        yields: yields === 1,
         ageingMillis: ageing,
         lines: lines.map(({ calls, count, mean, priority, requests, since, tenant, tokens, weight }) => ({
           ...line(count, { requests: 1, tokens: mean, calls: 1 }),

@@ -75,6 +75,33 @@ describe("the quota of all", () => {
       for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
     }).pipe(Effect.scoped))
 
+  it.effect("is used though processes are killed all the time", () =>
+    Effect.gen(function*() {
+      const limit = 400
+      const window = 20_000
+      const { limiters, scopes, store } = yield* processes(24, {
+        meters: () => [Meter.requests(limit, window)],
+        guard: 0
+      })
+      const log: Array<Sent> = []
+      const begin = (process: number) => backlog(limiters[process] as Limiter, 400, log, `${process}`)
+      for (let process = 0; process < 8; process++) yield* begin(process)
+      yield* pass(window)
+      for (let dead = 0; dead < 16; dead++) {
+        yield* pass(5_000)
+        // Nobody hears of it, and it hears of nobody.
+        store.faults.cut.add(dead)
+        yield* Scope.close(scopes[dead] as Scope.Closeable, Exit.void)
+        yield* begin(dead + 8)
+      }
+      const now = yield* Clock.currentTimeMillis
+      const used = (at: number) => log.filter((one) => one.at > at - window && one.at <= at).length
+      const samples = Array.range(1, 150).map((back) => used(now - back * 400))
+      for (const sample of samples) assert.isAtMost(sample, limit)
+      const occupied = samples.reduce((sum, sample) => sum + sample, 0) / samples.length / limit
+      assert.isAtLeast(occupied, 0.95)
+    }).pipe(Effect.scoped))
+
   it.effect("is there at once for one who comes when nobody else uses it", () =>
     Effect.gen(function*() {
       const { limiters, store } = yield* processes(2, { meters: requests(60) })
@@ -340,8 +367,8 @@ describe("what is seen", () => {
       yield* pass(minute)
       const [before, sent] = [store.exchanges(), log.length]
       yield* pass(2 * minute)
-      // Beside what each says four times in its lease to be known as alive.
-      const alive = 3 * 2 * 60
+      // Beside what each that waits says eight times in its lease to be known as alive.
+      const alive = 3 * 2 * 120
       assert.isAtMost((store.exchanges() - before - alive) / (log.length - sent), 4)
     }).pipe(Effect.scoped))
 })

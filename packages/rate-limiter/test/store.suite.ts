@@ -305,6 +305,34 @@ export const suite = (it: Methods): void => {
       assert.strictEqual(got(b), 10)
     }))
 
+  it.effect("does not keep what the dead left to others, nor give to who has been silent", () =>
+    Effect.gen(function*() {
+      const { exchange, now, open, process, sleep } = yield* begin(meters(10, 100))
+      const [a, b] = [process("a"), process("b")]
+      yield* open(a, b)
+      yield* exchange(a, { lines: [line(6, one)] })
+      a.charge({ requests: 6, tokens: 60 }, now())
+      const chargedAt = now()
+      while (now() < chargedAt + window - lease / 2) {
+        yield* sleep(100)
+        yield* exchange(a)
+      }
+      const wants = () => exchange(b, { lines: [line(10 - got(b), one)] })
+      yield* wants()
+      assert.strictEqual(got(b), 4)
+      const diedAt = now()
+      yield* exchange(a, { lines: [line(6, one)], yields: true })
+      while (now() < diedAt + lease - 100) {
+        yield* sleep(100)
+        yield* wants()
+        assert.isAtMost(got(b), 4)
+      }
+      yield* sleep(100)
+      yield* wants()
+      // What it was charged left before its lease was over, and nothing was given to the dead.
+      assert.strictEqual(got(b), 10)
+    }))
+
   it.effect("believes one that comes back after its lease only what was kept for it, however often it says so", () =>
     Effect.gen(function*() {
       const { exchange, now, open, process, quota, rig, sleep } = yield* begin(meters(10, 100))
@@ -348,7 +376,7 @@ export const suite = (it: Methods): void => {
       assert.strictEqual(standing.opensInMillis, opening)
       yield* sleep(opening)
       yield* exchange(a)
-      yield* exchange(b)
+      yield* exchange(b, { lines: [line(10, one)] })
       assert.strictEqual(got(b), 5)
     }))
 
@@ -518,7 +546,8 @@ export const suite = (it: Methods): void => {
       count: between(1, 9),
       tokens: between(0, 40)
     })).check(Schema.isMaxLength(2)),
-    ahead: between(0, 10)
+    ahead: between(0, 10),
+    yields: between(0, 1)
   })
 
   const whats = ["pause", "back", "die", "leave", "unheard", "unheard", "twice", "late"] as const
@@ -562,6 +591,7 @@ export const suite = (it: Methods): void => {
           }
           const message = process.message(now(), {
             gives: what === "leave" ? 100 : step.gives,
+            yields: step.yields === 1,
             lines: step.lines.map(({ count, priority, since, tenant, tokens, weight }) =>
               line(count, { requests: 1, tokens }, { priority, tenant, weight, sinceMillis: since })
             ),

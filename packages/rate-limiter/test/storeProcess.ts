@@ -16,6 +16,8 @@ export type Wish =
   & {
     /** Of what it does not use, what it gives back, in percent. */
     readonly gives?: number
+    /** From now on it gives back all that it does not use, and uses nothing again of what leaves, until it hears that nobody waits. */
+    readonly yields?: boolean
   }
 
 export interface Charge {
@@ -49,6 +51,8 @@ export class Process {
   private given: Sums = {}
   private fence = -Infinity
   private heardAt = 0
+  /** It said that it yields, last then. */
+  private yieldedAt: number | undefined
   private messages = 0
 
   constructor(name: string, meters: Meters, leaseMillis = lease) {
@@ -67,7 +71,7 @@ export class Process {
   }
 
   spare(meter: string, now: number): number {
-    return Math.max(0, this.share(meter) - this.used(meter, now))
+    return Math.max(0, this.share(meter) - this.used(meter, Math.min(now, this.yieldedAt ?? now)))
   }
 
   /** Charges so much of each meter, if it may: all or nothing. */
@@ -78,12 +82,13 @@ export class Process {
     return true
   }
 
-  message(now: number, { gives = 0, ...wish }: Wish = {}): LimiterStore.Message {
+  message(now: number, { gives = 0, yields = false, ...wish }: Wish = {}): LimiterStore.Message {
     const { meters, standing } = this
+    if (yields || this.yieldedAt !== undefined) this.yieldedAt = now
     for (const meter of Object.keys(meters)) {
       const spare = this.spare(meter, now)
       // Whoever was away for a lease has no claim to what it does not use.
-      const give = now >= this.fence ? spare : Math.floor(spare * gives / 100)
+      const give = now >= this.fence || this.yieldedAt !== undefined ? spare : Math.floor(spare * gives / 100)
       this.given[meter] = (this.given[meter] ?? 0) + give
     }
     return {
@@ -108,6 +113,7 @@ export class Process {
       owed: Object.fromEntries(
         Object.keys(meters).map((meter) => [meter, Math.max(0, this.used(meter, now) - this.share(meter))])
       ),
+      yields: this.yieldedAt !== undefined,
       leaving: Object.fromEntries(
         Object.entries(meters).map(([meter, { staysMillis }]) => [
           meter,
@@ -133,6 +139,7 @@ export class Process {
       this.granted[meter] = Math.max(this.granted[meter] ?? 0, standing.granted[meter] ?? 0)
       this.given[meter] = Math.max(this.given[meter] ?? 0, standing.given[meter] ?? 0)
     }
+    if (!standing.wanted) this.yieldedAt = undefined
     this.standing = standing
     this.heardAt = now
     this.fence = sentAt + this.leaseMillis

@@ -62,8 +62,9 @@ export interface World {
   readonly ask: (quota: string, message: Message, answer: (answer: Standing | LimiterStoreError) => void) => void
 }
 
-/** So often within a lease the store hears of a process that holds something. */
+/** So often within a lease the store hears of a process that holds something, and of one that waits: who waits and is silent is given nothing. */
 const wordsPerLease = 4
+const wordsPerLeaseWaiting = 8
 
 /** What is held ahead is what was used in the last second or so. */
 const aheadMillis = 1_000
@@ -305,7 +306,7 @@ export class Share {
     if (waiting > 2 * listed || 2 * waiting < listed || (waiting > 0 && this.highest > this.toldPriority)) {
       return soonest
     }
-    let next = this.askedAt + this.world.leaseMillis / wordsPerLease
+    let next = this.askedAt + this.world.leaseMillis / (waiting > 0 ? wordsPerLeaseWaiting : wordsPerLease)
     if (waiting > 0 && standing.againMillis !== null) next = Math.min(next, heardAt + standing.againMillis)
     for (const meter of meters) {
       const owed = this.owedOf(meter, now) - at(this.toldOwed, meter.name)
@@ -479,6 +480,7 @@ export class Share {
       granted: { ...this.granted },
       given: { ...this.given },
       owed,
+      yields: wanted && !alone,
       leaving: Object.fromEntries(
         meters.map((meter) => [meter.name, coarse(meter.leaving(now), this.keptOf(meter, now))])
       ),

@@ -15,6 +15,8 @@ interface Member {
   given: Amounts
   /** What it was charged beyond its share. */
   readonly owed: Amounts
+  /** It uses nothing again of what leaves: it knows that others wait. */
+  yields: boolean
   /** What of its share was sent, by when it leaves: the end of a part of the window, on the store's clock. */
   readonly leaving: Readonly<Record<string, ReadonlyArray<readonly [at: number, amount: number]>>>
 }
@@ -74,6 +76,9 @@ const awayToLeases = 3
 
 /** In so many parts does it leave that a refusal was about: as often is the server asked again within a window. */
 const foreignParts = 12
+
+/** Who waits says something twice as often. One that does not, for this part of a lease, may be dead: what is free goes to others for now. */
+const silentAfterLeases = 0.25
 
 const valueOf = (amounts: Amounts, meter: string): number => amounts[meter] ?? 0
 
@@ -137,9 +142,10 @@ const bury = (quota: SharedQuota, name: string, from: number): void => {
     let rest = heldBy(member, meter)
     for (const [at, amount] of member.leaving[meter] ?? []) {
       const part = Math.min(rest, amount)
-      // What had left by then may have been used once more.
-      if (at <= from || part <= 0) continue
+      // What had left by then may have been used once more, unless it was for others.
+      if (part <= 0 || (at <= from && !member.yields)) continue
       rest -= part
+      if (at <= from) continue
       quota.remains.push({ member: name, number: member.number, meter, at, amount: part })
     }
     if (rest > 0) {
@@ -228,6 +234,7 @@ const join = (quota: SharedQuota, message: Message): Member => {
     granted: Object.fromEntries(held.map(([meter, amount]) => [meter, known ? before(meter) : amount])),
     given: Object.fromEntries(held.map(([meter, amount]) => [meter, known ? before(meter) - amount : 0])),
     owed: {},
+    yields: false,
     leaving: {}
   }
   quota.members[name] = member
@@ -298,6 +305,7 @@ const hear = (quota: SharedQuota, message: Message) => {
     // Where the store took something for lost to it, the member may not know it yet.
     ...(own === undefined ? {} : { given: larger(own.given, message.given) }),
     owed: message.owed,
+    yields: false,
     leaving: leavingAt(message, time)
   }
   quota.members[name] = member
@@ -322,13 +330,25 @@ const hear = (quota: SharedQuota, message: Message) => {
 const isOpen = ({ opensAt, parkedUntil, time }: SharedQuota): boolean => time >= opensAt && time >= parkedUntil
 
 /** Gives what is free to those who wait, and names them. */
-const share = (quota: SharedQuota, free: Record<string, number>, limits: Amounts): ReadonlySet<string> =>
-  isOpen(quota)
-    ? allot(quota, free, limits, (name, amounts) => {
-      const member = quota.members[name]
-      if (member !== undefined) grant(member, amounts, free)
-    })
-    : new Set()
+const share = (
+  quota: SharedQuota,
+  free: Record<string, number>,
+  limits: Amounts,
+  leaseMillis: number
+): ReadonlySet<string> => {
+  if (!isOpen(quota)) return new Set()
+  const { ageingMillis, members, time, turns } = quota
+  const heardFrom = time + leaseMillis * (1 - silentAfterLeases)
+  const lines = Object.entries(quota.waiting)
+  const waiting = Object.fromEntries(lines.filter(([name]) => (members[name]?.expires ?? 0) >= heardFrom))
+  const silent = lines.filter(([name]) => !(name in waiting))
+  const served = allot({ ageingMillis, time, turns, waiting }, free, limits, (name, amounts) => {
+    const member = members[name]
+    if (member !== undefined) grant(member, amounts, free)
+  })
+  quota.waiting = { ...Object.fromEntries(silent), ...waiting }
+  return served
+}
 
 const standingOf = (
   quota: SharedQuota,
@@ -344,7 +364,8 @@ const standingOf = (
     given: { ...quota.members[name]?.given },
     joined,
     members: [...others, name],
-    wanted: others.some((other) => other in quota.waiting),
+    // Where it was not listened to, what it was answered before holds.
+    wanted: quota.members[name]?.yields === true || others.some((other) => other in quota.waiting),
     listed: listedOf(quota, name),
     free,
     limits,
@@ -370,7 +391,8 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
     return { quota, standing, granted: [], wanted: false }
   }
   const { free, joined, limits, member, waitedBefore } = hear(quota, message)
-  const served = share(quota, free, limits)
+  const served = share(quota, free, limits, message.leaseMillis)
+  member.yields = message.yields && Object.keys(quota.waiting).some((other) => other !== name)
   // Nobody waits: what one may need next it may hold, as long as there is as much for each.
   if (isOpen(quota) && Object.keys(quota.waiting).length === 0) {
     const most = (meter: string) => valueOf(free, meter) / (2 * Object.keys(quota.members).length)
@@ -395,7 +417,7 @@ export const leave = (known: SharedQuota | undefined, message: Message, now: num
   hear(quota, { ...message, lines: [] })
   bury(quota, message.member, quota.time)
   const limits = limitsOf(quota)
-  const served = share(quota, freeOf(quota, limits), limits)
+  const served = share(quota, freeOf(quota, limits), limits, message.leaseMillis)
   return { quota, granted: [...served].map((name) => told(quota, name)), wanted: false }
 }
 

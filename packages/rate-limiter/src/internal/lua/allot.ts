@@ -67,7 +67,12 @@ local function candidates()
   end
   turns = turns or read('turns') or {}
   local classes, number = {}, 0
+  -- Who waits says something twice as often. One that does not may be dead.
+  local heardFrom, heard = head.time + lease * (1 - silentAfterLeases), {}
   for other in pairs(head.waiting) do
+    if head.members[other] >= heardFrom then heard[#heard + 1] = other end
+  end
+  for _, other in ipairs(heard) do
     for index, line in ipairs(lines[other]) do
       local class = classes[line.priority]
       if not class then

@@ -7,6 +7,7 @@ local metersText, leavingText, knowsText, channel, quota = ARGV[3], ARGV[4], ARG
 local floor, ceil, min, max, huge = math.floor, math.ceil, math.min, math.max, math.huge
 local format, opensAfterLeases, awayFromLeases, awayToLeases = 1, 0.375, 0.5, 3
 local foreignParts, mostTenants, rounding, day, hour = 12, 256, 1e-9, 86400000, 3600000
+local silentAfterLeases = 0.25
 
 local found = redis.call('HMGET', key, 'head', 'm:' .. name, 'w:' .. name)
 local head = found[1] and cmsgpack.unpack(found[1]) or nil
@@ -175,9 +176,10 @@ local function bury(other, from)
       local rest = heldBy(member, meter)
       for _, part in ipairs(leaves[meter] or {}) do
         local at, amount = member.at + part[1], min(rest, part[2])
-        if at > from and amount > 0 then
+        -- What had left by then may have been used once more, unless it was for others.
+        if amount > 0 and (at > from or member.yields) then
           rest = rest - amount
-          addRemains(other, meter, at, amount, member.number)
+          if at > from then addRemains(other, meter, at, amount, member.number) end
         end
       end
       if rest > 0 then addRemains(other, meter, from + spec.staysMillis, rest, member.number) end

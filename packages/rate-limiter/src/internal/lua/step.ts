@@ -26,7 +26,7 @@ local function hear()
   else
     own = join()
   end
-  own.number, own.owed, own.meters = message.number, message.owed, metersText
+  own.number, own.owed, own.meters, own.yields = message.number, message.owed, metersText, false
   own.at, own.leaving = head.time, leavingText
   for meter in pairs(meters) do own.granted[meter] = own.granted[meter] or 0 end
   members[name], changed['m:' .. name] = own, true
@@ -72,6 +72,9 @@ end
 -- And then who gets what.
 local open = not late and head.time >= head.opensAt and head.time >= head.parkedUntil
 local served = open and allot() or {}
+local wanted = late and own.yields or false
+for other in pairs(head.waiting) do wanted = wanted or other ~= name end
+if not late then own.yields = message.yields and wanted end
 if open and not leaving and next(head.waiting) == nil then
   local ahead = {}
   for meter, amount in pairs(message.ahead) do
@@ -120,9 +123,7 @@ local function standing()
   note(head.opensAt)
   note(head.parkedUntil)
   if head.nextRemains then note(head.nextRemains) end
-  local wanted = false
   for _, other in ipairs(others) do
-    wanted = wanted or head.waiting[other] ~= nil
     note(head.members[other])
   end
   local mine = {}
