@@ -117,7 +117,10 @@ class Fleet {
   readonly shares: Array<readonly [at: number, slot: number, share: number, used: number, members: number]> = []
   readonly happened: Array<readonly [at: number, what: string]> = []
   readonly counts = { started: 0, killed: 0, stopped: 0, failed: 0, cpu: 0, startCpu: 0 }
-  private readonly running = new Map<number, { readonly child: ChildProcess; readonly slot: number; leaving: boolean }>()
+  private readonly running = new Map<
+    number,
+    { readonly child: ChildProcess; readonly slot: number; leaving: boolean }
+  >()
   private readonly shared: Shared
   private readonly random: () => number
   private readonly timers = new Set<NodeJS.Timeout>()
@@ -289,7 +292,7 @@ const run = (by: string, onLoss: Start["onLoss"], fault: Fault) =>
       yield* Effect.sleep(Math.max(0, begun + millis - healedAt))
     }
     const overAt = now()
-    const info = server === undefined ? "" : yield* RedisServers.command(server.port, "INFO commandstats")
+    const info = server === undefined ? "" : yield* RedisServers.ask(server.port, "INFO commandstats")
     yield* Effect.promise(() => fleet.end())
     const verdict = yield* answer<Verdict>(judge, {})
     return { fleet, verdict, begun, overAt, faultAt, healedAt, commands: commandsOf(info) }
@@ -325,7 +328,10 @@ const cells = ({ begun, commands, faultAt, fleet, healedAt, overAt, verdict }: O
     const bySlot = new Map(last.map(([, slot, share, used, members]) => [slot, { share, used, members }]))
     const sum = [...bySlot.values()].reduce((sum, { share }) => sum + share, 0)
     return `${percent(sum / quota.tokens)} of ${
-      Array.from(bySlot, ([slot, { members, share }]) => `${slot}:${(100 * share / quota.tokens).toFixed(0)}/${members}`)
+      Array.from(
+        bySlot,
+        ([slot, { members, share }]) => `${slot}:${(100 * share / quota.tokens).toFixed(0)}/${members}`
+      )
         .toSorted().join(" ")
     }; used ${[...bySlot.values()].map(({ used }) => (100 * used / quota.tokens).toFixed(0)).join(" ")}`
   }
@@ -386,7 +392,9 @@ const head = [
 
 const main = Effect.gen(function*() {
   console.log(
-    `${processes} processes, ${flags.seconds} s, windows of ${window / 1000} s with ${quota.tokens} tokens and ${quota.requests} requests, ` +
+    `${processes} processes, ${flags.seconds} s, windows of ${
+      window / 1000
+    } s with ${quota.tokens} tokens and ${quota.requests} requests, ` +
       `${flags.offered} times that asked for, lease ${lease} ms, beat ${flags.beat} ms, guard ${guard} ms`
   )
   const faults = list(flags.faults) as ReadonlyArray<Fault>

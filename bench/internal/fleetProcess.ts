@@ -129,7 +129,7 @@ const fleet = (start: Start) => {
     beat: start.beat,
     onLoss: start.onLoss
   })
-  return Effect.provide(traffic, Layer.provide(layer, store))
+  return Effect.provide(traffic, Layer.provide(layer, [store]))
 }
 
 process.once("message", (start: Start) => {

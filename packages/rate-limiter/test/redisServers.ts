@@ -24,7 +24,7 @@ import { fileURLToPath } from "node:url"
 
 export type Kind = "redis" | "valkey"
 
-class ServerError extends Data.TaggedError("ServerError")<{ readonly message: string }> {}
+export class ServerError extends Data.TaggedError("ServerError")<{ readonly message: string }> {}
 
 const cache = fileURLToPath(new URL("../../../node_modules/.cache/caprock-servers/", import.meta.url))
 
@@ -140,7 +140,7 @@ export const ask = (port: number, line: string): Effect.Effect<string, ServerErr
     return Effect.sync(() => socket.destroy())
   })
 
-interface Server {
+export interface Server {
   readonly port: number
   readonly url: string
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
