@@ -1,6 +1,7 @@
 /**
  * What a call costs in process: the SDK, Caprock's client and the whole of Caprock, all three on Node's HTTP client over stubs where
- * sockets would be. And the layers alone, over a scripted client: the least that they take, where nothing else is in the way.
+ * sockets would be. And the layers alone, over a scripted client: the least that they take, where nothing else is in the way. And what they
+ * take there right after such a call, when no cache of the processor holds them any more, and once more after that.
  *
  *     node bench/layers.ts [--calls 2000] [--rounds 9] [--only script]
  */
@@ -66,6 +67,8 @@ const scripted = ManagedRuntime.make(
   Layer.orDie(Layer.mergeAll(BedrockClient.layerTest(script), Bedrock.layerTest(script, { quotas })))
 )
 
+const overScript = await scripted.runPromise(Bedrock.Bedrock.useSync((bedrock) => bedrock))
+
 type Way = () => Promise<unknown>
 type Services = Bedrock.Bedrock | BedrockClient.BedrockClient
 
@@ -88,6 +91,7 @@ const ofBedrock = {
   converse: Bedrock.Bedrock.use((bedrock) => bedrock.converse(input)),
   stream: Bedrock.Bedrock.use((bedrock) => Stream.runDrain(bedrock.converseStream(input)))
 }
+const layers = overScript.converse(input)
 const sdkStream = async () => {
   const { stream } = await sdk.send(new ConverseStreamCommand(input))
   for await (const _ of stream ?? []) { /* only read */ }
@@ -104,6 +108,11 @@ const cases: ReadonlyArray<readonly [title: string, ways: ReadonlyArray<readonly
     ["the SDK", inTurn(sdkStream)],
     ["Caprock's client", effects(caprock)(ofClient.stream)],
     ["Caprock's Bedrock", effects(caprock)(ofBedrock.stream)]
+  ]],
+  ["converse, over stubbed sockets, and over a script after it", [
+    ["Caprock's client", effects(caprock)(ofClient.converse)],
+    ["and the layers, over a script", effects(caprock)(Effect.andThen(ofClient.converse, layers))],
+    ["and once more", effects(caprock)(Effect.andThen(ofClient.converse, Effect.andThen(layers, layers)))]
   ]],
   ["converse, over a script", [
     ["the script", effects(scripted)(ofClient.converse)],

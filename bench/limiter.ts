@@ -2,12 +2,12 @@
  * What a limiter costs: CPU of a call that is admitted at once, and of one behind others that wait; memory of one who waits; CPU until all who
  * wait have gone. Caprock and its peers, each in a process of its own, in rounds that take turns. A minute of waiting is virtual.
  *
- *     node bench/limiter.ts [--waiting 0,1000,100000,1000000] [--sizes alike,mixed] [--rounds 5] [--turns 20000] [--budget 60]
+ *     node bench/limiter.ts [--waiting 0,1000,100000,1000000] [--sizes alike,mixed] [--rounds 5] [--turns 100000] [--budget 60]
  *                           [--limit 120] [--only "Caprock,Effect"]
  *
  * A call reserves one request and 1,000 tokens, or 20 to 20,000 where sizes are mixed, and gives back six tenths where it can. 10,000 of the
  * first kind, and a tenth of the second, fill a window. Behind others: each who is admitted comes back and waits again, so as many wait all the
- * time. "own" is what the caller itself takes, a fiber or a promise that only waits, and not counted in "net". Who would need more than
+ * time, and a round has so many turns that the collector comes by several times. "own" is what the caller itself takes, a fiber or a promise that only waits, and not counted in "net". Who would need more than
  * `--budget` seconds until all wait is left out, and whoever is slow has shorter rounds. Who has not answered one question after `--limit` seconds is
  * ended.
  */
@@ -23,7 +23,7 @@ const { values: flags } = parseArgs({
     waiting: { type: "string", default: "0,1000,100000,1000000" },
     sizes: { type: "string", default: "alike,mixed" },
     rounds: { type: "string", default: "5" },
-    turns: { type: "string", default: "20000" },
+    turns: { type: "string", default: "100000" },
     budget: { type: "string", default: "60" },
     limit: { type: "string", default: "120" },
     only: { type: "string", default: "" }

@@ -47,7 +47,8 @@ describe("a window of more than an hour", () => {
         for (const { act, amount, which } of acts) {
           const charge = charges[which % Math.max(1, charges.length)]
           if (act === "book") charges.push({ amount, part: undefined, holding: part.book(amount, now) })
-          else if (act === "elapse") now += which * which * 1_000
+          // Mostly some seconds, and at times more than the window.
+          else if (act === "elapse") now += which < 80 ? which * 250 : which * which * 1_000
           else if (charge !== undefined) {
             // Within the last minute.
             const at = act === "sent" || act === "arrived" ? now - Math.min(now, amount * 1_000) : now
@@ -136,6 +137,7 @@ describe("what is in flight", () => {
       holding.arrived(0)
     }
     assert.isFalse(part.fits(1, 0))
+    assert.strictEqual(part.left(0), 0)
     assert.deepStrictEqual(part.plan(1, 0), { at: Infinity, left: -1 })
     assert.deepStrictEqual(part.level(0), { unit: "concurrency", limit: 3, windowMillis: 0, used: 3, foreign: 0 })
     holdings[0]?.settle(0, 800)
@@ -149,7 +151,7 @@ describe("what is in flight", () => {
   it("is foretold to go on as the last ones did", () => {
     const part = partOf(Meter.concurrency(2))
     assert.strictEqual(part.forecast(1, 7), 7)
-    for (let n = 0; n < 5; n++) part.book(1, 0).settle(1, 1_000)
+    for (let n = 0; n < 5; n++) part.book(1, 5_000).settle(1, 6_000)
     // What was never sent says nothing.
     part.book(1, 0).release(90_000)
     part.book(1, 0)
@@ -201,6 +203,15 @@ describe("a unit of one's own", () => {
 })
 
 describe("meters", () => {
+  it("of an hour are exact to the millisecond, and longer ones to a 1,440th", () => {
+    const hour = partOf(Meter.units("images", 10, "1 hour"))
+    hour.book(10, 0).sent(1)
+    assert.strictEqual(hour.plan(1, 1).at, 3_600_000 + 1 + guard)
+    const more = partOf(Meter.units("images", 10, 3_600_001))
+    more.book(10, 0).sent(1)
+    assert.strictEqual(more.plan(1, 1).at, 3_600_001 / 1_440 + 3_600_001 + guard)
+  })
+
   it("are plain up to an hour, of requests and tokens, each pool's own", () => {
     assert.isTrue(isPlain(Meter.tokens(1, "1 hour")))
     assert.isTrue(isPlain(Meter.requests(1)))
@@ -216,6 +227,10 @@ describe("meters", () => {
     const other = shared.partsOf([day, Meter.shared(Meter.concurrency(2), "account"), Meter.concurrency(2)])
     assert.isTrue("length" in one && "length" in other && one.length === 1 && other.length === 3 && one[0] === other[0])
     assert.isTrue("length" in other && other[1] !== other[2])
+    const alone = [shared.partsOf([Meter.concurrency(2)]), shared.partsOf([Meter.concurrency(2)])]
+    assert.isTrue(
+      alone.every((parts) => "length" in parts) && Object.values(alone[0] ?? {})[0] !== Object.values(alone[1] ?? {})[0]
+    )
     const wrong = shared.partsOf([Meter.shared(Meter.tokens(200, "1 day"), "account")])
     assert.strictEqual(
       "problem" in wrong ? wrong.problem : "",
