@@ -237,12 +237,14 @@ const judge = (example: Example, { error, printed, ran }: Outcome): Problem | un
   return undefined
 }
 
-/** Starts a process that runs as many as it can, and gives what it told of each. */
+/** Starts a process that runs as many as it can, in a new folder, which is gone afterwards, and gives what it told of each. */
 const inOneProcess = (target: string, files: ReadonlyArray<string>): Promise<ReadonlyArray<Outcome>> => {
   const { promise, reject, resolve } = Promise.withResolvers<ReadonlyArray<Outcome>>()
   const outcomes: Array<Outcome> = []
   let errors = ""
+  const folder = mkdtempSync(join(tmpdir(), "doctest-"))
   const child = fork(join(import.meta.dirname, "doctest-runner.ts"), files.map((file) => join(target, file)), {
+    cwd: folder,
     execArgv: [],
     stdio: ["ignore", "ignore", "pipe", "ipc"]
   })
@@ -254,6 +256,7 @@ const inOneProcess = (target: string, files: ReadonlyArray<string>): Promise<Rea
   })
   child.on("error", reject)
   child.on("close", (code, signal) => {
+    rmSync(folder, { recursive: true, force: true })
     // The one that was under way when the process ended, ended it.
     const file = files[outcomes.length]
     const message = `it ends the process (${signal ?? code}): ${errors.trim().split("\n").slice(-8).join(" ")}`
