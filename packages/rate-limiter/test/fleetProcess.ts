@@ -18,8 +18,17 @@ export interface Said {
 
 const say = (said: Said) => Effect.sync(() => process.send?.(said))
 
-const work = ({ jobs, limits, store, window }: Start) =>
-  Effect.forEach(jobs, ({ id, tokens }) =>
+const work = ({ jobs, limits, store, window }: Start) => {
+  const layer: Layer.Layer<LimiterStore.LimiterStore, unknown> = "redis" in store
+    ? Layer.provide(LimiterStore.layerRedis(), NodeRedis.layer({ url: store.redis, disableOfflineQueue: true }))
+    : LimiterStore.layerLocal(store)
+  const limiter = RateLimiter.layerShared({
+    meters: () => [Meter.requests(limits.requests, window), Meter.tokens(limits.tokens, window)],
+    guard: "20 millis",
+    lease: "2 seconds",
+    onLoss: "wait"
+  })
+  return Effect.forEach(jobs, ({ id, tokens }) =>
     Effect.scoped(Effect.gen(function*() {
       const limiter = yield* RateLimiter.RateLimiter
       const reservation = yield* limiter.reserve({
@@ -34,19 +43,8 @@ const work = ({ jobs, limits, store, window }: Start) =>
       yield* Effect.sleep(50)
       yield* reservation.settle({ tokens })
       yield* say({ id })
-    })), { concurrency: "unbounded", discard: true }).pipe(
-      Effect.provide(RateLimiter.layerShared({
-        meters: () => [Meter.requests(limits.requests, window), Meter.tokens(limits.tokens, window)],
-        guard: "20 millis",
-        lease: "2 seconds",
-        onLoss: "wait"
-      })),
-      Effect.provide(
-        "redis" in store
-          ? Layer.provide(LimiterStore.layerRedis(), NodeRedis.layer({ url: store.redis, disableOfflineQueue: true }))
-          : LimiterStore.layerLocal(store)
-      )
-    )
+    })), { concurrency: "unbounded", discard: true }).pipe(Effect.provide(Layer.provide(limiter, layer)))
+}
 
 process.once("message", (start: Start) => void Effect.runPromise(work(start)).then(() => process.disconnect()))
 process.once("disconnect", () => process.exit())
