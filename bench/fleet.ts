@@ -231,7 +231,9 @@ class Fleet {
 
 type Fault = "none" | "restart" | "pause" | "replace"
 
-const befall = (server: RedisServers.Server, fault: Fault): Effect.Effect<void, RedisServers.ServerError> => {
+type Server = Effect.Success<ReturnType<typeof RedisServers.start>>
+
+const befall = (server: Server, fault: Fault): Effect.Effect<void, Effect.Error<Server["restart"]>> => {
   switch (fault) {
     case "none":
       return Effect.void

@@ -115,7 +115,7 @@ const fleet = (start: Start) => {
     }
   })
 
-  const store = "redis" in start.store
+  const store: Layer.Layer<LimiterStore.LimiterStore, unknown> = "redis" in start.store
     ? Layer.provide(LimiterStore.layerRedis(), NodeRedis.layer({ url: start.store.redis }))
     : LimiterStore.layerLocal(start.store)
   const layer = Bedrock.layerShared({
