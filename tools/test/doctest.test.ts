@@ -25,7 +25,7 @@ describe("the examples", () => {
     )
     // A Redis is not to be had everywhere; the program is in the tests of the stores.
     assert.deepStrictEqual(excused, [
-      "docs/guide/shared.md: Layer.provide(NodeRedis.layer({ url: \"redis://127.0.0.1:6379\" }))"
+      "docs/guide/shared.md: Layer.provide(NodeRedis.layer({ url: \"redis://127.0.0.1:6379\", disableOfflineQueue: true }))"
     ])
   })
 

@@ -88,6 +88,16 @@ const shareOf = ({ given, granted }: Pick<Member, "given" | "granted">, meter: s
 const longestOf = ({ meters }: Message): number =>
   Math.max(0, ...Object.values(meters).map(({ staysMillis }) => staysMillis))
 
+/** Of a longer window, what only lost books knew of the dead is too little to keep a quota closed for. */
+const longestClosedMillis = 600_000
+
+/** For so long may charges count of which only books that were lost knew. */
+const closedOf = ({ meters }: Message): number =>
+  Object.values(meters).reduce(
+    (closed, { staysMillis }) => staysMillis <= longestClosedMillis ? Math.max(closed, staysMillis) : closed,
+    0
+  )
+
 /** What it holds of a meter. */
 const heldBy = (member: Member, meter: string): number => shareOf(member, meter) + valueOf(member.owed, meter)
 
@@ -116,7 +126,7 @@ const begin = (message: Message, now: number, before: SharedQuota | undefined): 
 /** Somebody knows of books before these: nothing is granted for as long as anything in those may count, or until all whom it knows have come. */
 const lose = (quota: SharedQuota, message: Message, others: ReadonlyArray<string>): void => {
   // Who cannot reach these goes on with what it holds until its lease is over.
-  const closesAt = quota.begunAt + message.leaseMillis + longestOf(message)
+  const closesAt = quota.begunAt + message.leaseMillis + closedOf(message)
   if (quota.time >= closesAt) return
   quota.opensAt = closesAt
   quota.lost = true

@@ -7,7 +7,7 @@ local metersText, leavingText, knowsText, channel, quota = ARGV[3], ARGV[4], ARG
 local floor, ceil, min, max, huge = math.floor, math.ceil, math.min, math.max, math.huge
 local format, opensAfterLeases, awayFromLeases, awayToLeases = 1, 0.375, 0.5, 3
 local foreignParts, mostTenants, rounding, day, hour = 12, 256, 1e-9, 86400000, 3600000
-local silentAfterLeases = 0.25
+local silentAfterLeases, longestClosed = 0.25, 600000
 
 local found = redis.call('HMGET', key, 'head', 'm:' .. name, 'w:' .. name)
 local head = found[1] and cmsgpack.unpack(found[1]) or nil
@@ -16,8 +16,12 @@ if head and head.format ~= format then
 end
 if leaving and not (head and message.epoch == head.epoch and head.members[name]) then return '' end
 
-local lease, meters, longest = message.leaseMillis, cjson.decode(metersText), 0
-for _, meter in pairs(meters) do longest = max(longest, meter.staysMillis) end
+local lease, meters, longest, closed = message.leaseMillis, cjson.decode(metersText), 0, 0
+for _, meter in pairs(meters) do
+  longest = max(longest, meter.staysMillis)
+  -- Of a longer window, what only lost books knew of the dead is too little to keep a quota closed for.
+  if meter.staysMillis <= longestClosed then closed = max(closed, meter.staysMillis) end
+end
 if head then
   -- The clock was set back, or it is another server's: it goes on from where it was.
   head.skew = max(head.skew, head.time - now)
@@ -146,7 +150,7 @@ end
 
 local function lose(others)
   -- Who cannot reach these goes on with what it holds until its lease is over.
-  local closesAt = head.begunAt + lease + longest
+  local closesAt = head.begunAt + lease + closed
   if head.time >= closesAt then return end
   head.opensAt, head.lost = closesAt, true
   local expected, names = {}, {}
