@@ -75,7 +75,10 @@ export interface Message {
   readonly anew: boolean
   /** How far those were when it last heard of them. */
   readonly version: number
-  /** A name for new books, if the store has none: nobody has used it before. */
+  /**
+   * A name for new books, if the store has none: nobody has used it before. It begins with a number, higher than that of the books that the process
+   * knows: so those are known as older if they come back.
+   */
   readonly fresh: string
   /**
    * How many messages about this quota it has sent, this one included. One that was heard before, or comes after a later one, or when the process

@@ -134,7 +134,7 @@ const play = Effect.fnUntraced(function*(
         ? { epoch: "older", knows: ["p1", "gone"], remains: { tokens: { amount: 30, inMillis: 700 } } }
         : {}),
       meters: meters(step.limit),
-      fresh: `books ${messages.length}`
+      fresh: `${messages.length % 3}:books ${messages.length}`
     }
     messages.push(message)
     const sent = what === "late" ? messages[Math.floor(step.after / 400 * (messages.length - 1))] ?? message : message

@@ -99,7 +99,7 @@ export class Process {
       epoch: standing?.epoch ?? null,
       anew: false,
       version: standing?.version ?? 0,
-      fresh: `${this.name}:${++this.messages}`,
+      fresh: `${1 + (Number.parseInt(this.standing?.epoch ?? "", 10) || 0)}:${this.name}:${++this.messages}`,
       number: this.messages,
       knows: standing?.members.filter((name) => name !== this.name) ?? [],
       remains: Object.fromEntries(

@@ -468,7 +468,8 @@ export class Share {
       epoch: standing?.epoch ?? null,
       anew: alone,
       version: standing?.version ?? 0,
-      fresh: `${world.member}:${++this.messages}`,
+      // Later books have a name that begins with a higher number: if these are lost and older ones come back, that tells them apart.
+      fresh: `${1 + (Number.parseInt(standing?.epoch ?? "", 10) || 0)}:${world.member}:${++this.messages}`,
       number: this.messages,
       knows: standing?.members.filter((name) => name !== world.member) ?? [],
       remains: Object.fromEntries(

@@ -251,13 +251,17 @@ const join = (quota: SharedQuota, message: Message): Member => {
   return member
 }
 
+/** How many books there were before these, as far as whoever began them knew: what a name begins with. */
+const generationOf = (epoch: string): number => Number.parseInt(epoch, 10) || 0
+
 /** Whether the member knows more than these books do: they are older than some that it has seen. */
-const isRolledBack = (quota: SharedQuota, { anew, epoch, granted, member, version }: Message): boolean =>
-  epoch === quota.epoch && (version > quota.version ||
-    !anew &&
-      Object.entries(granted).some(([meter, amount]) =>
-        amount > valueOf(quota.members[member]?.granted ?? granted, meter)
-      ))
+const isRolledBack = (quota: SharedQuota, { anew, epoch, granted, member, version }: Message): boolean => {
+  if (epoch === null) return false
+  if (epoch !== quota.epoch) return generationOf(epoch) > generationOf(quota.epoch)
+  const known = quota.members[member]?.granted ?? granted
+  return version > quota.version ||
+    (!anew && Object.entries(granted).some(([meter, amount]) => amount > valueOf(known, meter)))
+}
 
 const leavingAt = ({ leaving }: Message, now: number): Member["leaving"] =>
   Object.fromEntries(

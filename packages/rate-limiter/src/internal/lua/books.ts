@@ -212,8 +212,14 @@ local function advance()
   end
 end
 
+-- How many books there were before these, as far as whoever began them knew: what a name begins with.
+local function generationOf(epoch)
+  return tonumber(string.match(epoch, '^%d+')) or 0
+end
+
 local function isRolledBack()
-  if message.epoch ~= head.epoch then return false end
+  if not message.epoch then return false end
+  if message.epoch ~= head.epoch then return generationOf(message.epoch) > generationOf(head.epoch) end
   if message.version > head.version then return true end
   local own = head.members[name] and memberOf(name)
   if message.anew or not own then return false end
