@@ -45,6 +45,9 @@ interface Binary {
   readonly env: NodeJS.ProcessEnv
 }
 
+/** Ends with whoever started it, however that ends, where the system knows how. */
+const leash = works("setpriv", process.env) ? ["setpriv", "--pdeathsig", "KILL"] : []
+
 const fetchedTo = (kind: Kind) => join(cache, kind)
 
 const find = (kind: Kind): Binary | undefined => {
@@ -179,7 +182,8 @@ export const start = Effect.fnUntraced(function*(kind: Kind, more: ReadonlyArray
       folder,
       ...more
     ]
-    const started = spawn(binary.path, args, { env: binary.env, stdio: ["ignore", "pipe", "pipe"] })
+    const [command = binary.path, ...rest] = [...leash, binary.path, ...args]
+    const started = spawn(command, rest, { env: binary.env, stdio: ["ignore", "pipe", "pipe"] })
     child = started
     process.once("exit", () => started.kill("SIGKILL"))
     let log = ""
