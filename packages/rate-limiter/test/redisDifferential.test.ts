@@ -118,6 +118,8 @@ const play = Effect.fnUntraced(function*(
         ageingMillis: ageing,
         lines: lines.map(({ calls, count, mean, priority, requests, since, tenant, tokens, weight }) => ({
           ...line(count, { requests: 1, tokens: mean, calls: 1 }),
+          // The mean of what they need need not be whole.
+          all: { requests: count, tokens: mean * count + since % count, calls: count },
           head: { requests, tokens, calls },
           priority,
           tenant,
@@ -173,6 +175,41 @@ for (const kind of ["redis", "valkey"] as const) {
           }),
         { arbitrary: { runs: 60 } }
       )
+
+      it.effect("forgets the same of so many tenants that not all can be remembered", () =>
+        Effect.gen(function*() {
+          const limits = { requests: { limit: 270, staysMillis: 60_000 } }
+          const answers = Effect.fnUntraced(function*({ setTime, store }: StoreRig.Service) {
+            const processes = [new Process("p", limits), new Process("q", limits)]
+            const standings: Array<unknown> = []
+            const say = Effect.fnUntraced(function*(process: Process, now: number, parkMillis: number) {
+              yield* setTime("q", now)
+              // What is granted is given back before the next round, so that others come first in it.
+              const standing = yield* store.exchange(
+                "q",
+                process.message(now, {
+                  gives: 100,
+                  parkMillis,
+                  lines: Array.from(
+                    { length: 150 },
+                    (_, index) =>
+                      line(1, { requests: 1 }, { tenant: `${process.name}${index}`, priority: index < 148 ? 0 : 1 })
+                  )
+                })
+              )
+              process.heard(standing, now, now)
+              standings.push(plain(standing))
+            })
+            for (let round = 0; round < 6; round++) {
+              for (const process of processes) yield* say(process, round * 301, 300)
+              for (const process of processes) yield* say(process, round * 301 + 300, 0)
+            }
+            return standings
+          })
+          const reference = yield* answers(yield* StoreRig.memory)
+          const script = yield* answers(yield* StoreRig.redis(yield* Redis.Redis))
+          assert.deepStrictEqual(script, reference)
+        }))
     })
   })
 }

@@ -45,6 +45,9 @@ interface Binary {
   readonly env: NodeJS.ProcessEnv
 }
 
+/** Ends with whoever started it, however that ends, where the system knows how. */
+const leash = works("setpriv", process.env) ? ["setpriv", "--pdeathsig", "KILL"] : []
+
 const fetchedTo = (kind: Kind) => join(cache, kind)
 
 const find = (kind: Kind): Binary | undefined => {
@@ -67,29 +70,27 @@ const fetchServer = (kind: Kind): void => {
     for (const folder of ["lists/partial", "cache/archives/partial", "root"]) {
       mkdirSync(join(own, folder), { recursive: true })
     }
-    const [, codename = ""] = /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync("/etc/os-release", "utf8")) ?? []
-    const [mirror = ""] = run("apt-get", [
-      "indextargets",
-      "--format",
-      "$(REPO_URI)|$(CODENAME)",
-      "Identifier: Packages"
-    ])
-      .split("\n").filter((line) => line.endsWith(`|${codename}`)).map((line) => line.split("|")[0] ?? "")
-    const suites = [codename, `${codename}-backports`]
-    const key = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    writeFileSync(
-      join(own, "sources.list"),
-      suites.map((suite) => `deb [signed-by=${key}] ${mirror} ${suite} main\n`).join("")
-    )
+    const system = existsSync("/etc/apt/sources.list") ? readFileSync("/etc/apt/sources.list", "utf8") : ""
+    writeFileSync(join(own, "sources.list"), system)
+    // The system's own sources, and beside them those in a list of ours; what is there is written down in folders of ours.
     const options = [
       `Dir::Etc::sourcelist=${join(own, "sources.list")}`,
-      `Dir::Etc::sourceparts=${join(own, "lists/partial")}`,
       `Dir::State::lists=${join(own, "lists")}`,
       `Dir::Cache=${join(own, "cache")}`,
       "Debug::NoLocking=1",
       "APT::Sandbox::User=root"
     ].flatMap((option) => ["-o", option])
     run("apt-get", [...options, "update"])
+    const [, codename = ""] = /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync("/etc/os-release", "utf8")) ?? []
+    const targets = run("apt-get", [...options, "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"])
+    const mirror = targets.split("\n").find((line) => line.endsWith(` ${codename} main`))?.split(" ")[0]
+    if (mirror !== undefined) {
+      // Some of it is in what was made for the release later.
+      const key = "/usr/share/keyrings/debian-archive-keyring.gpg"
+      const more = `\ndeb [signed-by=${key}] ${mirror} ${codename}-backports main\n`
+      if (!targets.includes(` ${codename}-backports main`)) writeFileSync(join(own, "sources.list"), system + more)
+      run("apt-get", [...options, "update"])
+    }
     run("apt-get", [...options, "install", "--download-only", "--yes", "--no-install-recommends", `${kind}-server`])
     for (const file of readdirSync(join(own, "cache/archives"))) {
       if (file.endsWith(".deb")) run("dpkg-deb", ["-x", join(own, "cache/archives", file), join(own, "root")])
@@ -179,7 +180,8 @@ export const start = Effect.fnUntraced(function*(kind: Kind, more: ReadonlyArray
       folder,
       ...more
     ]
-    const started = spawn(binary.path, args, { env: binary.env, stdio: ["ignore", "pipe", "pipe"] })
+    const [command = binary.path, ...rest] = [...leash, binary.path, ...args]
+    const started = spawn(command, rest, { env: binary.env, stdio: ["ignore", "pipe", "pipe"] })
     child = started
     process.once("exit", () => started.kill("SIGKILL"))
     let log = ""

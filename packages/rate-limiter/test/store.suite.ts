@@ -205,24 +205,23 @@ export const suite = (it: Methods): void => {
       assert.deepStrictEqual([got(a), got(a, "tokens")], [10, 250])
     }))
 
-  it.effect("wakes whom something was granted, and all who may have what others wait for", () =>
+  it.effect("wakes whom something was granted, and once those who may have what another begins to wait for", () =>
     Effect.gen(function*() {
       const { exchange, open, process, quota, rig } = yield* begin(meters(4, 100))
-      const [a, b] = [process("a"), process("b")]
-      const wakes = yield* Queue.unbounded<LimiterStore.Wake>()
+      const [a, b, c] = [process("a"), process("b"), process("c")]
+      const [wakes, granted] = [
+        yield* Queue.unbounded<LimiterStore.Wake>(),
+        yield* Queue.unbounded<LimiterStore.Wake>()
+      ]
       yield* rig.store.listen(a.name, (wake) => Queue.offerUnsafe(wakes, wake))
-      yield* rig.store.listen(b.name, (wake) => Queue.offerUnsafe(wakes, wake))
-      const next = Queue.take(wakes)
-      yield* open(a, b)
+      yield* rig.store.listen(b.name, (wake) => wake._tag === "Granted" && Queue.offerUnsafe(granted, wake))
+      yield* open(a, b, c)
       yield* exchange(a, { lines: [line(4, one)] })
-      // Whoever waits is told of nobody's waiting but by who it is.
-      const drained = yield* Queue.clear(wakes)
-      for (const wake of drained) assert.deepStrictEqual(wake, { _tag: "Wanted", quota, by: a.name })
+      yield* exchange(b, { lines: [line(3, one)] })
       const standing = yield* exchange(b, { lines: [line(3, one)] })
-      let wake = yield* next
-      while (wake._tag !== "Wanted" || wake.by !== b.name) wake = yield* next
+      yield* exchange(c, { lines: [line(1, one, { priority: -1 })] })
       yield* exchange(a, { gives: 50 })
-      while (wake._tag !== "Granted") wake = yield* next
+      const wake = yield* Queue.take(granted)
       assert.deepStrictEqual(wake, {
         _tag: "Granted",
         quota,
@@ -232,6 +231,14 @@ export const suite = (it: Methods): void => {
       })
       b.woken(wake)
       assert.strictEqual(got(b), 2)
+      // A store may tell of nobody's own waiting, or not.
+      const others = Queue.take(wakes).pipe(
+        Effect.repeat({ until: (wake) => wake._tag === "Wanted" && wake.by !== a.name })
+      )
+      assert.deepStrictEqual([yield* others, yield* others], [
+        { _tag: "Wanted", quota, by: b.name },
+        { _tag: "Wanted", quota, by: c.name }
+      ])
     }))
 
   it.effect("stops waking whom the scope of is closed", () =>
