@@ -210,6 +210,11 @@ export class Books {
     return { at, requests: plan.requests, tokens: plan.tokens, parts }
   }
 
+  /** When the next charge leaves, or may do so; `Infinity` when none is known to. */
+  get nextLeavingAt(): number {
+    return this.ledger.nextLeavingAt
+  }
+
   /** What is left now on each meter. */
   left(now: number): Amount {
     const left = this.ledger.left(now)

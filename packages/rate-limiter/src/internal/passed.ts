@@ -52,6 +52,11 @@ export class Passed {
     this.books.add(this.left, owner, taken, -1)
   }
 
+  /** What may go some time before them without moving the start of any of them. */
+  get later(): Amount {
+    return this.isForeseen ? this.left : nothing
+  }
+
   /** What may go now without moving the start of any of them. */
   spare(now: number): Amount {
     if (this.count === 0) return unlimited
