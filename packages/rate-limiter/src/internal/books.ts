@@ -80,7 +80,6 @@ export interface Start extends Amount {
   readonly at: number
 }
 
-/** @internal */
 export class Books {
   readonly requestLimit: number
   readonly tokenLimit: number
