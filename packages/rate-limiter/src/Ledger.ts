@@ -381,6 +381,11 @@ export class Ledger {
     for (const window of this.windows) if ((mine.counted & window.bit) !== 0) uncount(mine, window)
   }
 
+  /** When the next charge leaves a window, or may: never later than it does. `Infinity` when none was sent. */
+  get nextLeavingAt(): number {
+    return this.windows.reduce((first, { leaving }) => Math.min(first, leaving.firstAt + this.guard), Infinity)
+  }
+
   /** What is left now on the fullest meter of each unit. */
   left(now: number): { readonly requests: number; readonly tokens: number } {
     this.advance(now)

@@ -8,7 +8,7 @@ class Waiter implements Queued {
   line: Queued["line"] & undefined
   ahead: this | undefined
   behind: this | undefined
-  readonly requests = 1
+  readonly requests = 2
   readonly tenant: string
   readonly size: number
   readonly tokens: number
@@ -124,6 +124,22 @@ describe("FairQueue", () => {
     assert.strictEqual(drain(plain), "dada")
   })
 
+  it("what is given back counts by weight, and once, though its turn was put back", () => {
+    const line = queueOf(["b", 20], ["b", 20], ["b", 20], ["d", 8], ["d", 8], ["d", 6], ["d", 6])
+    assert.strictEqual(line.serve()?.tenant, "b")
+    // "b" has had 10 by its weight, and 3 less.
+    line.queue.refund("b", 6)
+    assert.strictEqual(line.serve()?.tenant, "d")
+    assert.strictEqual(line.serve()?.tenant, "d")
+    const { head } = line.queue
+    assert.strictEqual(head?.tenant, "b")
+    if (head !== undefined) line.queue.putBack(line.queue.take(head))
+    assert.strictEqual(line.serve()?.tenant, "b")
+    // 10 and 10 less 3: before it one of 16, and not one of 22.
+    assert.strictEqual(line.serve()?.tenant, "d")
+    assert.strictEqual(line.serve()?.tenant, "b")
+  })
+
   it("one in the middle of a line leaves, and the others stay in order", () => {
     const { add, queue, serve } = queueOf()
     const all = [1, 2, 3, 4].map(() => add("a", 1))
@@ -131,6 +147,7 @@ describe("FairQueue", () => {
     queue.remove(all[3] as Waiter)
     assert.strictEqual(queue.lineOf("a")?.count, 2)
     assert.strictEqual(queue.lineOf("a")?.size, 2)
+    assert.strictEqual(queue.lineOf("a")?.requests, 4)
     add("a", 5)
     assert.deepStrictEqual([serve(), serve()], [all[0], all[2]])
     assert.strictEqual(serve()?.size, 5)

@@ -116,6 +116,54 @@ describe("order", () => {
       assert.deepStrictEqual(admitted, [0, 100, 1000, 201, 1100])
     }))
 
+  // 20 leave at 1000, 50 at 1100 and 30 at 1200.
+  const full: ReadonlyArray<Asked> = [{ at: 0, tokens: 20 }, { at: 100, tokens: 50 }, { at: 200, tokens: 30 }]
+
+  it.effect("several who pass in one instant take no more together than one may", () =>
+    Effect.gen(function*() {
+      // Starts at 1100, and leaves 10 then.
+      const large = { at: 300, tokens: 60 }
+      const asked = [...full, large, { at: 301, tokens: 8 }, { at: 302, tokens: 8 }, { at: 303, tokens: 2 }]
+      const admitted = yield* admissions(asked, [Meter.tokens(100, second)], 5_000)
+      assert.deepStrictEqual(admitted, [0, 100, 200, 1100, 1000, 1200, 1000])
+    }))
+
+  it.effect("who passes delays neither the first who waits nor the second", () =>
+    Effect.gen(function*() {
+      // The first leaves 10 when it starts at 1100, and both of them 4 when the second does at 1200.
+      const asked = [...full, { at: 300, tokens: 60 }, { at: 301, tokens: 36 }, { at: 302, tokens: 8 }]
+      const admitted = yield* admissions(asked, [Meter.tokens(100, second)], 5_000)
+      assert.deepStrictEqual(admitted, [0, 100, 200, 1100, 1200, 2100])
+    }))
+
+  it.effect("who takes no more than both of them leave goes as soon as there is room", () =>
+    Effect.gen(function*() {
+      const asked = [...full, { at: 300, tokens: 60 }, { at: 301, tokens: 36 }, { at: 302, tokens: 4 }]
+      const admitted = yield* admissions(asked, [Meter.tokens(100, second)], 5_000)
+      assert.deepStrictEqual(admitted, [0, 100, 200, 1100, 1200, 1000])
+    }))
+
+  it.effect("the same holds on every meter", () =>
+    Effect.gen(function*() {
+      const { waited } = yield* Effect.gen(function*() {
+        const limiter = yield* RateLimiter.make({ meters: () => [Meter.units("images", 100, second)], guard: 0 })
+        const waited: Array<number | undefined> = []
+        const one = ({ at, tokens }: Asked, index: number) =>
+          Effect.sleep(at).pipe(
+            Effect.andThen(
+              limiter.limit({ pool, requests: 1, tokens: 0, units: { images: tokens } })(
+                Effect.map(Clock.currentTimeMillis, (now) => waited[index] = now)
+              )
+            ),
+            Effect.forkChild
+          )
+        yield* Effect.forEach([...full, { at: 300, tokens: 60 }, { at: 301, tokens: 36 }, { at: 302, tokens: 8 }], one)
+        yield* TestClock.adjust("5 seconds")
+        return { waited }
+      })
+      assert.deepStrictEqual(waited, [0, 100, 200, 1100, 1200, 2100])
+    }))
+
   const Request = Schema.Struct({
     // Many come at once, and most are small.
     after: between(-100, 60),
@@ -153,5 +201,68 @@ describe("order", () => {
         }
       }),
     { arbitrary: { runs: 200 } }
+  )
+
+  it.effect.prop(
+    "from any moment on, without further refunds, nobody starts later than all before it and it would, one after the other",
+    {
+      script: Schema.Array(Schema.Struct({
+        ...Request.fields,
+        latency: between(1, 400),
+        /** Of what is booked, in percent. */
+        charged: between(0, 100)
+      })).check(Schema.isBetweenLength(1, 40)),
+      requests: between(4, 60),
+      tokens: between(100, 160),
+      last: between(0, 3_000)
+    },
+    ({ last, requests, script, tokens }) =>
+      Effect.gen(function*() {
+        const meters = [Meter.requests(requests, second), Meter.tokens(tokens, second)]
+        const books = new NaiveLedger(meters, 0)
+        const limiter = yield* RateLimiter.make({ meters: () => meters, guard: 0 })
+        const admitted: Array<number | undefined> = script.map(() => undefined)
+        let at = 0
+        const asked = script.map((one) => ({ ...one, at: at += Math.max(0, one.after) }))
+        for (const [index, { at, charged, latency, requests, tokens }] of asked.entries()) {
+          yield* Effect.gen(function*() {
+            yield* Effect.sleep(at)
+            const reservation = yield* limiter.reserve({ pool, requests, tokens })
+            reservation.sentUnsafe()
+            const now = yield* Clock.currentTimeMillis
+            admitted[index] = now
+            const charge = books.book(requests, tokens)
+            charge.stamp = now
+            yield* Effect.sleep(latency)
+            // What is not answered by then never is.
+            if (now + latency > last) return yield* Effect.never
+            charge.tokens = Math.floor(tokens * charged / 100)
+            yield* reservation.settle({ tokens: charge.tokens, servedFor: Duration.millis(latency) })
+          }).pipe(Effect.scoped, Effect.forkChild)
+        }
+        yield* TestClock.adjust(last)
+        // All are admitted in their order, each when it fits behind those before it.
+        const expected = admitted.map((at): number | undefined => at)
+        let next = expected.indexOf(undefined)
+        const passed = new Set(expected.flatMap((at, index) => at === undefined ? [] : [index]))
+        const copies = new NaiveLedger(meters, 0)
+        copies.charges = books.charges.map((charge) => ({ ...charge }))
+        for (let now = last; now < 60_000 && next >= 0 && next < asked.length; now++) {
+          for (let one = asked[next]; one !== undefined && one.at <= now; one = asked[next]) {
+            if (!passed.has(next)) {
+              if (!copies.fits(one.requests, one.tokens, now)) break
+              copies.book(one.requests, one.tokens).stamp = now
+              expected[next] = now
+            }
+            next++
+          }
+        }
+        for (let step = 0; step < 60; step++) yield* TestClock.adjust(1_000)
+        for (const [index, at] of admitted.entries()) {
+          assert.isDefined(at)
+          assert.isAtMost(at as number, expected[index] as number, `the ${index}th, from ${last} on`)
+        }
+      }),
+    { arbitrary: { runs: 150 } }
   )
 })

@@ -81,7 +81,6 @@ export interface Start extends Amount {
   readonly at: number
 }
 
-/** @internal */
 export class Books {
   readonly requestLimit: number
   readonly tokenLimit: number
@@ -219,6 +218,11 @@ export class Books {
       return own.left
     })
     return { at, requests: plan.requests, tokens: plan.tokens, parts }
+  }
+
+  /** When the next charge leaves, or may do so; `Infinity` when none is known to. */
+  get nextLeavingAt(): number {
+    return this.ledger.nextLeavingAt
   }
 
   /** What is left now on each meter. */

@@ -6,8 +6,6 @@ import type { Owner } from "./waitingRoom.ts"
 /**
  * Those who wait for a later start than now, in their order: for each it is worked out when it starts if nothing is given back, and what is left
  * then and later. Of all of them only what they leave together is kept, and when the first starts.
- *
- * @internal
  */
 export class Passed {
   count = 0
@@ -25,14 +23,16 @@ export class Passed {
     this.books = books
   }
 
-  /** One more, who starts beside those before it if there is room for all of them, else after them. */
+  /**
+   * One more: beside those before it where it takes no more than they leave, since that is left when the first of them starts, and later; else after
+   * them.
+   */
   add(owner: Owner, booking: Booking, now: number): void {
     const { books } = this
     const taken = mostOf(booking)
-    const isBeside = this.count > 0 && books.isWithin(this.left, owner, taken)
-    const alone = isBeside ? books.startOf(owner, booking, undefined, now) : undefined
-    if (alone !== undefined && alone.at <= this.at) books.add(this.left, owner, taken, -1)
-    const start = alone !== undefined && alone.at <= this.at ? alone : books.startOf(owner, booking, this.sum, now)
+    const isBeside = books.isWithin(this.left, owner, taken)
+    const start = books.startOf(owner, booking, isBeside ? undefined : this.sum, now)
+    if (isBeside) books.add(this.left, owner, taken, -1)
     this.count++
     this.isForeseen &&= start.at < Infinity
     this.at = Math.min(this.at, start.at)
@@ -50,6 +50,11 @@ export class Passed {
   pass(owner: Owner, taken: number): void {
     this.now = undefined
     this.books.add(this.left, owner, taken, -1)
+  }
+
+  /** What may go some time before them without moving the start of any of them. */
+  get later(): Amount {
+    return this.isForeseen ? this.left : nothing
   }
 
   /** What may go now without moving the start of any of them. */

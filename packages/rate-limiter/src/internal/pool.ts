@@ -52,6 +52,8 @@ export class Pool implements Sharer {
   private parked = -Infinity
   /** What one who comes now may take without moving the start of anybody before it. */
   private spare: Amount = nothing
+  /** The same of one who goes some time before them. */
+  private later: Amount = nothing
   private timer: { readonly at: number; readonly stop: () => void } | undefined
   /** What may grow of what is in flight, as it was when the last was admitted: by when, and how much. */
   private grows: ReadonlyArray<{ readonly at: number; readonly tokens: number }> = []
@@ -273,7 +275,11 @@ export class Pool implements Sharer {
     const waiter = this.room.add(request, now)
     waiter.foretold = foretold
     if (mayPass || this.room.head(now) === waiter) this.pump()
+<<<<<<< HEAD
     this.changed()
+=======
+    else if (this.books.isWithin(this.later, request, request.tokens)) this.wakeAtNextLeaving(now)
+>>>>>>> main
     return waiter
   }
 
@@ -434,8 +440,11 @@ export class Pool implements Sharer {
     }
     for (const turn of waiting.toReversed()) room.putBack(turn)
     this.spare = spare
+    this.later = passed.later
     // A time that has come by rounding alone is asked for again, but not at once.
     this.wakeAt(passed.at === Infinity ? Infinity : Math.max(passed.at, now + 1), now)
+    // Behind those who are passed somebody may go before them.
+    if (room.size > waiting.length && room.mayHold(this.later.requests, this.later.tokens)) this.wakeAtNextLeaving(now)
     // Whoever goes on may come back here in the same step, and finds everything in its place.
     for (const request of admitted) request.proceed()
   }
@@ -443,6 +452,12 @@ export class Pool implements Sharer {
   /** Whoever waits for a charge that was not sent knows only now when it leaves. */
   private rearm(): void {
     if (this.room.size > 0 && this.timer === undefined) this.pump()
+  }
+
+  /** As soon as there is more room than now, if anybody knows when. */
+  private wakeAtNextLeaving(now: number): void {
+    const at = this.books.nextLeavingAt
+    if (at < Infinity) this.wakeAt(Math.max(at, now + 1), now)
   }
 
   private wakeAt(at: number, now: number): void {

@@ -17,6 +17,9 @@ export interface Refusals {
 
 type Resume = (end: Effect.Effect<void, RateLimiterError>) => void
 
+/** Nobody is told anything before it begins to wait. */
+const unheard: Resume = () => {}
+
 /** @internal */
 export class Visit implements Request {
   readonly priority: number
@@ -27,7 +30,7 @@ export class Visit implements Request {
   /** What was booked when it was admitted. */
   granted: Held | undefined
   private waiter: Waiter | undefined
-  private resume: Resume | undefined
+  private resume: Resume = unheard
   private readonly cost: Cost
   private readonly pool: Pool
   private readonly refusals: Refusals
@@ -67,15 +70,15 @@ export class Visit implements Request {
   }
 
   proceed(): void {
-    this.resume?.(Effect.void)
+    this.resume(Effect.void)
   }
 
   close(): void {
-    this.resume?.(this.refusals.closed(this.cost))
+    this.resume(this.refusals.closed(this.cost))
   }
 
   park(): void {
-    this.resume?.(this.refusals.parked(this.cost, this.pool))
+    this.resume(this.refusals.parked(this.cost, this.pool))
   }
 
   lose(error: LimiterStoreError): void {
@@ -83,6 +86,6 @@ export class Visit implements Request {
   }
 
   shed(): void {
-    this.resume?.(this.refusals.full(this.cost, this.pool))
+    this.resume(this.refusals.full(this.cost, this.pool))
   }
 }
