@@ -9,7 +9,7 @@ const booking = (tokens: number) => ({ tokens, growth: [] })
 
 /** Of 100 tokens 20 leave at 1000, 50 at 1100 and 30 at 1200; of 10 requests one each time. */
 const full = () => {
-  const books = new Books([Meter.tokens(100, "1 second"), Meter.requests(10, "1 second")], [], 0)
+  const books = new Books([Meter.tokens(100, "1 second"), Meter.requests(10, "1 second")], [], 0, false)
   for (const [at, tokens] of [[0, 20], [100, 50], [200, 30]] as const) {
     books.sent(books.book(owner(tokens), booking(tokens), false, at), at)
   }

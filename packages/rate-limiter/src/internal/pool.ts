@@ -275,11 +275,8 @@ export class Pool implements Sharer {
     const waiter = this.room.add(request, now)
     waiter.foretold = foretold
     if (mayPass || this.room.head(now) === waiter) this.pump()
-<<<<<<< HEAD
-    this.changed()
-=======
     else if (this.books.isWithin(this.later, request, request.tokens)) this.wakeAtNextLeaving(now)
->>>>>>> main
+    this.changed()
     return waiter
   }
 
