@@ -58,7 +58,9 @@ const whats = [
 const meters = (limit: number): Meters => ({
   requests: { limit: 20, staysMillis: 1000 },
   tokens: { limit: limit === 0 ? 700 : 1000, staysMillis: 1501 },
-  calls: { limit: 5, staysMillis: 0 }
+  calls: { limit: 5, staysMillis: 0 },
+  // Longer than any books keep a quota closed for.
+  ...(limit < 6 ? { day: { limit: 9000, staysMillis: 700_000 } } : {})
 })
 
 const sums = (amounts: LimiterStore.Amounts) =>
@@ -117,9 +119,14 @@ const play = Effect.fnUntraced(function*(
         yields: yields === 1,
         ageingMillis: ageing,
         lines: lines.map(({ calls, count, mean, priority, requests, since, tenant, tokens, weight }) => ({
-          ...line(count, { requests: 1, tokens: mean, calls: 1 }),
+          ...line(count, { requests: 1, tokens: mean, calls: 1, ...(step.limit < 6 ? { day: 3 } : {}) }),
           // The mean of what they need need not be whole.
-          all: { requests: count, tokens: mean * count + since % count, calls: count },
+          all: {
+            requests: count,
+            tokens: mean * count + since % count,
+            calls: count,
+            ...(step.limit < 6 ? { day: 3 * count } : {})
+          },
           head: { requests, tokens, calls },
           priority,
           tenant,

@@ -141,7 +141,7 @@ export const ask = (port: number, line: string): Effect.Effect<string, ServerErr
     return Effect.sync(() => socket.destroy())
   })
 
-export interface Server {
+interface Server {
   readonly port: number
   readonly url: string
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
