@@ -126,8 +126,8 @@ interface RollingWindow {
  *
  * **Details**
  *
- * With n charges in the window: `book`, `shrink`, `send`, `fits` (times the steps of growth) and the leaving of a charge cost O(1), `plan` and `forecast`
- * O(log n); a charge that is told of in another order O(log n) too. Times any number of windows of different length,
+ * With n charges in the window: `book`, `shrink`, `send`, `fits` (times the steps of growth) and the leaving of a charge cost O(1), `plan`
+ * O(log n), `forecast` O(n); a charge that is told of in another order O(log n) too. Times any number of windows of different length,
  * which is one or two.
  *
  * @category models
@@ -501,7 +501,7 @@ export class Ledger {
     const start = now + turns * turn
     if (hasRoom(window, restRequests, restTokens)) return start
     const room = roomBeside(window, restRequests, restTokens)
-    const free = window.leaving.freeAt(room, Infinity)
+    const free = window.leaving.freeAt(room, Infinity, false)
     return free === Infinity ? start + turn : free + this.guard + turns * turn
   }
 }

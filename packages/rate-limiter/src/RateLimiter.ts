@@ -109,7 +109,7 @@ export interface Snapshot {
   readonly nextAdmission: Duration.Duration | undefined
   readonly meters: ReadonlyArray<Level>
   /**
-   * How well waits were foretold, as `estimate` does: the mean of the last waits that were asked about when they began, of one in 64 or one a second,
+   * How well waits were foretold, as `estimate` does: the mean of the last waits that were asked about when they began, of one in 1,024 or one a second,
    * and by how much they were longer or shorter. `undefined` while none of them is over.
    */
   readonly estimates: {

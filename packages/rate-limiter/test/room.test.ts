@@ -243,12 +243,12 @@ describe("waiting room", () => {
         })
       }))
 
-    it.effect("is looked at for one in 64 of those who come at once", () =>
+    it.effect("is looked at for one in 1,024 of those who come at once", () =>
       Effect.gen(function*() {
         const limiter = yield* limiterOf()
         yield* outcome(limiter, cost())
-        for (let n = 0; n < 130; n++) yield* fork(outcome(limiter, cost({ tokens: 1 })))
-        yield* TestClock.adjust("20 seconds")
+        for (let n = 0; n < 2_060; n++) yield* fork(outcome(limiter, cost({ tokens: 0.1 })))
+        yield* TestClock.adjust("40 seconds")
         assert.strictEqual((yield* limiter.snapshot("p")).estimates?.waits, 3)
       }))
 

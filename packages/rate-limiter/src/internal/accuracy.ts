@@ -1,7 +1,7 @@
 // How well waits are foretold.
 
-/** Of so many who begin to wait one is foretold its wait, and one a second at the most seldom: it takes longer the more tenants wait. */
-const oneIn = 64
+/** Of so many who begin to wait one is foretold its wait, or one a second: it takes longer the more charges there are, and tenants who wait. */
+const oneIn = 1_024
 const seldomMillis = 1_000
 
 /** So many waits are remembered, the older the less. */

@@ -17,7 +17,7 @@ const mostPast = 1_024
  * is looked at.
  *
  * **Looking ahead** is remembered: what the first of them free together, by sums, each with all before it. So each charge is looked at once, and to
- * find when there is room for something takes O(log n).
+ * find when there is room for something takes O(log n), or one step for each that was not looked at.
  *
  * Times are those at which charges leave, less the guard.
  */
@@ -73,9 +73,12 @@ export class Leaving<C extends Leaver> {
   /**
    * When as much is free as `room` lacks, not before the first of them leaves, and `room` is what there is then; `Infinity` when that is never. Where
    * there are as many as `all`, the last of them frees whatever is asked for: sums of fractions drift.
+   *
+   * Who asks far ahead does not `remember` what it looked at: what changes there each time would make all of it be forgotten.
    */
-  freeAt(room: { requests: number; tokens: number }, all: number): number {
+  freeAt(room: { requests: number; tokens: number }, all: number, remember = true): number {
     const { past, requests, times, tokens } = this
+    const known = times.length
     const before = past - 1
     const neededRequests = (requests[before] ?? 0) - room.requests
     const neededTokens = (tokens[before] ?? 0) - room.tokens
@@ -96,7 +99,16 @@ export class Leaving<C extends Leaver> {
     }
     room.requests = (requests[found] as number) - neededRequests
     room.tokens = (tokens[found] as number) - neededTokens
-    return isNever ? Infinity : times[found] as number
+    const at = isNever ? Infinity : times[found] as number
+    if (!remember) this.unlook(known)
+    return at
+  }
+
+  /** Forgets what was looked at after so many. */
+  private unlook(known: number): void {
+    const { charges, looked, next, requests, times, tokens } = this
+    charges.back(next, times.length - known)
+    for (const values of [looked, requests, times, tokens]) values.length = known
   }
 
   /** Looks at one more; false when there is none. */

@@ -79,6 +79,16 @@ export class SortedList<A> {
     this.add(key, item as A)
   }
 
+  /** Takes a place back by so many. */
+  back(place: Place, count: number): void {
+    let left = count
+    while (left > place.index) {
+      left -= place.index
+      place.index = (this.pieces[--place.piece] as Piece<A>).keys.length
+    }
+    place.index -= left
+  }
+
   /** Puts one before the last. */
   private insert(key: number, item: A): void {
     const { pieces } = this
