@@ -336,11 +336,6 @@ export class Ledger {
       .toSorted(([a], [b]) => a - b)
   }
 
-  /** When the next charge may leave; `Infinity` when none was sent. */
-  nextLeaving(): number {
-    return this.windows.reduce((next, { leaving }) => Math.min(next, leaving.firstAt + this.guard), Infinity)
-  }
-
   /** How many tokens of a window must be free beside what is booked, for growth: what will not have left by then. */
   kept(windowMillis: number, growth: ReadonlyArray<Growth>, now: number): number {
     const window = this.windowOf(windowMillis)

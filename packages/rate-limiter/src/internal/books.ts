@@ -362,7 +362,7 @@ export class Books {
           setShare: (share) => this.ledger.setLimit(meter, share),
           used: (now) => this.ledger.used(meter, now),
           leaving: (now) => this.ledger.leaving(meter, now),
-          nextLeaving: () => this.ledger.nextLeaving(),
+          nextLeaving: () => this.ledger.nextLeavingAt,
           kept: (growth, now) => unit === "tokens" ? this.ledger.kept(windowMillis, growth, now) : 0,
           amountOf: (owner, tokens) => amountOf(unit, owner, tokens)
         }

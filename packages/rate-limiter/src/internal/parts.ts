@@ -127,7 +127,7 @@ const rolling = ({ limit, unit, window }: Meter, guardMillis: number): Part => {
     setShare: (share) => ledger.setLimit(meter, share),
     used,
     leaving: (now) => ledger.leaving(meter, now),
-    nextLeaving: () => ledger.nextLeaving(),
+    nextLeaving: () => ledger.nextLeavingAt,
     staysMillis: windowMillis + guardMillis,
     windowMillis
   }
