@@ -134,6 +134,12 @@ describe("models", () => {
   const Seed = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 }))
   const median = (values: ReadonlyArray<number>) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 
+  /** The median of so many draws, whose logarithms spread by 1, is off by 1.4 times once in ten million. */
+  const near = (value: number, expected: number) => {
+    assert.isAbove(value, expected / 1.4)
+    assert.isBelow(value, expected * 1.4)
+  }
+
   it.effect.prop("latencies stay within their bounds, and spread over them", [Seed], ([seed]) =>
     Effect.sync(() => {
       const next = random(seed)
@@ -147,7 +153,7 @@ describe("models", () => {
       const bounded = of(LatencyModel.logNormal(100, 1, { minMillis: 50, maxMillis: 300 }))
       assert.strictEqual(Math.min(...bounded), 50)
       assert.strictEqual(Math.max(...bounded), 300)
-      assert.closeTo(median(bounded), 100, 25)
+      near(median(bounded), 100)
       const unbounded = of(LatencyModel.logNormal(100, 5))
       assert.isAtLeast(Math.min(...unbounded), 1)
       assert.isAtMost(Math.max(...unbounded), 10_000)
@@ -170,6 +176,6 @@ describe("models", () => {
       assert.isAtMost(Math.max(...of(OutputModel.fraction(0.25, 0.5), undefined)), 500)
       const capped = of(OutputModel.logNormal(100, 1, { maxTokens: 300 }), 10_000)
       assert.strictEqual(Math.max(...capped), 300)
-      assert.closeTo(median(capped), 100, 25)
+      near(median(capped), 100)
     }))
 })
