@@ -359,6 +359,26 @@ describe("what is seen", () => {
       assert.isAtLeast(countOf(log, "b"), 1)
     }).pipe(Effect.scoped))
 
+  it.effect("holds so much ahead that nobody waits for a word where there is enough", () =>
+    Effect.gen(function*() {
+      const { limiters, store } = yield* processes(2, { meters: requests(1_000_000) })
+      const log: Array<Sent> = []
+      for (const limiter of limiters) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const reservation = yield* limiter.reserve({ pool: "p", requests: 1, tokens: 0 })
+          log.push({ at: yield* Clock.currentTimeMillis, by: "x" })
+          reservation.sentUnsafe()
+          yield* Effect.sleep(10)
+          yield* reservation.settle({ tokens: 0 })
+        })).pipe(Effect.forever, Effect.forkChild)
+      }
+      yield* pass(10_000)
+      const [before, sent] = [store.exchanges(), log.length]
+      yield* pass(10_000)
+      assert.isAtLeast(log.length - sent, 2 * 10_000 / 10 * 0.95)
+      assert.isAtMost((store.exchanges() - before) / (log.length - sent), 0.1)
+    }).pipe(Effect.scoped))
+
   it.effect("asks no more than a few times for each admission, however slow the quota and however many come", () =>
     Effect.gen(function*() {
       const { limiters, store } = yield* processes(3, { meters: requests(6) })

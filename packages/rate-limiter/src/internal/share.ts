@@ -285,7 +285,7 @@ export class Share {
     this.recentAt = now
     for (const { name } of this.meters) {
       const rest = at(this.recent, name) * factor
-      this.recent[name] = rest < 1 ? 0 : rest
+      this.recent[name] = rest < 0.5 ? 0 : rest
     }
   }
 
@@ -446,7 +446,7 @@ export class Share {
       meter.setShare(share)
       owed[name] = this.owedOf(meter, now)
       rest[name] = Math.max(0, share - used)
-      ahead[name] = all || wanted || waiting > 0 ? 0 : Math.max(0, wish - (spare - give))
+      ahead[name] = all || wanted ? 0 : Math.max(0, wish - (spare - give))
     }
     const lines = all ? [] : this.lines(now, rest)
     this.toldPriority = lines.reduce((most, { priority }) => Math.max(most, priority), -Infinity)
