@@ -13,7 +13,7 @@ const lease = 800
 
 export const Fault = Schema.Struct({
   after: between(0, 3000),
-  what: Schema.Literals(["kill", "cut", "deaf", "down", "wipe", "roll back", "leave"]),
+  what: Schema.Literals(["kill", "cut", "deaf", "down", "hang", "wipe", "roll back", "leave"]),
   process: between(0, processes - 1),
   lasts: between(0, 3000)
 })
@@ -74,10 +74,11 @@ export const chaos = Effect.fnUntraced(function*(
       return what === "leave" ? yield* Scope.close(scopes[process] as Scope.Closeable, Exit.void) : undefined
     }
     // With "share" the store is away for all: who alone is cut off would add its part to what the others use.
-    if (what === "down" || onLoss === "share") {
-      faults.down = true
+    if (what === "down" || what === "hang" || onLoss === "share") {
+      const fault = what === "hang" ? "hung" : "down"
+      faults[fault] = true
       yield* Effect.sleep(lasts)
-      faults.down = false
+      faults[fault] = false
       return
     }
     faults[what].add(process)

@@ -10,8 +10,10 @@ interface Faults {
   readonly cut: Set<number>
   /** It does what it is told, and the answers of so many are lost. */
   readonly deaf: Set<number>
-  /** It answers nobody. */
+  /** It refuses everybody. */
   down: boolean
+  /** It hears nobody, and nobody is told. */
+  hung: boolean
 }
 
 const lost = Effect.fail(new LimiterStore.LimiterStoreError({ problem: "is away" }))
@@ -20,7 +22,7 @@ const lost = Effect.fail(new LimiterStore.LimiterStoreError({ problem: "is away"
 export const make = (processes: number) =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
-    const faults: Faults = { cut: new Set(), deaf: new Set(), down: false }
+    const faults: Faults = { cut: new Set(), deaf: new Set(), down: false, hung: false }
     const quotas = new Map<string, string>()
     const listeners = new Map<string, { readonly process: number; readonly wake: (wake: LimiterStore.Wake) => void }>()
     let exchanges = 0
@@ -42,6 +44,7 @@ export const make = (processes: number) =>
     const links = Array.from({ length: processes }, (_, process): LimiterStore.LimiterStore["Service"] => ({
       exchange: (name, message) =>
         Effect.suspend(() => {
+          if (faults.hung) return Effect.never
           if (faults.down || faults.cut.has(process)) return lost
           exchanges++
           const told = JSON.parse(JSON.stringify(message))

@@ -253,6 +253,24 @@ describe("a store that is away", () => {
       for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
     }).pipe(Effect.scoped))
 
+  it.effect("share: both of two who wait go on with what they hold, from the end of the lease on", () =>
+    Effect.gen(function*() {
+      const { limiters, store } = yield* processes(2, { meters: requests(60), onLoss: "share" })
+      const log: Array<Sent> = []
+      // One comes each second, so that one leaves each second of the next minute; then more wait than may go.
+      for (let second = 0; second < 90; second++) {
+        for (const [index, by] of ["a", "b"].entries()) {
+          const count = second >= 60 ? 2 : second % 2 === index ? 1 : 0
+          if (count > 0) yield* backlog(limiters[index] as Limiter, count, log, by)
+        }
+        if (second === 70) store.faults.hung = true
+        yield* pass(1_000)
+      }
+      // Half of what leaves is each one's own.
+      for (const by of ["a", "b"]) assert.isAtLeast(countOf(log, by, 76_000, 90_000), 5)
+      for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
+    }).pipe(Effect.scoped))
+
   it.effect("share: one that never had an answer does not know with whom it shares, and fails until it has one", () =>
     Effect.gen(function*() {
       const { limiters: [limiter], store } = yield* processes(1, { meters: requests(60) })

@@ -425,6 +425,8 @@ export class Share {
   /** What the store is told now. What is given back with it may not be used from here on. */
   private message(now: number, all: boolean): Message {
     const { alone, meters, standing, waiting, wanted, world } = this
+    // A store that does not answer gives to nobody what is given back: it would be idle. Who goes on alone says that it holds what it does.
+    const keeps = alone || (this.failures > 0 && (now < this.fenceAt || world.onLoss === "share"))
     const rest: Mutable = {}
     const owed: Mutable = {}
     const ahead: Mutable = {}
@@ -432,15 +434,15 @@ export class Share {
     for (const meter of meters) {
       const { name } = meter
       const used = meter.used(now)
-      if (alone) {
-        this.granted[name] = used
-        this.given[name] = 0
-      }
       const spare = this.spareOf(meter, now)
       const wish = this.aheadOf(meter)
       // After the end of its lease it may use what it was charged for, and no more.
       // With who waits here it comes back, as much of it as all that they need together allows.
-      const give = all || wanted || waiting > 0 || now >= this.fenceAt ? spare : Math.max(0, spare - 2 * wish)
+      const give = !all && keeps
+        ? 0
+        : all || wanted || waiting > 0 || now >= this.fenceAt
+        ? spare
+        : Math.max(0, spare - 2 * wish)
       this.given[name] = at(this.given, name) + give
       const share = this.shareOf(meter)
       meter.setShare(share)
