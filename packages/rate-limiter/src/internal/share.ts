@@ -13,6 +13,8 @@ export interface SharedMeter {
   readonly limit: () => number
   readonly staysMillis: () => number
   readonly setShare: (share: number) => void
+  /** The limit that holds for all: the smallest of those that any of them has been told or has learned. */
+  readonly setLimitOfAll: (limit: number) => void
   readonly used: (now: number) => number
   readonly leaving: (now: number) => ReadonlyArray<readonly [inMillis: number, amount: number]>
   readonly nextLeaving: () => number
@@ -106,6 +108,9 @@ export class Share {
   private askedAt = -Infinity
   private wanted = false
   private listed = 0
+  /** How many of those who wait the store was told of, and how many not, since it is told of so many lines only. */
+  private told = 0
+  private untold = 0
   private toldPriority = -Infinity
   private asking = false
   /** It is being worked out who is admitted with what was granted. */
@@ -255,6 +260,11 @@ export class Share {
     return highest
   }
 
+  /** What all may have of it together, as far as is known: of what others were told or learned, and what was learned here since. */
+  private limitOf(meter: SharedMeter, standing: Standing | undefined): number {
+    return Math.min(meter.limit(), standing?.limits[meter.name] ?? Infinity)
+  }
+
   private shareOf({ name }: SharedMeter): number {
     return at(this.granted, name) - at(this.given, name)
   }
@@ -295,7 +305,7 @@ export class Share {
 
   /** When the store is to be asked next; `Infinity` for not at all, as things are. */
   private due(now: number): number {
-    const { fenceAt, foreign, heardAt, listed, meters, parking, standing, waiting, wanted } = this
+    const { fenceAt, foreign, heardAt, listed, meters, parking, standing, told, untold, waiting, wanted } = this
     const soonest = this.soonest(now)
     const holds = meters.some((meter) => this.shareOf(meter) > 0 || meter.used(now) > 0)
     if (this.lostWith !== undefined) return soonest
@@ -303,9 +313,11 @@ export class Share {
     if (this.failures > 0 || standing === undefined || now >= fenceAt) return soonest
     if (foreign !== null || parking > 0) return soonest
     // The store lists too few of them, or too many, or not those who go first.
-    if (waiting > 2 * listed || 2 * waiting < listed || (waiting > 0 && this.highest > this.toldPriority)) {
+    const tellable = waiting - untold
+    if (tellable > 2 * listed || 2 * tellable < listed || (waiting > 0 && this.highest > this.toldPriority)) {
       return soonest
     }
+    if (untold > 0 && 2 * listed < told) return soonest
     let next = this.askedAt + this.world.leaseMillis / (waiting > 0 ? wordsPerLeaseWaiting : wordsPerLease)
     if (waiting > 0 && standing.againMillis !== null) next = Math.min(next, heardAt + standing.againMillis)
     for (const meter of meters) {
@@ -376,6 +388,7 @@ export class Share {
         at(standing.granted, meter) < at(message.granted, meter) + amount
       )
     ) this.aheadAt = now + aheadAgainMillis
+    for (const meter of this.meters) meter.setLimitOfAll(this.limitOf(meter, standing))
     if (standing.parkedMillis > 0) { for (const sharer of this.sharers) sharer.park(standing.parkedMillis) }
     this.grant(standing.granted)
   }
@@ -409,10 +422,10 @@ export class Share {
   }
 
   /** Each goes on with an equal part of the limit; with more than it held only when what others held beyond theirs has left. */
-  private goOn(now: number, { members }: Standing): void {
+  private goOn(now: number, standing: Standing): void {
     this.alone = true
     for (const meter of this.meters) {
-      const part = Math.floor(meter.limit() / members.length)
+      const part = Math.floor(this.limitOf(meter, standing) / standing.members.length)
       const settled = now >= this.fenceAt + this.world.leaseMillis + meter.staysMillis()
       const share = settled ? part : Math.min(this.shareOf(meter), part)
       this.granted[meter.name] = share
@@ -450,6 +463,8 @@ export class Share {
     }
     const lines = all ? [] : this.lines(now, rest)
     this.toldPriority = lines.reduce((most, { priority }) => Math.max(most, priority), -Infinity)
+    this.told = lines.reduce((sum, { count }) => sum + count, 0)
+    this.untold = all ? 0 : waiting - this.told
     const parkMillis = this.parking
     this.parking = 0
     const { foreign } = this
@@ -502,7 +517,9 @@ export class Share {
       const all: Mutable = {}
       for (const meter of this.meters) {
         const { name } = meter
-        const needed = meter.amountOf(first, booking.tokens) + meter.kept(booking.growth, now)
+        // More than there is nobody gets, and who waits for it would hold up all.
+        const most = this.limitOf(meter, this.standing)
+        const needed = Math.min(most, meter.amountOf(first, booking.tokens) + meter.kept(booking.growth, now))
         // What is left here already is for the next of them, and the store does not know which that is.
         head[name] = Math.max(0, needed - at(rest, name))
         const sum = meter.amountOf({ requests, units: first.units }, tokens)
