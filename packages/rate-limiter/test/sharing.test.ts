@@ -423,6 +423,18 @@ describe("what is seen", () => {
       assert.isAtMost((store.exchanges() - before) / (log.length - sent), 0.1)
     }).pipe(Effect.scoped))
 
+  it.effect("who needs of two quotas at once gets of both, where all of both are wanted", () =>
+    Effect.gen(function*() {
+      const { limiters } = yield* processes(3, {
+        meters: () => [Meter.tokens(1_000), Meter.shared(Meter.tokens(900), "account")]
+      })
+      const log: Array<Sent> = []
+      for (const limiter of [limiters[0], limiters[1], limiters[2]]) yield* backlog(limiter, 300, log, "x")
+      yield* pass(4 * minute)
+      assert.isAtLeast(log.length, 3 * 90)
+      for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 90)
+    }).pipe(Effect.scoped))
+
   it.effect("asks no more often where more tenants wait than the store is told of, and they don't wait for that", () =>
     Effect.gen(function*() {
       const { limiters: [one, other], store } = yield* processes(2, { meters: requests(120) })

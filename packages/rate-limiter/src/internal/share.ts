@@ -36,6 +36,8 @@ export interface Queue extends Omit<Line, "head" | "all"> {
 /** A pool that uses a share. */
 export interface Sharer {
   readonly waiting: number
+  /** It uses other shares as well, and needs of all of them at once. */
+  readonly hasSeveral: boolean
   /** The highest priority of those who wait. */
   readonly highest: number
   /** What may grow of what is in flight. */
@@ -84,6 +86,9 @@ const longestRetry = 1 / 4
 /** The store is told of so many lines at most: those who are next. */
 const mostLines = 16
 
+/** What was granted to one who waits for other shares too is held for so many beats. */
+const holdBeats = 4
+
 type Mutable = Record<string, number>
 
 /** What an amount is on one meter. */
@@ -120,6 +125,8 @@ export class Share {
   private retryAt = -Infinity
   private lostWith: LimiterStoreError | undefined
   private alone = false
+  /** So long it is not given back what was granted, since who waits needs of other shares too, which are granted at another time. */
+  private heldUntil = -Infinity
   private closed = false
   private messages = 0
   private aheadAt = -Infinity
@@ -144,7 +151,7 @@ export class Share {
 
   /** Whether anybody may be admitted now. */
   mayAdmit(now: number): boolean {
-    return this.alone || (now < this.fenceAt && (!this.wanted || this.admitting))
+    return this.alone || (now < this.fenceAt && (!this.wanted || this.admitting || now < this.heldUntil))
   }
 
   /** Why nobody is admitted, where that is to be told at once. */
@@ -395,6 +402,7 @@ export class Share {
 
   private grant(granted: Amounts): void {
     const now = this.world.now()
+    const before = { ...this.granted }
     for (const meter of this.meters) {
       // While others wait, what came free here since the store was last told goes by it as well.
       const aside = this.wanted ? this.spareOf(meter, now) : 0
@@ -403,6 +411,10 @@ export class Share {
     }
     this.admit()
     for (const meter of this.meters) meter.setShare(this.shareOf(meter))
+    const isMore = this.meters.some(({ name }) => at(this.granted, name) > at(before, name))
+    if (isMore && [...this.sharers].some(({ hasSeveral, waiting }) => hasSeveral && waiting > 0)) {
+      this.heldUntil = now + this.world.beatMillis * holdBeats
+    }
   }
 
   private admit(): void {
@@ -441,6 +453,7 @@ export class Share {
     const rest: Mutable = {}
     const owed: Mutable = {}
     const ahead: Mutable = {}
+    const isHeld = !all && now < this.heldUntil && now < this.fenceAt
     this.decay(now)
     for (const meter of meters) {
       const { name } = meter
@@ -453,7 +466,11 @@ export class Share {
       const wish = this.aheadOf(meter)
       // After the end of its lease it may use what it was charged for, and no more.
       // With who waits here it comes back, as much of it as all that they need together allows.
-      const give = all || wanted || waiting > 0 || now >= this.fenceAt ? spare : Math.max(0, spare - 2 * wish)
+      const give = isHeld
+        ? 0
+        : all || wanted || waiting > 0 || now >= this.fenceAt
+        ? spare
+        : Math.max(0, spare - 2 * wish)
       this.given[name] = at(this.given, name) + give
       const share = this.shareOf(meter)
       meter.setShare(share)
@@ -496,7 +513,7 @@ export class Share {
       granted: { ...this.granted },
       given: { ...this.given },
       owed,
-      yields: wanted && !alone,
+      yields: wanted && !alone && !isHeld,
       leaving: Object.fromEntries(
         meters.map((meter) => [meter.name, coarse(meter.leaving(now), this.keptOf(meter, now))])
       ),
