@@ -118,6 +118,50 @@ describe("the quota of all", () => {
       assert.strictEqual(store.exchanges(), before)
     }).pipe(Effect.scoped))
 
+  it.effect("the smallest limit holds for all, and who asks for more than that holds up nobody", () =>
+    Effect.gen(function*() {
+      const store = yield* FaultyStore.make(2)
+      const limiterOf = (process: 0 | 1, limit: number) =>
+        FaultyStore.provide(
+          RateLimiter.makeShared({ meters: () => [Meter.tokens(limit)] }),
+          store.links[process] as (typeof store.links)[number]
+        )
+      const one = yield* limiterOf(0, 1_000)
+      const other = yield* limiterOf(1, 500)
+      const log: Array<Sent> = []
+      yield* backlog(other, 300, log, "small")
+      yield* pass(1_000)
+      // Together, and one by one, they ask for more than the other knows of.
+      yield* backlog(one, 2, log, "large", { tokens: 800 })
+      yield* pass(10 * minute)
+      assert.strictEqual(countOf(log, "large"), 2)
+      assert.isAtLeast(countOf(log, "small"), 200)
+      // Each by itself, when the store is away: half of what the other knows of.
+      store.faults.down = true
+      yield* pass(3 * minute)
+      yield* backlog(one, 100, log, "alone")
+      yield* pass(minute)
+      assert.strictEqual(countOf(log, "alone"), 25)
+    }).pipe(Effect.scoped))
+
+  it.effect("one that needs more requests than another knows of holds up nobody", () =>
+    Effect.gen(function*() {
+      const store = yield* FaultyStore.make(2)
+      const limiterOf = (process: 0 | 1, limit: number) =>
+        FaultyStore.provide(
+          RateLimiter.makeShared({ meters: () => [Meter.requests(limit)] }),
+          store.links[process] as (typeof store.links)[number]
+        )
+      const one = yield* limiterOf(0, 20)
+      const other = yield* limiterOf(1, 10)
+      const log: Array<Sent> = []
+      yield* backlog(other, 100, log, "small")
+      yield* pass(1_000)
+      yield* backlog(one, 1, log, "large", { requests: 15 })
+      yield* pass(10 * minute)
+      assert.isAtLeast(countOf(log, "small"), 40)
+    }).pipe(Effect.scoped))
+
   it.effect("a request as large as all of it gets it in its turn", () =>
     Effect.gen(function*() {
       const { limiters } = yield* processes(3, { meters: () => [Meter.tokens(600)] })
@@ -303,6 +347,22 @@ describe("what one process learns", () => {
       assert.strictEqual(refused.reason._tag, "PoolParked")
     }).pipe(Effect.scoped))
 
+  it.effect("parks it in all of them also when the store was away just then", () =>
+    Effect.gen(function*() {
+      const { limiters: [one, other], store } = yield* processes(2, { meters: requests(60) })
+      const log: Array<Sent> = []
+      yield* backlog(one, 5, log, "a")
+      yield* backlog(other, 5, log, "b")
+      yield* pass(2_000)
+      store.faults.cut.add(0)
+      yield* one.park("p", "1 hour")
+      yield* pass(500)
+      store.faults.cut.delete(0)
+      yield* pass(3_000)
+      const refused = yield* Effect.flip(Effect.scoped(other.reserve({ pool: "p", requests: 1, tokens: 0 })))
+      assert.strictEqual(refused.reason._tag, "PoolParked")
+    }).pipe(Effect.scoped))
+
   it.effect("somebody else's use slows all of them, and only on that meter", () =>
     Effect.gen(function*() {
       const { limiters: [one, other] } = yield* processes(2, { meters: requests(60) })
@@ -395,6 +455,40 @@ describe("what is seen", () => {
       yield* pass(10_000)
       assert.isAtLeast(log.length - sent, 2 * 10_000 / 10 * 0.95)
       assert.isAtMost((store.exchanges() - before) / (log.length - sent), 0.1)
+    }).pipe(Effect.scoped))
+
+  it.effect("who needs of two quotas at once gets of both, where all of both are wanted", () =>
+    Effect.gen(function*() {
+      const { limiters } = yield* processes(3, {
+        meters: () => [Meter.tokens(1_000), Meter.shared(Meter.tokens(900), "account")]
+      })
+      const log: Array<Sent> = []
+      for (const limiter of [limiters[0], limiters[1], limiters[2]]) yield* backlog(limiter, 300, log, "x")
+      yield* pass(4 * minute)
+      assert.isAtLeast(log.length, 3 * 90)
+      for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 90)
+    }).pipe(Effect.scoped))
+
+  it.effect("asks no more often where more tenants wait than the store is told of, and they don't wait for that", () =>
+    Effect.gen(function*() {
+      const { limiters: [one, other], store } = yield* processes(2, { meters: requests(120) })
+      const log: Array<Sent> = []
+      yield* backlog(one, 120, log, "first")
+      yield* pass(10_000)
+      for (let tenant = 0; tenant < 100; tenant++) {
+        yield* backlog(one, 1, log, "tenant", { tenant: `a${tenant}` })
+        yield* backlog(other, 1, log, "tenant", { tenant: `b${tenant}` })
+      }
+      yield* pass(1_000)
+      const before = store.exchanges()
+      yield* pass(20_000)
+      // Each of them eight times in a lease, and not in each beat.
+      assert.isAtMost(store.exchanges() - before, 2 * (8 * 5 + 4))
+      yield* pass(40_000)
+      // What leaves in one instant is used within a few beats.
+      const times = log.filter(({ by }) => by === "tenant").map(({ at }) => at)
+      assert.strictEqual(times.length, 120)
+      assert.isAtMost(Math.max(...times) - Math.min(...times), 500)
     }).pipe(Effect.scoped))
 
   it.effect("asks no more than a few times for each admission, however slow the quota and however many come", () =>

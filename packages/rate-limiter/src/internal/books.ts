@@ -101,6 +101,8 @@ export class Books {
     readonly unit: "requests" | "tokens"
     readonly windowMillis: number
     readonly limit: LearnedLimit
+    /** Where processes share it, the smallest that any of them knows. */
+    ofAll: number
   }>
 
   /** Nothing may be used but what a share allows. */
@@ -119,7 +121,7 @@ export class Books {
         const own = { unit: unit === "requests" ? unit : "tokens", windowMillis } as const
         const learned = new LearnedLimit(limit, start, windowMillis)
         if (learned.isLearned) this.limited(own, learned.limit)
-        return { ...own, limit: learned }
+        return { ...own, limit: learned, ofAll: Infinity }
       }
     )
     const limitOf = (unit: string) =>
@@ -136,7 +138,7 @@ export class Books {
   get mostTokens(): number {
     if (!this.shared) return Math.min(this.tokenLimit, this.ledger.limitOf("tokens"))
     return this.learned.reduce(
-      (most, { limit, unit }) => unit === "tokens" ? Math.min(most, limit.limit) : most,
+      (most, { limit, ofAll, unit }) => unit === "tokens" ? Math.min(most, limit.limit, ofAll) : most,
       this.tokenLimit
     )
   }
@@ -351,7 +353,8 @@ export class Books {
   /** The meters of which this process has but a share. Those that several pools draw on are not among them. */
   sharedMeters(meters: ReadonlyArray<Meter>): ReadonlyArray<SharedMeter> {
     const plain = this.learned.filter(({ limit }) => limit.told < Infinity).map(
-      ({ limit, unit, windowMillis }): SharedMeter => {
+      (learned): SharedMeter => {
+        const { limit, unit, windowMillis } = learned
         const meter = { unit, windowMillis } as const
         return {
           name: meterName(meter),
@@ -360,6 +363,9 @@ export class Books {
           limit: () => limit.limit,
           staysMillis: () => windowMillis + this.ledger.guardMillis,
           setShare: (share) => this.ledger.setLimit(meter, share),
+          setLimitOfAll: (limit) => {
+            learned.ofAll = limit
+          },
           used: (now) => this.ledger.used(meter, now),
           leaving: (now) => this.ledger.leaving(meter, now),
           nextLeaving: () => this.ledger.nextLeavingAt,
@@ -434,6 +440,8 @@ export const sharedPart = (part: Part): SharedMeter => ({
   limit: () => part.limit,
   staysMillis: () => part.staysMillis,
   setShare: part.setShare,
+  // Nobody books less of it than it needs.
+  setLimitOfAll: () => undefined,
   used: part.used,
   leaving: part.leaving,
   nextLeaving: part.nextLeaving,

@@ -87,6 +87,10 @@ export class Pool implements Sharer {
     return this.room.tokens
   }
 
+  get hasSeveral(): boolean {
+    return this.shared.length > 1
+  }
+
   get highest(): number {
     return this.room.highest
   }

@@ -13,6 +13,8 @@ export interface SharedMeter {
   readonly limit: () => number
   readonly staysMillis: () => number
   readonly setShare: (share: number) => void
+  /** The limit that holds for all: the smallest of those that any of them has been told or has learned. */
+  readonly setLimitOfAll: (limit: number) => void
   readonly used: (now: number) => number
   readonly leaving: (now: number) => ReadonlyArray<readonly [inMillis: number, amount: number]>
   readonly nextLeaving: () => number
@@ -34,6 +36,8 @@ export interface Queue extends Omit<Line, "head" | "all"> {
 /** A pool that uses a share. */
 export interface Sharer {
   readonly waiting: number
+  /** It uses other shares as well, and needs of all of them at once. */
+  readonly hasSeveral: boolean
   /** The highest priority of those who wait. */
   readonly highest: number
   /** What may grow of what is in flight. */
@@ -82,6 +86,9 @@ const longestRetry = 1 / 4
 /** The store is told of so many lines at most: those who are next. */
 const mostLines = 16
 
+/** What was granted to one who waits for other shares too is held for so many beats. */
+const holdBeats = 4
+
 type Mutable = Record<string, number>
 
 /** What an amount is on one meter. */
@@ -106,6 +113,9 @@ export class Share {
   private askedAt = -Infinity
   private wanted = false
   private listed = 0
+  /** How many of those who wait the store was told of, and how many not, since it is told of so many lines only. */
+  private told = 0
+  private untold = 0
   private toldPriority = -Infinity
   private asking = false
   /** It is being worked out who is admitted with what was granted. */
@@ -115,11 +125,14 @@ export class Share {
   private retryAt = -Infinity
   private lostWith: LimiterStoreError | undefined
   private alone = false
+  /** So long it is not given back what was granted, since who waits needs of other shares too, which are granted at another time. */
+  private heldUntil = -Infinity
   private closed = false
   private messages = 0
   private aheadAt = -Infinity
   private foreign: string | null = null
-  private parking = 0
+  /** Nobody is to be admitted until then, and the store may not know it yet. */
+  private parkedUntil = -Infinity
   /** What was used in the last second or so. */
   private readonly recent: Mutable = {}
   /** What the store knows to be owed. */
@@ -139,7 +152,7 @@ export class Share {
 
   /** Whether anybody may be admitted now. */
   mayAdmit(now: number): boolean {
-    return this.alone || (now < this.fenceAt && (!this.wanted || this.admitting))
+    return this.alone || (now < this.fenceAt && (!this.wanted || this.admitting || now < this.heldUntil))
   }
 
   /** Why nobody is admitted, where that is to be told at once. */
@@ -178,7 +191,7 @@ export class Share {
 
   /** The pool is to be parked everywhere. */
   parks(millis: number): void {
-    this.parking = millis
+    this.parkedUntil = this.world.now() + millis
     this.changed()
   }
 
@@ -255,6 +268,11 @@ export class Share {
     return highest
   }
 
+  /** What all may have of it together, as far as is known: of what others were told or learned, and what was learned here since. */
+  private limitOf(meter: SharedMeter, standing: Standing | undefined): number {
+    return Math.min(meter.limit(), standing?.limits[meter.name] ?? Infinity)
+  }
+
   private shareOf({ name }: SharedMeter): number {
     return at(this.granted, name) - at(this.given, name)
   }
@@ -295,17 +313,19 @@ export class Share {
 
   /** When the store is to be asked next; `Infinity` for not at all, as things are. */
   private due(now: number): number {
-    const { fenceAt, foreign, heardAt, listed, meters, parking, standing, waiting, wanted } = this
+    const { fenceAt, foreign, heardAt, listed, meters, parkedUntil, standing, told, untold, waiting, wanted } = this
     const soonest = this.soonest(now)
     const holds = meters.some((meter) => this.shareOf(meter) > 0 || meter.used(now) > 0)
     if (this.lostWith !== undefined) return soonest
-    if (!holds && waiting === 0 && listed === 0) return foreign === null && parking === 0 ? Infinity : soonest
+    if (!holds && waiting === 0 && listed === 0) return foreign === null && parkedUntil <= now ? Infinity : soonest
     if (this.failures > 0 || standing === undefined || now >= fenceAt) return soonest
-    if (foreign !== null || parking > 0) return soonest
+    if (foreign !== null || parkedUntil > now) return soonest
     // The store lists too few of them, or too many, or not those who go first.
-    if (waiting > 2 * listed || 2 * waiting < listed || (waiting > 0 && this.highest > this.toldPriority)) {
+    const tellable = waiting - untold
+    if (tellable > 2 * listed || 2 * tellable < listed || (waiting > 0 && this.highest > this.toldPriority)) {
       return soonest
     }
+    if (untold > 0 && 2 * listed < told) return soonest
     let next = this.askedAt + this.world.leaseMillis / (waiting > 0 ? wordsPerLeaseWaiting : wordsPerLease)
     if (waiting > 0 && standing.againMillis !== null) next = Math.min(next, heardAt + standing.againMillis)
     for (const meter of meters) {
@@ -368,6 +388,7 @@ export class Share {
     this.fenceAt = askedAt + this.world.leaseMillis
     this.wanted = standing.wanted
     this.listed = standing.listed
+    if (message.parkMillis > 0) this.parkedUntil = -Infinity
     this.failures = 0
     this.lostWith = undefined
     this.alone = false
@@ -376,12 +397,14 @@ export class Share {
         at(standing.granted, meter) < at(message.granted, meter) + amount
       )
     ) this.aheadAt = now + aheadAgainMillis
+    for (const meter of this.meters) meter.setLimitOfAll(this.limitOf(meter, standing))
     if (standing.parkedMillis > 0) { for (const sharer of this.sharers) sharer.park(standing.parkedMillis) }
     this.grant(standing.granted)
   }
 
   private grant(granted: Amounts): void {
     const now = this.world.now()
+    const before = { ...this.granted }
     for (const meter of this.meters) {
       // While others wait, what came free here since the store was last told goes by it as well.
       const aside = this.wanted ? this.spareOf(meter, now) : 0
@@ -390,6 +413,10 @@ export class Share {
     }
     this.admit()
     for (const meter of this.meters) meter.setShare(this.shareOf(meter))
+    const isMore = this.meters.some(({ name }) => at(this.granted, name) > at(before, name))
+    if (isMore && [...this.sharers].some(({ hasSeveral, waiting }) => hasSeveral && waiting > 0)) {
+      this.heldUntil = now + this.world.beatMillis * holdBeats
+    }
   }
 
   private admit(): void {
@@ -409,10 +436,10 @@ export class Share {
   }
 
   /** Each goes on with an equal part of the limit; with more than it held only when what others held beyond theirs has left. */
-  private goOn(now: number, { members }: Standing): void {
+  private goOn(now: number, standing: Standing): void {
     this.alone = true
     for (const meter of this.meters) {
-      const part = Math.floor(meter.limit() / members.length)
+      const part = Math.floor(this.limitOf(meter, standing) / standing.members.length)
       const settled = now >= this.fenceAt + this.world.leaseMillis + meter.staysMillis()
       const share = settled ? part : Math.min(this.shareOf(meter), part)
       this.granted[meter.name] = share
@@ -430,6 +457,7 @@ export class Share {
     const rest: Mutable = {}
     const owed: Mutable = {}
     const ahead: Mutable = {}
+    const isHeld = !all && now < this.heldUntil && now < this.fenceAt
     this.decay(now)
     for (const meter of meters) {
       const { name } = meter
@@ -438,7 +466,7 @@ export class Share {
       const wish = this.aheadOf(meter)
       // After the end of its lease it may use what it was charged for, and no more.
       // With who waits here it comes back, as much of it as all that they need together allows.
-      const give = !all && keeps
+      const give = isHeld || (!all && keeps)
         ? 0
         : all || wanted || waiting > 0 || now >= this.fenceAt
         ? spare
@@ -452,8 +480,9 @@ export class Share {
     }
     const lines = all ? [] : this.lines(now, rest)
     this.toldPriority = lines.reduce((most, { priority }) => Math.max(most, priority), -Infinity)
-    const parkMillis = this.parking
-    this.parking = 0
+    this.told = lines.reduce((sum, { count }) => sum + count, 0)
+    this.untold = all ? 0 : waiting - this.told
+    const parkMillis = Math.max(0, this.parkedUntil - now)
     const { foreign } = this
     this.foreign = null
     this.toldOwed = owed
@@ -483,7 +512,7 @@ export class Share {
       granted: { ...this.granted },
       given: { ...this.given },
       owed,
-      yields: wanted && !alone,
+      yields: wanted && !alone && !isHeld,
       leaving: Object.fromEntries(
         meters.map((meter) => [meter.name, coarse(meter.leaving(now), this.keptOf(meter, now))])
       ),
@@ -504,7 +533,9 @@ export class Share {
       const all: Mutable = {}
       for (const meter of this.meters) {
         const { name } = meter
-        const needed = meter.amountOf(first, booking.tokens) + meter.kept(booking.growth, now)
+        // More than there is nobody gets, and who waits for it would hold up all.
+        const most = this.limitOf(meter, this.standing)
+        const needed = Math.min(most, meter.amountOf(first, booking.tokens) + meter.kept(booking.growth, now))
         // What is left here already is for the next of them, and the store does not know which that is.
         head[name] = Math.max(0, needed - at(rest, name))
         const sum = meter.amountOf({ requests, units: first.units }, tokens)
