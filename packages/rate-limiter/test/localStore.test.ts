@@ -17,6 +17,16 @@ import { suite } from "./store.suite.ts"
 
 const quota = "pool"
 
+/** Whole numbers by chance, the same again with the seed that the run tells. */
+const drawn = () => {
+  let state = Number(process.env["PROPERTY_SEED"])
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state >>> 8
+  }
+}
+const draw = drawn()
+
 const newPath = Effect.map(LocalRig.folder, (folder) => join(folder, "limiter.db"))
 
 /** What another program sees in the file. */
@@ -488,7 +498,7 @@ describe("processes", () => {
     Effect.gen(function*() {
       const died: Array<boolean> = []
       yield* Effect.forEach(
-        Array.from({ length: 18 }, (_, index) => index * 3 + Math.floor(Math.random() * 3)),
+        Array.from({ length: 18 }, (_, index) => index * 3 + draw() % 3),
         Effect.fnUntraced(function*(die) {
           const path = yield* newPath
           const { end, standings } = yield* processOn(path, "dies", [`die=${die}`])
@@ -519,7 +529,7 @@ describe("processes", () => {
         Effect.gen(function*() {
           for (let generation = 0; generation < generations; generation++) {
             const name = `${one}${generation}`
-            const until = 1 + Math.floor(Math.random() * 300)
+            const until = 1 + draw() % 300
             const { end, standings } = yield* processOn(path, name, ["steps=1000000"], (count, child) => {
               if (count === until) child.kill("SIGKILL")
             })

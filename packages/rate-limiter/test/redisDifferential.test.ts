@@ -161,6 +161,7 @@ const play = Effect.fnUntraced(function*(
 })
 
 for (const kind of ["redis", "valkey"] as const) {
+  // Left out, and loudly, only where no server is to be had; with CI set that is a failure.
   describe.runIf(RedisServers.installed(kind))(`the script in ${kind}`, () => {
     // Live: a server answers when it answers.
     layer(RedisServers.layer(kind), { excludeTestServices: true })((it) => {

@@ -43,6 +43,7 @@ const talk = (store: LimiterStore.LimiterStore["Service"], process: Process) =>
 const problemOf = <A>(effect: Effect.Effect<A, LimiterStore.LimiterStoreError>) =>
   Effect.map(Effect.flip(effect), ({ message }) => message)
 
+// Left out, and loudly, only where no server is to be had; with CI set that is a failure.
 describe.runIf(RedisServers.installed("redis"))("a Redis", () => {
   // Live: real servers, which answer when they answer. Nothing here depends on how long that takes.
   it.live("has a clock of its own, and forgets what nobody asks for in a day and longer than any charge stays", () =>

@@ -107,8 +107,6 @@ export class Books {
 
   /** Nothing may be used but what a share allows. */
   private readonly shared: boolean
-  /** The meter that was last found to be drawn on by somebody else. */
-  private foreignMeter: string | undefined
 
   constructor(meters: ReadonlyArray<Meter>, parts: ReadonlyArray<Part>, guardMillis: number, shared: boolean) {
     this.ledger = new Ledger(meters.filter(isPlain), guardMillis, shared)
@@ -314,28 +312,20 @@ export class Books {
     for (const holding of holdings) holding.release(now)
   }
 
-  /** The server refused what was admitted. False when the books explain it. */
-  refused(unit: Unit | undefined, now: number): boolean {
+  /** The server refused what was admitted. Nothing when the books explain it; else the meter that is taken to be drawn on by somebody else, if any is. */
+  refused(unit: Unit | undefined, now: number): { readonly drawnOn: string | undefined } | undefined {
     const refusal = this.ledger.unexplained(unit, now)
-    if (refusal === undefined) return false
+    if (refusal === undefined) return undefined
     const { fullest } = refusal
-    if (fullest === undefined) return true
+    if (fullest === undefined) return { drawnOn: undefined }
     const limit = this.learnedOf(fullest.unit, fullest.windowMillis)
     const used = fullest.own * this.sharers(fullest, now)
     if (limit?.refused(used, this.largest[fullest.unit], now) === true) {
       this.limited(fullest, limit.limit)
-    } else {
-      this.ledger.fill(fullest, now)
-      this.foreignMeter = meterName(fullest)
+      return { drawnOn: undefined }
     }
-    return true
-  }
-
-  /** The meter that somebody else was found to draw on since this was last asked. */
-  takeForeign(): string | undefined {
-    const meter = this.foreignMeter
-    this.foreignMeter = undefined
-    return meter
+    this.ledger.fill(fullest, now)
+    return { drawnOn: meterName(fullest) }
   }
 
   /** The limit of a meter is another from now on. Where it is shared, the share follows when the others know. */

@@ -38,9 +38,6 @@ const turns = (duration: Duration.Input) =>
     Schedule.upTo({ duration })
   )
 
-/** Of a longer window, what a power cut may have taken of the books is too little to keep a quota closed for. */
-const longestClosedMillis = 600_000
-
 /** By so little a clock that all processes read may seem to be behind the last that was written. */
 const clockSlackMillis = 1_000
 
@@ -69,11 +66,9 @@ const clockOf = ({ fs }: LocalFile.Node): string => {
  * Books from before the machine was started. Who held a share then is dead, and the store's time goes on where it was. What was written last
  * a power cut may have taken: nothing is granted until the machine has been up for a window.
  */
-const afterStart = (quota: SharedQuota.SharedQuota, { meters }: Message): SharedQuota.SharedQuota => {
+const afterStart = (quota: SharedQuota.SharedQuota, message: Message): SharedQuota.SharedQuota => {
   for (const member of Object.values(quota.members)) member.expires = Math.min(member.expires, quota.time)
-  const windows = Object.values(meters).map(({ staysMillis }) => staysMillis)
-  const closed = Math.max(0, ...windows.filter((millis) => millis <= longestClosedMillis))
-  quota.opensAt = Math.max(quota.opensAt, quota.time + closed)
+  quota.opensAt = Math.max(quota.opensAt, quota.time + SharedQuota.closedOf(message))
   quota.lost = false
   quota.expected = []
   quota.skew = quota.time

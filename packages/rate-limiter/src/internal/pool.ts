@@ -375,8 +375,9 @@ export class Pool implements Sharer {
   /** The server refused what was admitted. True when the books explain it. */
   throttled(unit: Unit | undefined): boolean {
     const now = this.now()
-    if (!this.books.refused(unit, now)) return true
-    const drawnOn = this.books.takeForeign()
+    const refusal = this.books.refused(unit, now)
+    if (refusal === undefined) return true
+    const { drawnOn } = refusal
     if (drawnOn !== undefined) { for (const share of this.shared) share.drawnOn(drawnOn) }
     // What was sent before the guard was widened, and refused with the first, says nothing of the wider one.
     if (now - this.widenedAt < widestGuardMillis) return false

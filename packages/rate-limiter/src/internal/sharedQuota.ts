@@ -92,7 +92,7 @@ const longestOf = ({ meters }: Message): number =>
 const longestClosedMillis = 600_000
 
 /** For so long may charges count of which only books that were lost knew. */
-const closedOf = ({ meters }: Message): number =>
+export const closedOf = ({ meters }: Pick<Message, "meters">): number =>
   Object.values(meters).reduce(
     (closed, { staysMillis }) => staysMillis <= longestClosedMillis ? Math.max(closed, staysMillis) : closed,
     0
