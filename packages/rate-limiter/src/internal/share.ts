@@ -70,8 +70,8 @@ export interface World {
 const wordsPerLease = 4
 const wordsPerLeaseWaiting = 8
 
-/** What is held ahead is what was used in the last second or so. */
-const aheadMillis = 1_000
+/** What is held ahead is what was used in the last moments: of a process that dies it is lost for a window. */
+const aheadMillis = 300
 
 /** If there was less to be had ahead than was asked for, it is asked for again after so long. */
 const aheadAgainMillis = 250
@@ -113,6 +113,8 @@ export class Share {
   private askedAt = -Infinity
   private wanted = false
   private listed = 0
+  /** It was given something by what others said, and is given no more before it says something itself. */
+  private pushed = false
   /** How many of those who wait the store was told of, and how many not, since it is told of so many lines only. */
   private told = 0
   private untold = 0
@@ -133,7 +135,7 @@ export class Share {
   private foreign: string | null = null
   /** Nobody is to be admitted until then, and the store may not know it yet. */
   private parkedUntil = -Infinity
-  /** What was used in the last second or so. */
+  /** What was used in the last moments. */
   private readonly recent: Mutable = {}
   /** What the store knows to be owed. */
   private toldOwed: Amounts = {}
@@ -242,6 +244,7 @@ export class Share {
       this.wanted = true
     } else if (wake.epoch === this.standing.epoch && !this.alone) {
       this.listed = wake.listed
+      this.pushed = true
       this.grant(wake.granted)
     }
     this.changed()
@@ -319,7 +322,7 @@ export class Share {
     if (this.lostWith !== undefined) return soonest
     if (!holds && waiting === 0 && listed === 0) return foreign === null && parkedUntil <= now ? Infinity : soonest
     if (this.failures > 0 || standing === undefined || now >= fenceAt) return soonest
-    if (foreign !== null || parkedUntil > now) return soonest
+    if (foreign !== null || parkedUntil > now || (this.pushed && waiting > 0)) return soonest
     // The store lists too few of them, or too many, or not those who go first.
     const tellable = waiting - untold
     if (tellable > 2 * listed || 2 * tellable < listed || (waiting > 0 && this.highest > this.toldPriority)) {
@@ -362,6 +365,7 @@ export class Share {
     if (this.due(now) > now) return this.schedule(now)
     const message = this.message(now, false)
     this.asking = true
+    this.pushed = false
     this.askedAt = now
     this.world.ask(this.quota, message, (answer) => {
       this.asking = false
@@ -551,7 +555,7 @@ export class Share {
 }
 
 /** So many parts of a window the store is told at most. */
-const mostParts = 32
+const mostParts = 128
 
 /** The same in fewer parts, each at the end of the last that it is made of. What is kept for growth is taken out, from those that leave first. */
 const coarse = (

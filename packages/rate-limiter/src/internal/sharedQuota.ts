@@ -49,6 +49,8 @@ export interface SharedQuota {
   parkedUntil: number
   members: Record<string, Member>
   waiting: Record<string, Array<Waiting>>
+  /** Who was given something by what others said, and when: it has not been heard since. */
+  pushed: Record<string, number>
   remains: Array<Remains>
   turns: Turns
   ageingMillis: number | null
@@ -79,6 +81,12 @@ const foreignParts = 12
 
 /** Who waits says something twice as often. One that does not, for this part of a lease, may be dead: what is free goes to others for now. */
 const silentAfterLeases = 0.25
+
+/**
+ * Who was given something by what others said comes for more within a beat, and so long its turn is kept. It is given no more before: had it died,
+ * what it was given would be lost to all for a window.
+ */
+const comesWithinLeases = 1 / 32
 
 const valueOf = (amounts: Amounts, meter: string): number => amounts[meter] ?? 0
 
@@ -116,6 +124,7 @@ const begin = (message: Message, now: number, before: SharedQuota | undefined): 
     parkedUntil: before?.parkedUntil ?? 0,
     members: {},
     waiting: {},
+    pushed: {},
     // Nobody knows how far the clock of those was.
     remains: (before?.remains ?? []).map((one) => ({ ...one, at: Math.max(one.at, now + longest) })),
     turns: {},
@@ -147,6 +156,7 @@ const bury = (quota: SharedQuota, name: string, from: number): void => {
   if (member === undefined) return
   delete quota.members[name]
   delete quota.waiting[name]
+  delete quota.pushed[name]
   for (const [meter, { staysMillis }] of Object.entries(member.meters)) {
     if (staysMillis === 0) continue
     let rest = heldBy(member, meter)
@@ -323,6 +333,7 @@ const hear = (quota: SharedQuota, message: Message) => {
     leaving: leavingAt(message, time)
   }
   quota.members[name] = member
+  delete quota.pushed[name]
   quota.version++
   quota.ageingMillis = message.ageingMillis
   if (message.parkMillis > 0) quota.parkedUntil = Math.max(quota.parkedUntil, time + message.parkMillis)
@@ -348,17 +359,23 @@ const share = (
   quota: SharedQuota,
   free: Record<string, number>,
   limits: Amounts,
-  leaseMillis: number
+  { leaseMillis, member: speaker }: Message
 ): ReadonlySet<string> => {
   if (!isOpen(quota)) return new Set()
-  const { ageingMillis, members, time, turns } = quota
+  const { ageingMillis, members, pushed, time, turns } = quota
   const heardFrom = time + leaseMillis * (1 - silentAfterLeases)
+  const pushedFrom = time - leaseMillis * comesWithinLeases
   const lines = Object.entries(quota.waiting)
-  const waiting = Object.fromEntries(lines.filter(([name]) => (members[name]?.expires ?? 0) >= heardFrom))
+  const waiting = Object.fromEntries(
+    lines.filter(([name]) => (members[name]?.expires ?? 0) >= heardFrom && (pushed[name] ?? time) >= pushedFrom)
+  )
   const silent = lines.filter(([name]) => !(name in waiting))
-  const served = allot({ ageingMillis, time, turns, waiting }, free, limits, (name, amounts) => {
+  const isAwaited = (name: string) => name in pushed
+  const served = allot({ ageingMillis, time, turns, waiting, isAwaited }, free, limits, (name, amounts) => {
     const member = members[name]
-    if (member !== undefined) grant(member, amounts, free)
+    if (member === undefined) return
+    grant(member, amounts, free)
+    if (name !== speaker) pushed[name] = time
   })
   quota.waiting = { ...Object.fromEntries(silent), ...waiting }
   return served
@@ -405,7 +422,7 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
     return { quota, standing, granted: [], wanted: false }
   }
   const { free, joined, limits, member, waitedBefore } = hear(quota, message)
-  const served = share(quota, free, limits, message.leaseMillis)
+  const served = share(quota, free, limits, message)
   member.yields = message.yields && Object.keys(quota.waiting).some((other) => other !== name)
   // Nobody waits: what one may need next it may hold, as long as there is as much for each.
   if (isOpen(quota) && Object.keys(quota.waiting).length === 0) {
@@ -431,7 +448,7 @@ export const leave = (known: SharedQuota | undefined, message: Message, now: num
   hear(quota, { ...message, lines: [] })
   bury(quota, message.member, quota.time)
   const limits = limitsOf(quota)
-  const served = share(quota, freeOf(quota, limits), limits, message.leaseMillis)
+  const served = share(quota, freeOf(quota, limits), limits, message)
   return { quota, granted: [...served].map((name) => told(quota, name)), wanted: false }
 }
 

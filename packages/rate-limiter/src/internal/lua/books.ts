@@ -7,7 +7,7 @@ local metersText, leavingText, knowsText, channel, quota = ARGV[3], ARGV[4], ARG
 local floor, ceil, min, max, huge = math.floor, math.ceil, math.min, math.max, math.huge
 local format, opensAfterLeases, awayFromLeases, awayToLeases = 1, 0.375, 0.5, 3
 local foreignParts, mostTenants, rounding, day, hour = 12, 256, 1e-9, 86400000, 3600000
-local silentAfterLeases, longestClosed = 0.25, 600000
+local silentAfterLeases, comesWithinLeases, longestClosed = 0.25, 1 / 32, 600000
 
 local found = redis.call('HMGET', key, 'head', 'm:' .. name, 'w:' .. name)
 local head = found[1] and cmsgpack.unpack(found[1]) or nil
@@ -136,7 +136,7 @@ local function begin(before)
     format = format, epoch = message.fresh, version = 0, time = now, skew = before and before.skew or 0,
     begunAt = now, opensAt = now + lease * opensAfterLeases, lost = false, expected = {},
     parkedUntil = before and before.parkedUntil or 0,
-    members = {}, meters = {}, held = {}, remains = {}, waiting = {}, classes = {}, least = {}
+    members = {}, meters = {}, held = {}, remains = {}, waiting = {}, pushed = {}, classes = {}, least = {}
   }
   if before then
     local list = remainsList()
@@ -170,7 +170,7 @@ end
 
 local function bury(other, from)
   local member = memberOf(other)
-  head.members[other] = nil
+  head.members[other], head.pushed[other] = nil, nil
   count(member, -1)
   forget(other)
   members[other], gone['m:' .. other], changed['m:' .. other] = nil, true, nil
