@@ -112,7 +112,9 @@ interface Shared {
 
 /** The processes, and what they say. */
 class Fleet {
-  readonly lives: Array<FleetReport.Life & { readonly samples: Array<readonly [number, number]>; endedAt: number }> = []
+  readonly lives: Array<
+    FleetReport.Life & { readonly samples: Array<readonly [number, Report["waiting"]]>; endedAt: number }
+  > = []
   readonly ended: Array<Ended> = []
   readonly shares: Array<readonly [at: number, slot: number, share: number, used: number, members: number]> = []
   readonly happened: Array<readonly [at: number, what: string]> = []
@@ -175,7 +177,7 @@ class Fleet {
     })
     const one = { child, slot, leaving: false }
     this.running.set(slot, one)
-    const life = { slot, samples: new Array<readonly [number, number]>(), endedAt: 0, cpu: 0 }
+    const life = { slot, samples: new Array<readonly [number, Report["waiting"]]>(), endedAt: 0, cpu: 0 }
     this.counts.started++
     child.on("message", ({ at, cpu, ended, members, share, used, waiting }: Report) => {
       if (life.samples.length === 0) {

@@ -75,6 +75,22 @@ describe("the quota of all", () => {
       for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
     }).pipe(Effect.scoped))
 
+  it.effect("is for all alike, with whatever lease", () =>
+    Effect.gen(function*() {
+      const store = yield* FaultyStore.make(2)
+      const limiterOf = (process: 0 | 1, lease: Duration.Input) =>
+        FaultyStore.provide(
+          RateLimiter.makeShared({ meters: requests(60), lease }),
+          store.links[process] as (typeof store.links)[number]
+        )
+      const log: Array<Sent> = []
+      yield* backlog(yield* limiterOf(0, "1 second"), 400, log, "short")
+      yield* backlog(yield* limiterOf(1, "8 seconds"), 400, log, "long")
+      yield* pass(5 * minute)
+      assert.isAtLeast(log.length, 60 * 4)
+      assert.isAtMost(Math.abs(countOf(log, "short") - countOf(log, "long")), 12)
+    }).pipe(Effect.scoped))
+
   it.effect("is used though processes are killed all the time", () =>
     Effect.gen(function*() {
       const limit = 400
@@ -363,6 +379,24 @@ describe("what one process learns", () => {
       yield* pass(3_000)
       const refused = yield* Effect.flip(Effect.scoped(other.reserve({ pool: "p", requests: 1, tokens: 0 })))
       assert.strictEqual(refused.reason._tag, "PoolParked")
+    }).pipe(Effect.scoped))
+
+  it.effect("somebody else's use is told to all when the store is back that was away just then", () =>
+    Effect.gen(function*() {
+      const { limiters: [one, other], store } = yield* processes(2, { meters: requests(60) })
+      const log: Array<Sent> = []
+      yield* backlog(one, 5, log, "a")
+      yield* pass(2_000)
+      store.faults.cut.add(0)
+      yield* one.throttled("p", "requests")
+      yield* pass(500)
+      store.faults.cut.delete(0)
+      yield* pass(2_000)
+      yield* backlog(other, 60, log, "b")
+      yield* pass(1_000)
+      assert.strictEqual(countOf(log, "b"), 0)
+      yield* pass(2 * minute)
+      assert.strictEqual(countOf(log, "b"), 60)
     }).pipe(Effect.scoped))
 
   it.effect("somebody else's use slows all of them, and only on that meter", () =>

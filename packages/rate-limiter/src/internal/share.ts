@@ -371,7 +371,11 @@ export class Share {
       this.asking = false
       if (this.closed) return
       if ("epoch" in answer) this.heard(answer, message, now)
-      else this.failed(answer)
+      else {
+        // It may not know it: to be told twice of a refusal is better than not at all.
+        this.foreign ??= message.foreign
+        this.failed(answer)
+      }
       this.schedule(this.world.now())
     })
   }

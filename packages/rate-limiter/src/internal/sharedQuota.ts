@@ -8,6 +8,7 @@ import { allot, type Turns, type Waiting } from "./allot.ts"
 interface Member {
   /** Of the messages that it sent, the last that was heard. */
   readonly number: number
+  readonly leaseMillis: number
   /** When its lease ends. */
   expires: number
   readonly meters: Message["meters"]
@@ -210,17 +211,18 @@ const larger = (one: Amounts, other: Amounts): Amounts =>
   )
 
 /** Lets go of what is over by now. */
-const advance = (quota: SharedQuota, now: number, leaseMillis: number): void => {
+const advance = (quota: SharedQuota, now: number): void => {
   const away = now - quota.time
   const members = Object.values(quota.members)
   const alive = members.filter(({ expires }) => expires > quota.time)
+  const longest = Math.max(0, ...alive.map(({ leaseMillis }) => leaseMillis))
   // Who holds something says so more often.
   const held = members.some((member) => Object.keys(member.granted).some((meter) => heldBy(member, meter) > 0))
-  if (away > awayFromLeases * leaseMillis && alive.length > 0 && held) {
+  if (away > awayFromLeases * longest && alive.length > 0 && held) {
     // They may have gone on by themselves: they say first what they hold.
-    quota.opensAt = Math.max(quota.opensAt, now + leaseMillis * opensAfterLeases)
+    quota.opensAt = Math.max(quota.opensAt, now + longest * opensAfterLeases)
     for (const member of alive) {
-      if (away < awayToLeases * leaseMillis) member.expires = Math.max(member.expires, now + leaseMillis)
+      if (away < awayToLeases * longest) member.expires = Math.max(member.expires, now + member.leaseMillis)
     }
   }
   quota.time = now
@@ -249,6 +251,7 @@ const join = (quota: SharedQuota, message: Message): Member => {
   const before = (meter: string) => known ? Math.max(valueOf(granted, meter), valueOf(given, meter)) : 0
   const member: Member = {
     number: message.number,
+    leaseMillis,
     expires: quota.time + leaseMillis,
     meters,
     granted: Object.fromEntries(held.map(([meter, amount]) => [meter, known ? before(meter) : amount])),
@@ -305,7 +308,7 @@ const told = (quota: SharedQuota, name: string): Step["granted"][number] => ({
 /** The books as they are now. */
 const open = (known: SharedQuota | undefined, message: Message, now: number): SharedQuota => {
   const quota = booksFor(known, message, now)
-  advance(quota, timeOf(quota, now), message.leaseMillis)
+  advance(quota, timeOf(quota, now))
   return quota
 }
 
@@ -324,6 +327,7 @@ const hear = (quota: SharedQuota, message: Message) => {
   const member: Member = {
     ...(own ?? join(quota, message)),
     number: message.number,
+    leaseMillis,
     expires: time + leaseMillis,
     meters,
     // Where the store took something for lost to it, the member may not know it yet.
@@ -359,16 +363,18 @@ const share = (
   quota: SharedQuota,
   free: Record<string, number>,
   limits: Amounts,
-  { leaseMillis, member: speaker }: Message
+  { member: speaker }: Message
 ): ReadonlySet<string> => {
   if (!isOpen(quota)) return new Set()
   const { ageingMillis, members, pushed, time, turns } = quota
-  const heardFrom = time + leaseMillis * (1 - silentAfterLeases)
-  const pushedFrom = time - leaseMillis * comesWithinLeases
   const lines = Object.entries(quota.waiting)
-  const waiting = Object.fromEntries(
-    lines.filter(([name]) => (members[name]?.expires ?? 0) >= heardFrom && (pushed[name] ?? time) >= pushedFrom)
-  )
+  const waiting = Object.fromEntries(lines.filter(([name]) => {
+    const member = members[name]
+    if (member === undefined) return false
+    const { expires, leaseMillis } = member
+    return expires >= time + leaseMillis * (1 - silentAfterLeases) &&
+      (pushed[name] ?? time) >= time - leaseMillis * comesWithinLeases
+  }))
   const silent = lines.filter(([name]) => !(name in waiting))
   const isAwaited = (name: string) => name in pushed
   const served = allot({ ageingMillis, time, turns, waiting, isAwaited }, free, limits, (name, amounts) => {

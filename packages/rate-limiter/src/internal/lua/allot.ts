@@ -68,9 +68,11 @@ local function candidates()
   turns = turns or read('turns') or {}
   local classes, number = {}, 0
   -- Who waits says something twice as often. One that does not may be dead.
-  local heardFrom, pushedFrom, heard = head.time + lease * (1 - silentAfterLeases), head.time - lease * comesWithinLeases, {}
+  local heard = {}
   for other in pairs(head.waiting) do
-    if head.members[other] >= heardFrom and (head.pushed[other] or head.time) >= pushedFrom then heard[#heard + 1] = other end
+    local own = head.leases[other]
+    if head.members[other] >= head.time + own * (1 - silentAfterLeases) and
+      (head.pushed[other] or head.time) >= head.time - own * comesWithinLeases then heard[#heard + 1] = other end
   end
   for _, other in ipairs(heard) do
     for index, line in ipairs(lines[other]) do
