@@ -217,7 +217,13 @@ class Fleet {
 
   /** All of them have said something. */
   async ready(): Promise<void> {
-    while (this.lives.length < processes) await new Promise((resolve) => setTimeout(resolve, 20))
+    const latest = now() + 60_000
+    while (this.lives.length < processes) {
+      if (now() > latest) {
+        throw new Error(`of ${processes} processes, ${this.lives.length} said something within a minute`)
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
   }
 
   async end(): Promise<void> {
@@ -362,6 +368,7 @@ const cells = ({ begun, commands, faultAt, fleet, healedAt, overAt, verdict }: O
     percent(Math.max(stats.peak.tokens, stats.peak.requests)),
     fair.jain.toFixed(3),
     `${fair.parts.length}: ${Math.min(...fair.parts).toFixed(2)}-${Math.max(...fair.parts).toFixed(2)}`,
+    percent(FleetReport.aheadPart(verdict, lives, 200)),
     quantiles("interactive"),
     quantiles("bulk"),
     (commands.all / stats.requests).toFixed(2),
@@ -385,6 +392,7 @@ const head = [
   "peak",
   "Jain",
   "of lives, parts",
+  "interactive where it waits",
   "interactive p50, p99 s",
   "bulk p50, p99 s",
   "commands",

@@ -133,6 +133,18 @@ const jainOf = (parts: ReadonlyArray<number>): number => {
   return sum ** 2 / (parts.length * parts.reduce((sum, part) => sum + part ** 2, 0))
 }
 
+/** Which part was interactive of what was admitted while interactive calls had been waiting in some process for so long at least. */
+export const aheadPart = ({ log, origin }: Verdict, lives: ReadonlyArray<Life>, waitedMillis: number): number => {
+  const spans = lives.flatMap((life) => spansOf(life, ["interactive"]))
+    .map(([from, to]) => [from + waitedMillis, to] as const).filter(([from, to]) => from < to)
+  const counts = { interactive: 0, bulk: 0 }
+  for (const record of log.filter(isAdmitted)) {
+    const at = record.arrivedAt + origin
+    if (spans.some(([from, to]) => from <= at && at <= to)) counts[classOf(record.maxTokens)]++
+  }
+  return counts.interactive / (counts.interactive + counts.bulk)
+}
+
 export const perSecond = (
   { log, origin }: Verdict,
   from: number,
