@@ -27,3 +27,10 @@ export const malformed = "The request body is not valid JSON. Reformat your inpu
 /** A positive whole number, or nothing. */
 export const count = (value: unknown): number | undefined =>
   typeof value === "number" && Number.isInteger(value) && value > 0 ? value : undefined
+
+/** The same text for the same JSON, in whatever order its members stand. */
+export const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_, member: unknown) =>
+    isRecord(member)
+      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => a < b ? -1 : 1))
+      : member)

@@ -8,6 +8,7 @@ import type { Config } from "./config.ts"
 import type * as FaultControl from "./faultControl.ts"
 import * as Guardrails from "./guardrails.ts"
 import * as Inference from "./inference.ts"
+import * as Models from "./models.ts"
 import type * as Pool from "./pool.ts"
 import * as Random from "./random.ts"
 import type * as Recorder from "./recorder.ts"
@@ -50,7 +51,8 @@ export const make = (options: {
     return `${hex(8)}-${hex(4)}-4${hex(3)}-a${hex(3)}-${sequence.toString(16).padStart(12, "0")}`
   }
 
-  const inference = Inference.make(house)
+  const models = Models.make(config)
+  const inference = Inference.make(house, models)
   const guardrails = Guardrails.make(house)
   const asyncInvokes = AsyncInvokes.make(house, inference.modelOf)
   const desks: Readonly<Record<Fault.Operation, (visit: Visit) => Gone>> = {
