@@ -29,14 +29,15 @@ import type * as Stats from "./Stats.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * Which requests a scripted fault befalls: the next `times` (1 unless set) of an operation and model, or of any.
+ * Which requests a scripted fault befalls: the next `times` (1 unless set) of an operation and model, or of any. The records of batch jobs
+ * only where the operation is `BatchRecord`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface InjectOptions {
   readonly times?: number | undefined
-  readonly operation?: Fault.Operation | undefined
+  readonly operation?: Fault.Target | undefined
   readonly model?: string | undefined
 }
 
@@ -134,11 +135,17 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const fibers = new Set<Fiber.Fiber<void>>()
     let stopping = false
+    const { batch } = checked
+    // Loaded only where it is asked for: most emulators need no client of S3.
+    const store = batch === undefined
+      ? undefined
+      : yield* Effect.flatMap(Effect.promise(() => import("./internal/s3.ts")), ({ make }) => make(batch.s3))
     const runtime = Runtime.make({
       config: Config.of(checked),
       clock,
       recorder,
       faults,
+      store,
       run: (effect) => {
         const fiber = fork(effect)
         fibers.add(fiber)
@@ -198,6 +205,7 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
           now: runtime.now(),
           pools: runtime.pools,
           perBody: runtime.bodies.stats(),
+          jobs: runtime.jobs(),
           open: server.open()
         })
       ),

@@ -2,7 +2,9 @@
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type * as Fault from "../Fault.ts"
+import type * as Stats from "../Stats.ts"
 import * as AsyncInvokes from "./asyncInvokes.ts"
+import * as BatchJobs from "./batchJobs.ts"
 import * as Bodies from "./bodies.ts"
 import type { Config } from "./config.ts"
 import type * as FaultControl from "./faultControl.ts"
@@ -15,12 +17,14 @@ import type * as Recorder from "./recorder.ts"
 import * as Routes from "./routes.ts"
 import type { Exchange } from "./server.ts"
 import * as Sessions from "./sessions.ts"
+import type * as Store from "./store.ts"
 import { type Gone, type House, idle, respondError, Visit } from "./visit.ts"
 
 export interface Runtime {
   readonly onExchange: (exchange: Exchange) => Gone
   readonly pools: ReadonlyMap<string, Pool.Pool>
   readonly bodies: Bodies.Bodies
+  readonly jobs: () => Stats.JobStats
   readonly now: () => number
   /** Multiplies the quotas of the pools of a model (or all) by `factor`, until the result is called. */
   readonly dip: Inference.Inference["dip"]
@@ -36,6 +40,8 @@ export const make = (options: {
   readonly faults: FaultControl.FaultControl
   /** Starts a request's fiber; the result interrupts it. */
   readonly run: (effect: Effect.Effect<void>) => () => void
+  /** What batch jobs read and write; `undefined` where there is none. */
+  readonly store: Store.Store | undefined
 }): Runtime => {
   const { clock, config, recorder } = options
   const bodies = Bodies.make()
@@ -55,6 +61,7 @@ export const make = (options: {
   const inference = Inference.make(house, models)
   const guardrails = Guardrails.make(house)
   const asyncInvokes = AsyncInvokes.make(house, inference.modelOf)
+  const batchJobs = BatchJobs.make(house, models, inference.modelOf, options.store)
   const desks: Readonly<Record<Fault.Operation, (visit: Visit) => Gone>> = {
     Converse: inference.answer,
     ConverseStream: inference.answer,
@@ -66,7 +73,11 @@ export const make = (options: {
     InvokeGuardrailChecks: guardrails.check,
     StartAsyncInvoke: asyncInvokes.start,
     GetAsyncInvoke: asyncInvokes.get,
-    ListAsyncInvokes: asyncInvokes.list
+    ListAsyncInvokes: asyncInvokes.list,
+    CreateModelInvocationJob: batchJobs.create,
+    GetModelInvocationJob: batchJobs.get,
+    ListModelInvocationJobs: batchJobs.list,
+    StopModelInvocationJob: batchJobs.stop
   }
 
   const onExchange = (exchange: Exchange): Gone => {
@@ -82,5 +93,5 @@ export const make = (options: {
     return visit.turnedAway() ?? desks[route.operation](visit)
   }
 
-  return { onExchange, pools: inference.pools, bodies, now, dip: inference.dip }
+  return { onExchange, pools: inference.pools, bodies, jobs: batchJobs.stats, now, dip: inference.dip }
 }
