@@ -62,7 +62,7 @@ export const processedAt = ({ counts, progress, records = 0 }: BatchJob, now: nu
   if (counts !== undefined) return counts.processed
   if (progress === undefined) return undefined
   const { span, startedAt } = progress
-  return span === 0 ? records : Math.floor(records * Math.min(Math.max(0, (now - startedAt) / span), 1))
+  return span === 0 ? records : Math.round(records * Math.min(Math.max(0, (now - startedAt) / span), 1))
 }
 
 /** What the life of a job needs. */
@@ -151,7 +151,7 @@ export const live = (job: BatchJob, surroundings: Surroundings): Effect.Effect<v
     const startedAt = now()
     const span = drawn("inProgress")
     job.progress = { startedAt, span }
-    const ends = startedAt + span * (fate === undefined ? 1 : fate.at ?? 0.5)
+    const ends = Math.ceil(startedAt + span * (fate === undefined ? 1 : fate.at ?? 0.5))
     const late = ends > job.expiresAt
     if (!(yield* stay("InProgress", late ? job.expiresAt : ends))) return yield* stopped(input)
     if (fate === undefined && !late) return yield* finish(input, input.records, "Completed")

@@ -1,0 +1,35 @@
+import { Effect, Stream } from "effect"
+import { type Place, type Store, StoreError } from "../src/internal/store.ts"
+
+/** A store that is a map of keys, and hands its objects out in chunks of so many bytes. */
+export const make = (objects: Map<string, string>, chunkBytes = 64 * 1024): Store => {
+  const nameOf = ({ bucket, key }: Place) => `${bucket}/${key}`
+  return {
+    list: (prefix) =>
+      Effect.sync(() =>
+        [...objects].filter(([name]) => name.startsWith(nameOf(prefix))).toSorted(([a], [b]) => a < b ? -1 : 1).map((
+          [name, text]
+        ) => ({ key: name.slice(prefix.bucket.length + 1), bytes: Buffer.byteLength(text) }))
+      ),
+    read: (object) =>
+      Stream.suspend(() => {
+        const text = objects.get(nameOf(object))
+        if (text === undefined) return Stream.fail(new StoreError({ kind: "NoSuchKey", message: nameOf(object) }))
+        const bytes = Buffer.from(text)
+        return Stream.fromIterable(
+          Array.from(
+            { length: Math.ceil(bytes.length / chunkBytes) },
+            (_, i) => bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes)
+          )
+        )
+      }),
+    write: (object) =>
+      Effect.sync(() => {
+        const texts: Array<string> = []
+        return {
+          write: (text) => Effect.sync(() => texts.push(text)),
+          end: Effect.sync(() => objects.set(nameOf(object), texts.join("")))
+        }
+      })
+  }
+}
