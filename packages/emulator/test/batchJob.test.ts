@@ -16,6 +16,7 @@ const Share = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100 }))
 const Life = Schema.Struct({
   submitted: Millis,
   validating: Millis,
+  reading: Schema.Union([Schema.Literal(0), Millis]),
   scheduled: Millis,
   inProgress: Millis,
   stopping: Millis,
@@ -44,10 +45,12 @@ const endOf = (life: typeof Life.Type): End => {
   })
   const validated = ms(life.submitted) + ms(life.validating)
   if (stop < validated) return stopped(stop, 0)
-  if (life.fate === "Failed" && life.at === null) return { status: "Failed", at: validated, processed: 0 }
-  const begins = validated + ms(life.scheduled)
+  const read = validated + ms(life.reading)
+  if (stop < read) return { ...stopped(stop, 0), at: Math.max(read, stop + ms(life.stopping)) }
+  if (life.fate === "Failed" && life.at === null) return { status: "Failed", at: read, processed: 0 }
+  const begins = read + ms(life.scheduled)
   if (life.fate === "Expired" || begins >= timeout) {
-    const expires = Math.max(timeout, validated)
+    const expires = Math.max(timeout, read)
     return stop < expires ? stopped(stop, 0) : { status: "Expired", at: expires, processed: 0 }
   }
   if (stop < begins) return stopped(stop, 0)
@@ -59,10 +62,11 @@ const endOf = (life: typeof Life.Type): End => {
     span === 0 ? life.records : Math.round(life.records * Math.min(1, (time - begins) / span))
   if (stop < ends) return stopped(stop, processedAt(stop))
   if (planned > timeout) return { status: "PartiallyCompleted", at: ends, processed: processedAt(ends) }
-  if (life.fate === "Stopped") return stopped(ends, processedAt(ends))
+  const done = Math.round(life.records * share)
+  if (life.fate === "Stopped") return stopped(ends, done)
   return life.fate === null
     ? { status: "Completed", at: ends, processed: life.records }
-    : { status: life.fate, at: ends, processed: processedAt(ends) }
+    : { status: life.fate, at: ends, processed: done }
 }
 
 const after: Readonly<Record<string, ReadonlyArray<string>>> = {
@@ -138,7 +142,7 @@ describe("the life of a batch job", () => {
               hour: 1,
               limits: { ...Batch.defaults.limits, minimumRecords: 1 }
             },
-            store: MemoryStore.make(objects),
+            store: MemoryStore.make(objects, 100, life.reading * 10),
             answerTo: () => ({ json: "\"modelOutput\":1", failed: false, input: 0, output: 0 }),
             random: () => () => 0.5,
             asking: () => {

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { bucket, clientOf, converseInput, type OutputLine, records, start } from "./batch.ts"
-import { type Failed, modelId, refusal } from "./helpers.ts"
+import { client, converse, type Failed, modelId, outcome, refusal } from "./helpers.ts"
 
 const instantly = {
   submitted: LatencyModel.fixed(0),
@@ -245,26 +245,30 @@ describe("records of batch jobs", () => {
 
   it.effect("are no requests: what befalls those passes them by, and the other way round", () =>
     Effect.gen(function*() {
-      const anything = yield* done(records(50), {
-        faults: [{ fault: Fault.error("InternalServerException"), rate: 1, operation: "Converse" }],
-        outages: [{ afterMillis: 0, durationMillis: 1_000_000, model: "amazon.nova-lite-v1:0" }]
+      const { create, emulator, output, put, reaches } = yield* start({
+        faults: [{ fault: Fault.error("InternalServerException"), rate: 1, operation: "Converse" }]
       })
-      assert.deepStrictEqual(failedIds(anything.lines), [])
+      yield* put("in/part.jsonl", records(50))
+      const outcomeOf = Effect.fnUntraced(function*(jobArn: string | undefined) {
+        yield* TestClock.adjust("500 millis")
+        yield* reaches(jobArn, "Scheduled")
+        yield* TestClock.adjust("1250 millis")
+        yield* reaches(jobArn, "Completed")
+        return (yield* output(jobArn)).flatMap(({ error }) => error === undefined ? [] : [error.errorCode])
+      })
+      const first = yield* create()
+      const anyone = yield* emulator.inject(Fault.error("ModelErrorException"), { times: 100, model: modelId })
+      yield* emulator.outage({ duration: "1 hour", model: modelId })
+      assert.deepStrictEqual(yield* outcomeOf(first.jobArn), [])
+      assert.strictEqual(yield* anyone.remaining, 100)
+      yield* anyone.withdraw
+      yield* TestClock.adjust("1 hour")
 
-      const house = yield* start({ batch: { delays: instantly } })
-      yield* house.put("in/part.jsonl", records(50))
-      const script = yield* house.emulator.inject(Fault.error("ThrottlingException"), {
-        times: 2,
-        operation: "BatchRecord"
-      })
-      const anyone = yield* house.emulator.inject(Fault.slow(2), { times: 100, model: modelId })
-      const { jobArn } = yield* house.create()
-      yield* house.reaches(jobArn, "Completed")
-      assert.deepStrictEqual(
-        (yield* house.output(jobArn)).flatMap(({ error }) => error === undefined ? [] : [error.errorCode]),
-        [429, 429]
-      )
-      assert.deepStrictEqual([yield* script.remaining, yield* anyone.remaining], [0, 99])
+      const second = yield* create()
+      const script = yield* emulator.inject(Fault.error("ThrottlingException"), { times: 2, operation: "BatchRecord" })
+      const slow = yield* emulator.inject(Fault.slow(2), { times: 9, operation: "BatchRecord" })
+      assert.deepStrictEqual(yield* outcomeOf(second.jobArn), [429, 429])
+      assert.deepStrictEqual([yield* script.remaining, yield* slow.remaining], [0, 9])
     }))
 })
 
@@ -331,6 +335,18 @@ describe("the end of batch jobs", () => {
       assert.lengthOf(yield* house.output(jobArn), 100)
     }))
 
+  it.effect("is no matter of other requests", () =>
+    Effect.gen(function*() {
+      const { create, emulator, put, reaches } = yield* start({ batch: { delays: instantly } })
+      yield* put("in/part.jsonl", records(1))
+      const script = yield* emulator.inject(Fault.job("Failed"))
+      const runtime = yield* client(emulator)
+      assert.strictEqual(yield* outcome(converse(runtime, "Hi [[emulate latency=0]]", 10)), "answered")
+      assert.strictEqual(yield* script.remaining, 1)
+      const { jobArn } = yield* create()
+      yield* reaches(jobArn, "Failed")
+    }))
+
   it.effect("comes of itself where the timeout is shorter than what it takes", () =>
     Effect.gen(function*() {
       const ending = (delays: object) =>
@@ -393,10 +409,11 @@ describe("stopping a batch job", () => {
       yield* reaches(jobArn, "Scheduled")
       yield* TestClock.adjust("500 millis")
       yield* stop(jobArn)
+      yield* TestClock.adjust("100 millis")
       // Once more says nothing new.
       yield* stop(jobArn?.split("/").at(-1))
       assert.deepInclude(yield* get(jobArn), { status: "Stopping", processedRecordCount: 50 })
-      yield* TestClock.adjust("249 millis")
+      yield* TestClock.adjust("149 millis")
       assert.strictEqual((yield* get(jobArn)).status, "Stopping")
       yield* TestClock.adjust(1)
       const job = yield* reaches(jobArn, "Stopped")
@@ -578,6 +595,17 @@ describe("the validation of batch jobs", () => {
       )
       assert.match(yield* failing(records(8), { minimumRecords: 1, bytesPerFile: 500 }), /a\.jsonl is larger than 500/)
       assert.match(yield* failing(records(8), { minimumRecords: 1, bytesPerJob: 500 }), /the job is larger than 500/)
+      const bytes = (n: number) => records(n).reduce<number>((sum, line) => sum + JSON.stringify(line).length + 1, 0)
+      const just = {
+        minimumRecords: 9,
+        recordsPerJob: 9,
+        recordsPerFile: 8,
+        bytesPerFile: bytes(8),
+        bytesPerJob: bytes(8) + bytes(1)
+      }
+      assert.strictEqual(yield* failing(records(8), just), "Completed")
+      assert.match(yield* failing(records(8), { ...just, bytesPerFile: just.bytesPerFile - 1 }), /a\.jsonl is larger/)
+      assert.match(yield* failing(records(8), { ...just, bytesPerJob: just.bytesPerJob - 1 }), /the job is larger/)
     }))
 
   it.effect("fails those whose bucket is not there, or whose output has none", () =>

@@ -1,8 +1,8 @@
 import { Effect, Stream } from "effect"
 import { type Place, type Store, StoreError } from "../src/internal/store.ts"
 
-/** A store that is a map of keys, and hands its objects out in chunks of so many bytes. */
-export const make = (objects: Map<string, string>, chunkBytes = 64 * 1024): Store => {
+/** A store that is a map of keys, hands its objects out in chunks of so many bytes, and takes its time to find them. */
+export const make = (objects: Map<string, string>, chunkBytes = 64 * 1024, millis = 0): Store => {
   const nameOf = ({ bucket, key }: Place) => `${bucket}/${key}`
   return {
     list: (prefix) =>
@@ -10,7 +10,7 @@ export const make = (objects: Map<string, string>, chunkBytes = 64 * 1024): Stor
         [...objects].filter(([name]) => name.startsWith(nameOf(prefix))).toSorted(([a], [b]) => a < b ? -1 : 1).map((
           [name, text]
         ) => ({ key: name.slice(prefix.bucket.length + 1), bytes: Buffer.byteLength(text) }))
-      ),
+      ).pipe((list) => millis === 0 ? list : Effect.delay(list, millis)),
     read: (object) =>
       Stream.suspend(() => {
         const text = objects.get(nameOf(object))

@@ -106,7 +106,6 @@ export const live = (job: BatchJob, surroundings: Surroundings): Effect.Effect<v
   /** Stays in a state. False: it was stopped before its time was over. */
   const stay = (status: Status, until: number): Effect.Effect<boolean> =>
     Effect.suspend(() => {
-      if (Deferred.isDoneUnsafe(job.stopping)) return Effect.succeed(false)
       enter(status)
       return Effect.raceFirst(Effect.as(sleepUntil(until), true), Effect.as(Deferred.await(job.stopping), false))
     })
@@ -123,9 +122,9 @@ export const live = (job: BatchJob, surroundings: Surroundings): Effect.Effect<v
       enter(status, message)
     })
 
-  const stopped = (input: BatchFiles.Input | undefined): Effect.Effect<void> =>
+  /** Comes to its end in `Stopping`, with so many records answered. */
+  const stopped = (input: BatchFiles.Input | undefined, most: number): Effect.Effect<void> =>
     Effect.gen(function*() {
-      const most = processedAt(job, job.modifiedAt) ?? 0
       yield* sleepUntil(job.modifiedAt + drawn("stopping"))
       if (input === undefined || most === 0) return enter("Stopped")
       yield* finish(input, most, "Stopped")
@@ -133,9 +132,11 @@ export const live = (job: BatchJob, surroundings: Surroundings): Effect.Effect<v
 
   return Effect.gen(function*() {
     const { fate } = job
-    if (!(yield* stay("Submitted", job.submittedAt + drawn("submitted")))) return yield* stopped(undefined)
-    if (!(yield* stay("Validating", now() + drawn("validating")))) return yield* stopped(undefined)
+    if (!(yield* stay("Submitted", job.submittedAt + drawn("submitted")))) return yield* stopped(undefined, 0)
+    if (!(yield* stay("Validating", now() + drawn("validating")))) return yield* stopped(undefined, 0)
     const checked = yield* Effect.result(BatchFiles.check(store, job.from, config.limits))
+    // Somebody stopped it while its input was read: its state does not go on from there.
+    if (Deferred.isDoneUnsafe(job.stopping)) return yield* stopped(undefined, 0)
     if (Result.isFailure(checked)) return enter("Failed", checked.failure.message)
     if (fate?.status === "Failed" && fate.at === undefined) {
       return enter("Failed", fate.message ?? "The input of the job could not be validated.")
@@ -145,29 +146,33 @@ export const live = (job: BatchJob, surroundings: Surroundings): Effect.Effect<v
 
     const begins = now() + drawn("scheduled")
     const expires = fate?.status === "Expired" || begins >= job.expiresAt
-    if (!(yield* stay("Scheduled", expires ? job.expiresAt : begins))) return yield* stopped(input)
+    if (!(yield* stay("Scheduled", expires ? job.expiresAt : begins))) return yield* stopped(input, 0)
     if (expires) return enter("Expired", fate?.message ?? notBegun)
 
     const startedAt = now()
     const span = drawn("inProgress")
+    const share = fate === undefined ? 1 : fate.at ?? 0.5
     job.progress = { startedAt, span }
-    const ends = Math.ceil(startedAt + span * (fate === undefined ? 1 : fate.at ?? 0.5))
+    const ends = Math.ceil(startedAt + span * share)
     const late = ends > job.expiresAt
-    if (!(yield* stay("InProgress", late ? job.expiresAt : ends))) return yield* stopped(input)
-    if (fate === undefined && !late) return yield* finish(input, input.records, "Completed")
-    const most = processedAt(job, now()) ?? 0
+    if (!(yield* stay("InProgress", late ? job.expiresAt : ends))) {
+      return yield* stopped(input, processedAt(job, job.modifiedAt) ?? 0)
+    }
+    // By the plan and not by the clock, which is as late as this process is busy.
+    const most = late ? processedAt(job, job.expiresAt) ?? 0 : Math.round(input.records * share)
     if (late || fate?.status === "PartiallyCompleted") {
       return yield* finish(input, most, "PartiallyCompleted", fate?.message ?? inTime)
     }
-    if (fate?.status === "Stopped") {
+    if (fate === undefined) return yield* finish(input, most, "Completed")
+    if (fate.status === "Stopped") {
       stop(job, now())
-      return yield* stopped(input)
+      return yield* stopped(input, most)
     }
     yield* finish(
       input,
       most,
       "Failed",
-      fate?.message ?? "The system encountered an unexpected error during processing."
+      fate.message ?? "The system encountered an unexpected error during processing."
     )
   })
 }

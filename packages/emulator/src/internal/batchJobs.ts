@@ -148,7 +148,7 @@ export const make = (
       }
     }
     const job = known ?? accept(visit, body, { owner, token, asked, ref, fate }, store)
-    return visit.answer(() => JSON.stringify({ jobArn: job.arn }), fate === undefined ? fault : undefined)
+    return visit.answer(() => JSON.stringify({ jobArn: job.arn }), fault)
   }
 
   const accept = (
