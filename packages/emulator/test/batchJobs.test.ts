@@ -102,6 +102,28 @@ describe("batch jobs", () => {
       })
     }))
 
+  it.effect("take as long as is drawn for them from the seed and what they were asked", () =>
+    Effect.gen(function*() {
+      const progress = (seed: string, names: ReadonlyArray<string>) =>
+        Effect.gen(function*() {
+          const { create, get, put, reaches } = yield* start({
+            seed,
+            batch: { delays: { ...instantly, inProgress: LatencyModel.uniform(1_000, 20_000) } }
+          })
+          yield* put("in/part.jsonl", records(2000))
+          const jobs = yield* Effect.forEach(names, (jobName) => create({ jobName }))
+          for (const { jobArn } of jobs) yield* reaches(jobArn, "InProgress")
+          yield* TestClock.adjust("1 second")
+          const all = yield* Effect.forEach(jobs, ({ jobArn }) => get(jobArn))
+          return names.map((name, i) => [name, all[i]?.processedRecordCount])
+        }).pipe(Effect.scoped)
+      const some = yield* progress("a", ["one", "three"])
+      assert.notStrictEqual(some[0]?.[1], some[1]?.[1])
+      // Whoever comes first.
+      assert.deepStrictEqual((yield* progress("a", ["three", "one"])).toReversed(), some)
+      assert.notDeepEqual(yield* progress("b", ["one", "three"]), some)
+    }))
+
   it.effect("draw on no quota of the real-time operations, and are counted by themselves", () =>
     Effect.gen(function*() {
       const { emulator } = yield* done(records(100), {

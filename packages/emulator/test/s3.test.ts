@@ -5,14 +5,19 @@ import type { AddressInfo } from "node:net"
 import * as S3 from "../src/internal/s3.ts"
 
 /** A server that answers as it is told, and what it was asked. */
-const server = (answer: (asked: string) => string | undefined) =>
+const server = (
+  answer: (asked: string) => string | undefined,
+  options: Omit<Parameters<typeof S3.make>[0], "endpoint"> = {}
+) =>
   Effect.gen(function*() {
     const asked: Array<string> = []
+    const signed = new Set<string | undefined>()
     const http = yield* Effect.acquireRelease(
       Effect.promise(() =>
         new Promise<Http.Server>((resolve) => {
           const http = Http.createServer((request, response) => {
             const name = `${request.method} ${request.url}`
+            signed.add(/Credential=([^/]+)\/\d+\/([^/]+)/.exec(request.headers.authorization ?? "")?.slice(1).join(" "))
             let bytes = 0
             request.on("data", (chunk: Buffer) => {
               bytes += chunk.length
@@ -30,7 +35,7 @@ const server = (answer: (asked: string) => string | undefined) =>
       (http) => Effect.sync(() => http.close())
     )
     const { port } = http.address() as AddressInfo
-    return { asked, store: yield* S3.make({ endpoint: `http://127.0.0.1:${port}` }) }
+    return { asked, signed, store: yield* S3.make({ endpoint: `http://127.0.0.1:${port}`, ...options }) }
   })
 
 const object = { bucket: "books", key: "out/a.jsonl.out" }
@@ -48,6 +53,18 @@ describe("the S3 of batch jobs", () => {
         { key: "in/a", bytes: 1 },
         { key: "in/b", bytes: 2 }
       ])
+    }))
+
+  it.live("is asked with the keys, and in the Region, that were given", () =>
+    Effect.gen(function*() {
+      const signedBy = (options: Parameters<typeof server>[1]) =>
+        Effect.flatMap(server(() => "<ListBucketResult></ListBucketResult>", options), ({ signed, store }) =>
+          Effect.map(store.list(object), () => [...signed]))
+      assert.deepStrictEqual(yield* signedBy({}), ["emulated us-east-1"])
+      assert.deepStrictEqual(
+        yield* signedBy({ region: "eu-west-1", accessKeyId: "AKIDEXAMPLE", secretAccessKey: "secret" }),
+        ["AKIDEXAMPLE eu-west-1"]
+      )
     }))
 
   const uploads = (asked: string) => {
