@@ -50,11 +50,16 @@ describe("the files of a batch job", () => {
         assert.strictEqual(input.records, all.length)
         const most = drawn % (all.length + 1)
         const answered = new Set<string>()
+        const dues: Array<number> = []
         const counts = yield* BatchFiles.answer({
           store,
           input,
-          most,
           to,
+          due: (n) =>
+            Effect.sync(() => {
+              dues.push(n)
+              return Math.min(n, most)
+            }),
           random: Random.fromSeed(Random.seedOf(seed)),
           answerTo: ({ modelInput, recordId, text: line }) => {
             assert.deepStrictEqual(JSON.parse(line), { recordId, modelInput })
@@ -64,6 +69,9 @@ describe("the files of a batch job", () => {
           }
         })
         assert.deepStrictEqual([...answered], all.slice(0, most))
+        // Each is due once, and the first that is not is the last that is asked for.
+        assert.deepStrictEqual(dues, [...new Set(dues)].toSorted((a, b) => a - b))
+        assert.isTrue(dues.slice(0, -1).every((n) => n <= most))
         const failed = Math.floor(most / 3)
         assert.deepStrictEqual(counts, {
           processed: most,
@@ -81,8 +89,8 @@ describe("the files of a batch job", () => {
             own.slice(0, left).toSorted()
           )
           assert.isTrue(lines.every(({ modelInput }) => modelInput.filling === filling))
-          // A file of which nothing was asked has no output.
-          if (left === 0) assert.isUndefined(output)
+          // A file of whose records none was answered has no output.
+          if (left === 0 && own.length > 0) assert.isUndefined(output)
           left = Math.max(0, left - own.length)
         }
         assert.deepStrictEqual(JSON.parse(objects.get(`${bucket}/out/job/manifest.json.out`) ?? ""), {
@@ -141,8 +149,8 @@ describe("the files of a batch job", () => {
           BatchFiles.answer({
             store,
             input,
-            most: 2000,
             to,
+            due: Effect.succeed,
             random: Random.fromSeed(Random.seedOf(seed)),
             answerTo: () => ({ json: "\"modelOutput\":1", failed: false, input: 0, output: 0 })
           }),

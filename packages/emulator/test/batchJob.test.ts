@@ -60,9 +60,9 @@ const endOf = (life: typeof Life.Type): End => {
   const ends = Math.min(planned, timeout)
   const processedAt = (time: number) =>
     span === 0 ? life.records : Math.round(life.records * Math.min(1, (time - begins) / span))
-  if (stop < ends) return stopped(stop, processedAt(stop))
-  if (planned > timeout) return { status: "PartiallyCompleted", at: ends, processed: processedAt(ends) }
   const done = Math.round(life.records * share)
+  if (stop < ends) return stopped(stop, Math.min(processedAt(stop), planned > timeout ? Infinity : done))
+  if (planned > timeout) return { status: "PartiallyCompleted", at: ends, processed: processedAt(ends) }
   if (life.fate === "Stopped") return stopped(ends, done)
   return life.fate === null
     ? { status: "Completed", at: ends, processed: life.records }
@@ -164,6 +164,7 @@ describe("the life of a batch job", () => {
           assert.isFalse(BatchJob.hasEnded(job))
           yield* TestClock.adjust(1)
         } else if (left > 0) yield* TestClock.adjust(left)
+        assert.isTrue(BatchJob.hasEnded(job))
         yield* Fiber.join(fiber)
         assert.deepStrictEqual(
           { status: job.status, at: job.modifiedAt - born, processed: job.counts?.processed ?? 0 },

@@ -168,17 +168,18 @@ const lineOf = (text: string, number: number): Line => {
   }
 }
 
-/** Answers the first `most` records, each file into one of its own below `to`, and writes the manifest. */
+/** Answers records as they are due, each file into one of its own below `to`, and writes the manifest. */
 export const answer = (options: {
   readonly store: Store.Store
   readonly input: Input
-  readonly most: number
   readonly to: Store.Place
   readonly random: Random.Random
+  /** Waits until so many records are due, and tells how many there will be: where that is fewer, no more are answered. */
+  readonly due: (records: number) => Effect.Effect<number>
   readonly answerTo: (line: Line) => Answered
 }): Effect.Effect<Counts, Refused> =>
   Effect.gen(function*() {
-    const { answerTo, input, most, random, store, to } = options
+    const { answerTo, due, input, random, store, to } = options
     const counts = { processed: 0, succeeded: 0, failed: 0, input: 0, output: 0 }
     const output = (name: string): Store.Place => ({ bucket: to.bucket, key: `${folderOf(to.key)}${name}` })
     const taken = (text: string): string => {
@@ -192,24 +193,33 @@ export const answer = (options: {
       const { modelInput, recordId } = line
       return `${JSON.stringify({ recordId, modelInput }).slice(0, -1)},${answered.json}}\n`
     }
+    let over = false
     for (const { key, name } of input.files) {
-      if (counts.processed >= most) break
+      const before = counts.processed
       const sink = yield* store.write(output(`${name}.out`))
       const lines = shuffler(random)
       yield* linesOf(store.read({ bucket: input.bucket, key })).pipe(
-        Stream.takeWhile(() => counts.processed < most),
+        Stream.takeWhile(() => !over),
         Stream.runForEachArray((texts) =>
-          Effect.suspend(() => {
+          Effect.gen(function*() {
+            const records = texts.filter((text) => text.trim() !== "")
+            if (records.length === 0) return
+            const most = yield* due(counts.processed + records.length)
             let written = ""
-            for (const text of texts) {
-              if (text.trim() !== "" && counts.processed < most) written += lines.next(taken(text))
+            for (const text of records) {
+              over = counts.processed >= most
+              if (over) break
+              written += lines.next(taken(text))
             }
-            return sink.write(written)
+            yield* sink.write(written)
           })
         )
       )
+      // Of a file of which nothing was answered there is no output.
+      if (over && counts.processed === before) break
       yield* sink.write(lines.rest())
       yield* sink.end
+      if (over) break
     }
     const manifest = yield* store.write(output("manifest.json.out"))
     yield* manifest.write(JSON.stringify({

@@ -103,40 +103,31 @@ export const live = (job: BatchJob, surroundings: Surroundings): Effect.Effect<v
     job.message = message
     job.modifiedAt = now()
   }
-  /** Stays in a state. False: it was stopped before its time was over. */
+  /** False: it was stopped before, or is by now. */
+  const waitUntil = (time: number): Effect.Effect<boolean> =>
+    Effect.suspend(() =>
+      Deferred.isDoneUnsafe(job.stopping)
+        ? Effect.succeed(false)
+        : Effect.raceFirst(Effect.as(sleepUntil(time), true), Effect.as(Deferred.await(job.stopping), false))
+    )
   const stay = (status: Status, until: number): Effect.Effect<boolean> =>
     Effect.suspend(() => {
       enter(status)
-      return Effect.raceFirst(Effect.as(sleepUntil(until), true), Effect.as(Deferred.await(job.stopping), false))
+      return waitUntil(until)
     })
 
-  /** Answers so many records, and ends; or fails, where that can't be. */
-  const finish = (input: BatchFiles.Input, most: number, status: Status, message?: string): Effect.Effect<void> =>
-    Effect.gen(function*() {
-      if (most > 0) asking(input)
-      const answered = yield* Effect.result(
-        BatchFiles.answer({ store, input, most, to: job.to, random: random(purposes.order), answerTo })
-      )
-      if (Result.isFailure(answered)) return enter("Failed", answered.failure.message)
-      job.counts = answered.success
-      enter(status, message)
-    })
-
-  /** Comes to its end in `Stopping`, with so many records answered. */
-  const stopped = (input: BatchFiles.Input | undefined, most: number): Effect.Effect<void> =>
-    Effect.gen(function*() {
-      yield* sleepUntil(job.modifiedAt + drawn("stopping"))
-      if (input === undefined || most === 0) return enter("Stopped")
-      yield* finish(input, most, "Stopped")
-    })
+  /** Comes to its end in `Stopping`. */
+  const stopped = Effect.suspend(() =>
+    Effect.map(sleepUntil(job.modifiedAt + drawn("stopping")), () => enter("Stopped"))
+  )
 
   return Effect.gen(function*() {
     const { fate } = job
-    if (!(yield* stay("Submitted", job.submittedAt + drawn("submitted")))) return yield* stopped(undefined, 0)
-    if (!(yield* stay("Validating", now() + drawn("validating")))) return yield* stopped(undefined, 0)
+    if (!(yield* stay("Submitted", job.submittedAt + drawn("submitted")))) return yield* stopped
+    if (!(yield* stay("Validating", now() + drawn("validating")))) return yield* stopped
     const checked = yield* Effect.result(BatchFiles.check(store, job.from, config.limits))
     // Somebody stopped it while its input was read: its state does not go on from there.
-    if (Deferred.isDoneUnsafe(job.stopping)) return yield* stopped(undefined, 0)
+    if (Deferred.isDoneUnsafe(job.stopping)) return yield* stopped
     if (Result.isFailure(checked)) return enter("Failed", checked.failure.message)
     if (fate?.status === "Failed" && fate.at === undefined) {
       return enter("Failed", fate.message ?? "The input of the job could not be validated.")
@@ -146,33 +137,48 @@ export const live = (job: BatchJob, surroundings: Surroundings): Effect.Effect<v
 
     const begins = now() + drawn("scheduled")
     const expires = fate?.status === "Expired" || begins >= job.expiresAt
-    if (!(yield* stay("Scheduled", expires ? job.expiresAt : begins))) return yield* stopped(input, 0)
+    if (!(yield* stay("Scheduled", expires ? job.expiresAt : begins))) return yield* stopped
     if (expires) return enter("Expired", fate?.message ?? notBegun)
 
     const startedAt = now()
     const span = drawn("inProgress")
     const share = fate === undefined ? 1 : fate.at ?? 0.5
     job.progress = { startedAt, span }
-    const ends = Math.ceil(startedAt + span * share)
-    const late = ends > job.expiresAt
-    if (!(yield* stay("InProgress", late ? job.expiresAt : ends))) {
-      return yield* stopped(input, processedAt(job, job.modifiedAt) ?? 0)
-    }
+    const planned = Math.ceil(startedAt + span * share)
+    const late = planned > job.expiresAt
+    const ends = late ? job.expiresAt : planned
     // By the plan and not by the clock, which is as late as this process is busy.
-    const most = late ? processedAt(job, job.expiresAt) ?? 0 : Math.round(input.records * share)
-    if (late || fate?.status === "PartiallyCompleted") {
-      return yield* finish(input, most, "PartiallyCompleted", fate?.message ?? inTime)
-    }
-    if (fate === undefined) return yield* finish(input, most, "Completed")
+    const most = late ? processedAt(job, ends) ?? 0 : Math.round(input.records * share)
+    enter("InProgress")
+    // Little by little, and not all at the end: who shares this process with a job should not notice it.
+    const due = (records: number): Effect.Effect<number> =>
+      Effect.map(
+        waitUntil(Math.min(ends, Math.ceil(startedAt + span * records / input.records))),
+        (undisturbed) => Math.min(records, most, undisturbed ? most : processedAt(job, job.modifiedAt) ?? 0)
+      )
+    let asked = false
+    const answered = yield* Effect.result(BatchFiles.answer({
+      store,
+      input,
+      to: job.to,
+      random: random(purposes.order),
+      due,
+      answerTo: (line) => {
+        if (!asked) asking(input)
+        asked = true
+        return answerTo(line)
+      }
+    }))
+    if (Result.isFailure(answered)) return enter("Failed", answered.failure.message)
+    const undisturbed = yield* waitUntil(ends)
+    job.counts = answered.success
+    if (!undisturbed) return yield* stopped
+    if (late || fate?.status === "PartiallyCompleted") return enter("PartiallyCompleted", fate?.message ?? inTime)
+    if (fate === undefined) return enter("Completed")
     if (fate.status === "Stopped") {
       stop(job, now())
-      return yield* stopped(input, most)
+      return yield* stopped
     }
-    yield* finish(
-      input,
-      most,
-      "Failed",
-      fate.message ?? "The system encountered an unexpected error during processing."
-    )
+    enter("Failed", fate.message ?? "The system encountered an unexpected error during processing.")
   })
 }
