@@ -77,6 +77,9 @@ const after: Readonly<Record<string, ReadonlyArray<string>>> = {
   Stopping: ["Stopped"]
 }
 
+const linesPerChunk = 5
+const lineBytes = "{\"modelInput\":{}}\n".length
+
 const ref = ModelId.parse("amazon.nova-lite-v1:0")
 
 describe("the life of a batch job", () => {
@@ -127,6 +130,7 @@ describe("the life of a batch job", () => {
           counts: undefined
         }
         let asked = 0
+        let answered = 0
         const fixed = (tens: number) => LatencyModel.fixed(tens * 10)
         const fiber = yield* Effect.forkChild(
           BatchJob.live(job, {
@@ -142,8 +146,11 @@ describe("the life of a batch job", () => {
               hour: 1,
               limits: { ...Batch.defaults.limits, minimumRecords: 1 }
             },
-            store: MemoryStore.make(objects, 100, life.reading * 10),
-            answerTo: () => ({ json: "\"modelOutput\":1", failed: false, input: 0, output: 0 }),
+            store: MemoryStore.make(objects, linesPerChunk * lineBytes, life.reading * 10),
+            answerTo: () => {
+              answered++
+              return { json: "\"modelOutput\":1", failed: false, input: 0, output: 0 }
+            },
             random: () => () => 0.5,
             asking: () => {
               asked++
@@ -154,6 +161,11 @@ describe("the life of a batch job", () => {
         const end = endOf(life)
         if (life.stop !== null) {
           yield* TestClock.adjust(life.stop * 10 + 5)
+          if (job.status === "InProgress") {
+            // It has gone on as its time went, but for what of a chunk is not due yet.
+            assert.isAtMost(answered, end.processed)
+            assert.isAtLeast(answered, end.processed - linesPerChunk - 1)
+          }
           if (!BatchJob.hasEnded(job) && job.status !== "Stopping") {
             BatchJob.stop(job, yield* Clock.currentTimeMillis)
           }

@@ -16,12 +16,11 @@ export const make = (objects: Map<string, string>, chunkBytes = 64 * 1024, milli
         const text = objects.get(nameOf(object))
         if (text === undefined) return Stream.fail(new StoreError({ kind: "NoSuchKey", message: nameOf(object) }))
         const bytes = Buffer.from(text)
-        return Stream.fromIterable(
-          Array.from(
-            { length: Math.ceil(bytes.length / chunkBytes) },
-            (_, i) => bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes)
-          )
+        const chunks = Array.from(
+          { length: Math.ceil(bytes.length / chunkBytes) },
+          (_, i) => bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes)
         )
+        return Stream.rechunk(Stream.fromIterable(chunks), 1)
       }),
     write: (object) =>
       Effect.sync(() => {

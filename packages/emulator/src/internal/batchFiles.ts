@@ -219,7 +219,6 @@ export const answer = (options: {
       if (over && counts.processed === before) break
       yield* sink.write(lines.rest())
       yield* sink.end
-      if (over) break
     }
     const manifest = yield* store.write(output("manifest.json.out"))
     yield* manifest.write(JSON.stringify({
