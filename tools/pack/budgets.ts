@@ -70,6 +70,13 @@ export const budgets: Readonly<Record<string, Budget>> = {
       "itself and effect: the limiter serves any API that meters requests and tokens; half of it is the stores of " +
       "shared quotas, which are loaded only where they are asked for"
   },
+  "@caprock/router": {
+    packed: 12_000,
+    unpacked: 50_000,
+    pulls: 2,
+    aws: false,
+    reason: "itself and effect: which target a call goes to is a matter of any API"
+  },
   "@caprock/quota": {
     packed: 135_000,
     unpacked: 563_000,
