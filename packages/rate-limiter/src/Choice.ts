@@ -89,4 +89,6 @@ export interface Choice {
    * Interrupting it changes nothing: it can be asked for again.
    */
   readonly next: Effect.Effect<Outcome>
+  /** What `next` would give at once, in the same step; `undefined` while it would wait. */
+  readonly nextUnsafe: () => Outcome | undefined
 }

@@ -45,7 +45,10 @@ describe("choice", () => {
     Effect.gen(function*() {
       const limiter = yield* limiterOf()
       assert.strictEqual(yield* through(limiter, [cost("a"), cost("b")]), "a 0")
-      assert.strictEqual(yield* through(limiter, [cost("a"), cost("b")]), "b 0")
+      const choice = yield* limiter.choice
+      for (const pool of ["a", "b"]) choice.join(cost(pool))
+      assert.strictEqual(choice.nextUnsafe()?._tag, "Admitted")
+      assert.strictEqual(yield* Effect.flatMap(choice.next, told), "b 0")
       assert.strictEqual(yield* through(limiter, [cost("a"), cost("c"), cost("d")]), "c 0")
       assert.strictEqual(yield* used(limiter, "d"), 0)
       assert.deepStrictEqual(yield* waiting(limiter, ["a", "b", "c", "d"]), [0, 0, 0, 0])
@@ -104,7 +107,7 @@ describe("choice", () => {
       yield* limiter.park("a", "1 hour")
       const choice = yield* limiter.choice
       for (const one of [cost("a"), cost("b"), cost("c", { tokens: 11 })]) choice.join(one)
-      assert.strictEqual(yield* Effect.flatMap(choice.next, told), "a PoolParked 0")
+      assert.strictEqual(choice.nextUnsafe()?._tag, "Refused")
       assert.strictEqual(yield* Effect.flatMap(choice.next, told), "c CostExceedsLimit 0")
       const next = yield* fork(Effect.flatMap(choice.next, told))
       yield* TestClock.adjust(400)
@@ -236,6 +239,7 @@ describe("choice", () => {
       const choice = yield* limiter.choice
       choice.join(cost("a"))
       assert.strictEqual((yield* Effect.timeoutOption(choice.next, 0))._tag, "None")
+      assert.isUndefined(choice.nextUnsafe())
       const asked = yield* fork(choice.next)
       yield* Fiber.interrupt(asked)
       yield* TestClock.adjust(1_000)

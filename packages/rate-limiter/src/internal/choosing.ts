@@ -81,9 +81,16 @@ export class Choosing implements Choice {
   }
 
   readonly next: Effect.Effect<Outcome> = Effect.suspend(() => {
-    const outcome = this.take()
+    const outcome = this.nextUnsafe()
     return outcome === undefined ? Effect.andThen(this.heard, this.next) : Effect.succeed(outcome)
   })
+
+  readonly nextUnsafe = (): Outcome | undefined => {
+    const { reservation } = this
+    if (reservation === undefined) return this.refused.shift()
+    this.taken = true
+    return { _tag: "Admitted", reservation }
+  }
 
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     this.over = true
@@ -118,15 +125,6 @@ export class Choosing implements Choice {
 
   private get isChosen(): boolean {
     return this.over || this.winner !== undefined || this.reservation !== undefined
-  }
-
-  private take(): Outcome | undefined {
-    const { reservation } = this
-    if (reservation !== undefined) {
-      this.taken = true
-      return { _tag: "Admitted", reservation }
-    }
-    return this.refused.shift()
   }
 
   private admitted(reservation: OpenReservation): void {
