@@ -1,4 +1,4 @@
 export type Standing =
   | { readonly _tag: "Closed"; readonly share: number }
-  | { readonly _tag: "Open"; readonly forMillis: number }
+  | { readonly _tag: "Open"; readonly untilMillis: number }
   | { readonly _tag: "HalfOpen"; readonly probing: boolean }

@@ -18,7 +18,7 @@
  *   const health = yield* Health.Health
  *   const failing = Effect.fail("unavailable").pipe(health.watch("eu", () => "sick"), Effect.ignore)
  *   yield* Effect.repeat(failing, { times: 4 })
- *   yield* Console.log(health.standingUnsafe("eu")) // => { _tag: 'Open', forMillis: 2000 }
+ *   yield* Console.log(health.standingUnsafe("eu")) // => { _tag: 'Open', untilMillis: 2000 }
  *   yield* Console.log(health.standingUnsafe("us")) // => { _tag: 'Closed', share: 1 }
  * }).pipe(Effect.provide(Health.layer()))
  * ```

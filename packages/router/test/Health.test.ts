@@ -73,8 +73,8 @@ describe("Health", () => {
       for (let i = 0; i < 5; i++) {
         const now = yield* standing
         assert(now._tag === "Open")
-        spans.push(now.forMillis)
-        yield* TestClock.adjust(now.forMillis)
+        spans.push(now.untilMillis - (yield* Clock.currentTimeMillis))
+        yield* TestClock.adjust(now.untilMillis - (yield* Clock.currentTimeMillis))
         assert.deepStrictEqual(yield* standing, { _tag: "HalfOpen", probing: false })
         yield* call("sick")
       }

@@ -101,7 +101,7 @@ class Circuit {
       }
       case "Open":
         return now < this.until
-          ? { _tag: "Open", forMillis: this.until - now }
+          ? { _tag: "Open", untilMillis: this.until }
           : { _tag: "HalfOpen", probing: false }
       case "HalfOpen":
         return { _tag: "HalfOpen", probing: this.probing }
