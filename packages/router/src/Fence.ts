@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
 
 /**
@@ -39,6 +40,17 @@ export const Fence = Schema.NonEmptyArray(pattern)
  * @since 0.1.0
  */
 export type Fence = typeof Fence.Type
+
+/**
+ * The fence around what runs now: that of the route that a call goes by. What is sent on its behalf has to be inside as well.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const CurrentFence: Context.Reference<Fence | undefined> = Context.Reference<Fence | undefined>(
+  "@caprock/router/Fence/CurrentFence",
+  { defaultValue: () => undefined }
+)
 
 /**
  * Why a target is outside: one of its `place`s is, or they are not known.

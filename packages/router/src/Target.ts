@@ -105,6 +105,17 @@ export const Target = Schema.Struct({
 export type Target = typeof Target.Type
 
 /**
+ * A target of a table of routes, under its name and at its place in the table.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BuiltTarget extends Target {
+  readonly name: string
+  readonly index: number
+}
+
+/**
  * Tokens that a call used, or is thought to use. `input` has none of those that a cache read or wrote.
  *
  * @category models

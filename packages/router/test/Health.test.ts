@@ -30,7 +30,7 @@ describe("Health", () => {
       yield* Effect.repeat(call("sick"), { times: 3 })
       assert.deepStrictEqual(yield* standing, { _tag: "Closed", share: 1 })
       yield* call("sick")
-      assert.deepStrictEqual(yield* standing, { _tag: "Open", forMillis: 2_000 })
+      assert.deepStrictEqual(yield* standing, { _tag: "Open", untilMillis: 2_000 })
       assert.isTrue(closed(yield* call("well")))
       assert.deepStrictEqual((yield* Health.Health).standingUnsafe("b"), { _tag: "Closed", share: 1 })
     }).pipe(Effect.provide(Health.layer())))
@@ -41,7 +41,7 @@ describe("Health", () => {
       yield* Effect.repeat(call("sick"), { times: 3 })
       assert.deepStrictEqual(yield* standing, { _tag: "Closed", share: 1 })
       yield* call("sick")
-      assert.deepStrictEqual(yield* standing, { _tag: "Open", forMillis: 2_000 })
+      assert.deepStrictEqual(yield* standing, { _tag: "Open", untilMillis: 2_000 })
     }).pipe(Effect.provide(Health.layer({ threshold: 0.25 }))))
 
   it.effect("an answer that took too long is a failure", () =>
@@ -90,7 +90,7 @@ describe("Health", () => {
   it.effect("opens for as long as it is told at most", () =>
     Effect.gen(function*() {
       yield* opened
-      assert.deepStrictEqual(yield* standing, { _tag: "Open", forMillis: 200 })
+      assert.deepStrictEqual(yield* standing, { _tag: "Open", untilMillis: 200 })
     }).pipe(Effect.provide(Health.layer({ open: "1 second" }))))
 
   it.effect("one probe at a time; its interruption, or an end that says nothing, leaves the next one to probe", () =>
