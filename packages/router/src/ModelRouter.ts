@@ -86,7 +86,6 @@ import { Call, type Now } from "./internal/call.ts"
 import { within } from "./internal/fences.ts"
 import * as Listeners from "./internal/listeners.ts"
 import { type Desk, fewestAnswers, Runner } from "./internal/runner.ts"
-import * as tries from "./internal/tries.ts"
 import { RouterError, UnknownRoute } from "./RouterError.ts"
 import type { RouterEvent } from "./RouterEvent.ts"
 import type { BuiltRoute, RouteTable } from "./RouteTable.ts"
@@ -201,8 +200,8 @@ export const make = Effect.fnUntraced(function*(
         if (route instanceof RouterError) return yield* unrouted<E>(name, route)
         const fence = within(yield* Fence.CurrentFence, sending.ask.fence)
         const call = new Call(board, route, sending, fence, yield* Random.next, time, tell)
-        const begun = yield* tries.begin({ ...backoff, deadline: sending.deadline })
-        return yield* new Runner(desk, call, begun, hedges.get(name)).run
+        const tries = yield* Backoff.begin({ ...backoff, deadline: Math.max(0, call.deadline - call.now()) })
+        return yield* new Runner(desk, call, tries, hedges.get(name)).run
       }),
     describe: (name, ask) =>
       Effect.gen(function*() {

@@ -6,7 +6,6 @@ import type { Ask, Facts } from "../Decision.ts"
 import type { Health } from "../Health.ts"
 import type { BuiltRoute, RouteTable } from "../RouteTable.ts"
 import type { BuiltTarget } from "../Target.ts"
-import { headroomOf } from "./headroom.ts"
 import { Latencies } from "./latencies.ts"
 
 /** Others may have used what was free: a wait that was told so long ago is asked for again. Many decisions fall into that time. */
@@ -131,7 +130,7 @@ export class Board {
   })
 
   private askAgain(place: Place, tokens: number, priority: Ask["priority"], now: number): void {
-    const { free, refused, waitMillis } = headroomOf(this.limiter, {
+    const { free, refused, waitMillis } = this.limiter.headroomUnsafe({
       pool: place.pool,
       requests: 1,
       tokens,

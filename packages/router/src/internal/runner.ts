@@ -1,5 +1,5 @@
 // A call's way to an answer: one budget of requests, one deadline, and one schedule over all targets.
-import type { Retryable } from "@caprock/backoff/Backoff"
+import type { Retryable, Tries } from "@caprock/backoff/Backoff"
 import type { RetryBudget } from "@caprock/backoff/RetryBudget"
 import type { RateLimiter } from "@caprock/rate-limiter/RateLimiter"
 import * as Cause from "effect/Cause"
@@ -16,7 +16,6 @@ import type { BuiltTarget } from "../Target.ts"
 import type { Call } from "./call.ts"
 import { Flights, type Leg } from "./flights.ts"
 import { type End, race } from "./hedge.ts"
-import type { Tries } from "./tries.ts"
 import { Waiting } from "./waiting.ts"
 
 /** What all calls of a router share. */
