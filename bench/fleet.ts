@@ -310,11 +310,12 @@ const run = (by: string, onLoss: Start["onLoss"], fault: Fault) =>
 
 type Outcome = Effect.Success<ReturnType<typeof run>>
 
-/** From when on the quota is as full as it was before. */
+/** From when on the quota is as full as it was before, but for what kills take: until then it was less than nine tenths of that for some second. */
 const recovered = (levels: ReadonlyArray<FleetReport.Occupied>, before: number, from: number, to: number): number => {
-  const step = 250
-  for (let at = to - step; at >= from; at -= step) {
-    if (FleetReport.meanOf(levels, at, at + step) < before * 0.95) return at + step
+  const step = 1000
+  const latest = Math.min(to, from + 3 * window)
+  for (let at = latest - step; at >= from; at -= step) {
+    if (FleetReport.meanOf(levels, at, at + step) < before * 0.9) return at + step
   }
   return from
 }

@@ -333,6 +333,27 @@ describe("a store that is away", () => {
       for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
     }).pipe(Effect.scoped))
 
+  it.effect("comes back empty while one that held a share is dead: the others use their own until it gives again", () =>
+    Effect.gen(function*() {
+      const { limiters, store } = yield* processes(3, { meters: requests(60) })
+      const log: Array<Sent> = []
+      // One comes each second, and then more wait than may go.
+      for (let second = 0; second < 70; second++) {
+        yield* backlog(limiters[second % 3] as Limiter, 1, log, "first")
+        yield* pass(1_000)
+      }
+      for (const index of [0, 1]) yield* backlog(limiters[index] as Limiter, 200, log, "then")
+      yield* pass(2_000)
+      store.faults.cut.add(2)
+      store.restore(new Map())
+      const lostAt = yield* Clock.currentTimeMillis
+      yield* pass(minute)
+      assert.isAtLeast(countOf(log, "then", lostAt + 2_000, lostAt + minute), 30)
+      yield* pass(minute)
+      assert.isAtLeast(countOf(log, "then", lostAt + minute, lostAt + 2 * minute), 55)
+      for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
+    }).pipe(Effect.scoped))
+
   it.effect("share: one that never had an answer does not know with whom it shares, and fails until it has one", () =>
     Effect.gen(function*() {
       const { limiters: [limiter], store } = yield* processes(1, { meters: requests(60) })

@@ -112,6 +112,8 @@ export class Share {
   private fenceAt = -Infinity
   private askedAt = -Infinity
   private wanted = false
+  /** Until then the store gives nothing to anybody: what is given back would be idle. */
+  private closedUntil = -Infinity
   private listed = 0
   /** It was given something by what others said, and is given no more before it says something itself. */
   private pushed = false
@@ -154,7 +156,7 @@ export class Share {
 
   /** Whether anybody may be admitted now. */
   mayAdmit(now: number): boolean {
-    return this.alone || (now < this.fenceAt && (!this.wanted || this.admitting || now < this.heldUntil))
+    return this.alone || (now < this.fenceAt && (!this.yields(now) || this.admitting || now < this.heldUntil))
   }
 
   /** Why nobody is admitted, where that is to be told at once. */
@@ -259,6 +261,11 @@ export class Share {
     return this.standing === undefined || now >= this.fenceAt ? undefined : this.message(now, true)
   }
 
+  /** What comes free here is for others. */
+  private yields(now: number): boolean {
+    return this.wanted && now >= this.closedUntil
+  }
+
   private get waiting(): number {
     let sum = 0
     for (const { waiting } of this.sharers) sum += waiting
@@ -316,7 +323,9 @@ export class Share {
 
   /** When the store is to be asked next; `Infinity` for not at all, as things are. */
   private due(now: number): number {
-    const { fenceAt, foreign, heardAt, listed, meters, parkedUntil, standing, told, untold, waiting, wanted } = this
+    const { closedUntil, fenceAt, foreign, heardAt, listed, meters, parkedUntil, standing, told, untold, waiting } =
+      this
+    const wanted = this.yields(now)
     const soonest = this.soonest(now)
     const holds = meters.some((meter) => this.shareOf(meter) > 0 || meter.used(now) > 0)
     if (this.lostWith !== undefined) return soonest
@@ -335,7 +344,8 @@ export class Share {
       const owed = this.owedOf(meter, now) - at(this.toldOwed, meter.name)
       if (owed > 0 || (wanted && owed < 0)) return soonest
       const spare = this.spareOf(meter, now)
-      if (wanted || waiting > 0) {
+      if (now < closedUntil) next = Math.min(next, closedUntil)
+      else if (wanted || waiting > 0) {
         if (spare > 0) return soonest
         next = Math.min(next, meter.nextLeaving())
       } else if (2 * spare < at(this.recent, meter.name)) next = Math.min(next, this.aheadAt)
@@ -395,6 +405,7 @@ export class Share {
     this.heardAt = now
     this.fenceAt = askedAt + this.world.leaseMillis
     this.wanted = standing.wanted
+    this.closedUntil = now + standing.opensInMillis
     this.listed = standing.listed
     if (message.parkMillis > 0) this.parkedUntil = -Infinity
     this.failures = 0
@@ -415,7 +426,7 @@ export class Share {
     const before = { ...this.granted }
     for (const meter of this.meters) {
       // While others wait, what came free here since the store was last told goes by it as well.
-      const aside = this.wanted ? this.spareOf(meter, now) : 0
+      const aside = this.yields(now) ? this.spareOf(meter, now) : 0
       this.granted[meter.name] = Math.max(at(this.granted, meter.name), at(granted, meter.name))
       meter.setShare(this.shareOf(meter) - aside)
     }
@@ -459,13 +470,14 @@ export class Share {
 
   /** What the store is told now. What is given back with it may not be used from here on. */
   private message(now: number, all: boolean): Message {
-    const { alone, meters, standing, waiting, wanted, world } = this
+    const { alone, meters, standing, waiting, world } = this
+    const wanted = this.yields(now)
     // A store that does not answer gives to nobody what is given back: it would be idle. Who goes on alone says that it holds what it does.
     const keeps = alone || (this.failures > 0 && (now < this.fenceAt || world.onLoss === "share"))
     const rest: Mutable = {}
     const owed: Mutable = {}
     const ahead: Mutable = {}
-    const isHeld = !all && now < this.heldUntil && now < this.fenceAt
+    const isHeld = !all && now < Math.max(this.heldUntil, this.closedUntil) && now < this.fenceAt
     this.decay(now)
     for (const meter of meters) {
       const { name } = meter
