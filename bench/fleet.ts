@@ -112,7 +112,9 @@ interface Shared {
 
 /** The processes, and what they say. */
 class Fleet {
-  readonly lives: Array<FleetReport.Life & { readonly samples: Array<readonly [number, number]>; endedAt: number }> = []
+  readonly lives: Array<
+    FleetReport.Life & { readonly samples: Array<readonly [number, Report["waiting"]]>; endedAt: number }
+  > = []
   readonly ended: Array<Ended> = []
   readonly shares: Array<readonly [at: number, slot: number, share: number, used: number, members: number]> = []
   readonly happened: Array<readonly [at: number, what: string]> = []
@@ -175,7 +177,7 @@ class Fleet {
     })
     const one = { child, slot, leaving: false }
     this.running.set(slot, one)
-    const life = { slot, samples: new Array<readonly [number, number]>(), endedAt: 0, cpu: 0 }
+    const life = { slot, samples: new Array<readonly [number, Report["waiting"]]>(), endedAt: 0, cpu: 0 }
     this.counts.started++
     child.on("message", ({ at, cpu, ended, members, share, used, waiting }: Report) => {
       if (life.samples.length === 0) {
@@ -215,7 +217,13 @@ class Fleet {
 
   /** All of them have said something. */
   async ready(): Promise<void> {
-    while (this.lives.length < processes) await new Promise((resolve) => setTimeout(resolve, 20))
+    const latest = now() + 60_000
+    while (this.lives.length < processes) {
+      if (now() > latest) {
+        throw new Error(`of ${processes} processes, ${this.lives.length} said something within a minute`)
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
   }
 
   async end(): Promise<void> {
@@ -302,11 +310,12 @@ const run = (by: string, onLoss: Start["onLoss"], fault: Fault) =>
 
 type Outcome = Effect.Success<ReturnType<typeof run>>
 
-/** From when on the quota is as full as it was before. */
+/** From when on the quota is as full as it was before, but for what kills take: until then it was less than nine tenths of that for some second. */
 const recovered = (levels: ReadonlyArray<FleetReport.Occupied>, before: number, from: number, to: number): number => {
-  const step = 250
-  for (let at = to - step; at >= from; at -= step) {
-    if (FleetReport.meanOf(levels, at, at + step) < before * 0.95) return at + step
+  const step = 1000
+  const latest = Math.min(to, from + 3 * window)
+  for (let at = latest - step; at >= from; at -= step) {
+    if (FleetReport.meanOf(levels, at, at + step) < before * 0.9) return at + step
   }
   return from
 }
@@ -360,6 +369,7 @@ const cells = ({ begun, commands, faultAt, fleet, healedAt, overAt, verdict }: O
     percent(Math.max(stats.peak.tokens, stats.peak.requests)),
     fair.jain.toFixed(3),
     `${fair.parts.length}: ${Math.min(...fair.parts).toFixed(2)}-${Math.max(...fair.parts).toFixed(2)}`,
+    percent(FleetReport.aheadPart(verdict, lives, 200)),
     quantiles("interactive"),
     quantiles("bulk"),
     (commands.all / stats.requests).toFixed(2),
@@ -383,6 +393,7 @@ const head = [
   "peak",
   "Jain",
   "of lives, parts",
+  "interactive where it waits",
   "interactive p50, p99 s",
   "bulk p50, p99 s",
   "commands",

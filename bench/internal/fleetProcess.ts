@@ -33,7 +33,7 @@ export interface Start {
 /** What it says, again and again. */
 export interface Report {
   readonly at: number
-  readonly waiting: number
+  readonly waiting: Readonly<Record<Class, number>>
   /** What it may use of the tokens, and what all use of them, as it knows. */
   readonly share: number
   readonly used: number
@@ -49,7 +49,7 @@ const reportMillis = 100
 
 const fleet = (start: Start) => {
   const random = generator(start.seed)
-  let waiting = 0
+  const waiting = { interactive: 0, bulk: 0 }
   let ended: Array<Report["ended"][number]> = []
 
   const ask = (of: Class) =>
@@ -59,7 +59,7 @@ const fleet = (start: Start) => {
       let waits = false
       let waited = 0
       const stops = () => {
-        if (waits) waiting--
+        if (waits) waiting[of]--
         waits = false
       }
       const result = yield* Effect.result(bedrock.converse({
@@ -71,7 +71,7 @@ const fleet = (start: Start) => {
         Effect.provideService(CallEvents.CallEvents, (event) => {
           if (event._tag === "Waiting" && !waits) {
             waits = true
-            waiting++
+            waiting[of]++
           } else if (event._tag === "Admitted") stops()
           else if (event._tag === "CallEnded") {
             stops()
@@ -93,7 +93,7 @@ const fleet = (start: Start) => {
     process.send?.(
       {
         at: now(),
-        waiting,
+        waiting: { ...waiting },
         ended,
         share: tokens?.share ?? 0,
         used: tokens?.used ?? 0,

@@ -1,12 +1,12 @@
 // What the judge's log says of the fleet.
 import type * as Stats from "@caprock/emulator/Stats"
 import type { Verdict } from "./fleetJudge.ts"
-import { classOf, slotOf } from "./fleetTraffic.ts"
+import { type Class, classOf, slotOf } from "./fleetTraffic.ts"
 
 /** One process, from its start to its end, and how many waited in it as it said. */
 export interface Life {
   readonly slot: number
-  readonly samples: ReadonlyArray<readonly [at: number, waiting: number]>
+  readonly samples: ReadonlyArray<readonly [at: number, waiting: Readonly<Record<Class, number>>]>
   readonly endedAt: number
 }
 
@@ -27,12 +27,17 @@ export interface Occupied {
 const isAdmitted = ({ outcome, reserved }: Stats.RequestRecord): boolean =>
   reserved > 0 && !outcome.startsWith("Throttled")
 
-/** When a life waits: from a sample with somebody waiting to the next without. */
-const spansOf = ({ endedAt, samples }: Life): ReadonlyArray<readonly [from: number, to: number]> => {
+const all: ReadonlyArray<Class> = ["interactive", "bulk"]
+
+/** When a life waits with calls of these classes: from a sample with somebody waiting to the next without. */
+const spansOf = (
+  { endedAt, samples }: Life,
+  classes: ReadonlyArray<Class>
+): ReadonlyArray<readonly [from: number, to: number]> => {
   const spans: Array<readonly [number, number]> = []
   let from: number | undefined
   for (const [at, waiting] of samples) {
-    if (waiting > 0) from ??= at
+    if (classes.some((of) => waiting[of] > 0)) from ??= at
     else if (from !== undefined) {
       spans.push([from, at])
       from = undefined
@@ -61,7 +66,7 @@ export const occupied = (
     }
     changes.push({ at: leavesAt, tokens: -settled, requests: -1, waiting: 0 })
   }
-  for (const [from, to] of lives.flatMap(spansOf)) {
+  for (const [from, to] of lives.flatMap((life) => spansOf(life, all))) {
     changes.push({ at: from, tokens: 0, requests: 0, waiting: 1 }, { at: to, tokens: 0, requests: 0, waiting: -1 })
   }
   changes.sort((one, other) => one.at - other.at)
@@ -96,13 +101,22 @@ export interface Fairness {
   readonly jain: number
 }
 
-/** Of the processes whose claim was at least so many tokens. */
+/**
+ * Of the processes whose claim was at least so many tokens. What goes to a class is claimed by those who wait with calls of that class: whoever has bulk
+ * only has no claim on what others' interactive calls get.
+ */
 export const fairness = ({ log, origin }: Verdict, lives: ReadonlyArray<Life>, leastClaim: number): Fairness => {
-  const spans = lives.map((life) => ({ life, spans: spansOf(life), got: 0, claim: 0 }))
+  const spans = lives.map((life) => ({
+    life,
+    spans: { interactive: spansOf(life, ["interactive"]), bulk: spansOf(life, ["bulk"]) },
+    got: 0,
+    claim: 0
+  }))
   for (const record of log.filter(isAdmitted)) {
     const at = record.arrivedAt + origin
     const slot = slotOf(record.maxTokens)
-    const waiting = spans.filter(({ spans }) => spans.some(([from, to]) => from <= at && at <= to))
+    const of = classOf(record.maxTokens)
+    const waiting = spans.filter(({ spans }) => spans[of].some(([from, to]) => from <= at && at <= to))
     const own = waiting.find(({ life }) => life.slot === slot)
     // Nobody waits in the process that sent it: it took nothing from others.
     if (own === undefined) continue
@@ -117,6 +131,18 @@ export const fairness = ({ log, origin }: Verdict, lives: ReadonlyArray<Life>, l
 const jainOf = (parts: ReadonlyArray<number>): number => {
   const sum = parts.reduce((sum, part) => sum + part, 0)
   return sum ** 2 / (parts.length * parts.reduce((sum, part) => sum + part ** 2, 0))
+}
+
+/** Which part was interactive of what was admitted while interactive calls had been waiting in some process for so long at least. */
+export const aheadPart = ({ log, origin }: Verdict, lives: ReadonlyArray<Life>, waitedMillis: number): number => {
+  const spans = lives.flatMap((life) => spansOf(life, ["interactive"]))
+    .map(([from, to]) => [from + waitedMillis, to] as const).filter(([from, to]) => from < to)
+  const counts = { interactive: 0, bulk: 0 }
+  for (const record of log.filter(isAdmitted)) {
+    const at = record.arrivedAt + origin
+    if (spans.some(([from, to]) => from <= at && at <= to)) counts[classOf(record.maxTokens)]++
+  }
+  return counts.interactive / (counts.interactive + counts.bulk)
 }
 
 export const perSecond = (

@@ -69,6 +69,9 @@ const servers = Effect.fnUntraced(function*(kind: RedisServers.Kind) {
   for (const { port } of nodes) {
     const isReady = RedisServers.ask(port, "CLUSTER INFO").pipe(
       Effect.filterOrFail((info) => /cluster_state:ok/.test(info) && /cluster_known_nodes:3/.test(info)),
+      // What is published at one node gets to those who listen at others over links of their own, which come later than the state.
+      Effect.andThen(RedisServers.ask(port, "CLUSTER NODES")),
+      Effect.filterOrFail((nodes) => !/handshake/.test(nodes) && nodes.split(" connected").length === 4),
       Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 40 })
     )
     yield* Effect.retry(Effect.andThen(meet, isReady), { times: 30 })

@@ -4,7 +4,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { Redis } from "effect/persistence"
 import * as RedisServers from "./redisServers.ts"
-import { line, type Meters, Process } from "./storeProcess.ts"
+import { lease, line, type Meters, Process } from "./storeProcess.ts"
 import * as StoreRig from "./storeRig.ts"
 
 const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
@@ -90,7 +90,8 @@ const play = Effect.fnUntraced(function*(
   told: Array<Told[number]>
 ) {
   const answers: Array<unknown> = []
-  const processes = names.map((name) => new Process(name, meters(1)))
+  const leases = [lease, lease, lease / 2, lease * 3]
+  const processes = names.map((name, index) => new Process(name, meters(1), leases[index]))
   const messages: Array<LimiterStore.Message> = []
   const woken = () => {
     for (const [member, wake] of told) processes.find(({ name }) => name === member)?.woken(wake)
@@ -107,7 +108,7 @@ const play = Effect.fnUntraced(function*(
     if (step.what === "restore") yield* saved
     let process = processes[step.process] as Process
     if (step.what === "die") {
-      process = new Process(`${process.name}.${strangers++}`, meters(step.limit))
+      process = new Process(`${process.name}.${strangers++}`, meters(step.limit), process.leaseMillis)
       processes[step.process] = process
     }
     // What is granted to others is known from their next answer alone: the order of the answers is the same for all stores.

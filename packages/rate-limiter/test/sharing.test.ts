@@ -75,6 +75,22 @@ describe("the quota of all", () => {
       for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
     }).pipe(Effect.scoped))
 
+  it.effect("is for all alike, with whatever lease", () =>
+    Effect.gen(function*() {
+      const store = yield* FaultyStore.make(2)
+      const limiterOf = (process: 0 | 1, lease: Duration.Input) =>
+        FaultyStore.provide(
+          RateLimiter.makeShared({ meters: requests(60), lease }),
+          store.links[process] as (typeof store.links)[number]
+        )
+      const log: Array<Sent> = []
+      yield* backlog(yield* limiterOf(0, "1 second"), 400, log, "short")
+      yield* backlog(yield* limiterOf(1, "8 seconds"), 400, log, "long")
+      yield* pass(5 * minute)
+      assert.isAtLeast(log.length, 60 * 4)
+      assert.isAtMost(Math.abs(countOf(log, "short") - countOf(log, "long")), 12)
+    }).pipe(Effect.scoped))
+
   it.effect("is used though processes are killed all the time", () =>
     Effect.gen(function*() {
       const limit = 400
@@ -185,9 +201,11 @@ describe("the order of all", () => {
       yield* pass(30_000)
       yield* backlog(limiters[1], 20, log, "interactive", { priority: "interactive" })
       yield* pass(2 * minute)
-      // From the moment that it came, the first that comes free is its own; of what was on its way already, a little may be bulk's.
-      const first = log.filter(({ at }) => at >= 30_000).slice(0, 22)
-      assert.isAtLeast(countOf(first, "interactive"), 20)
+      // From the moment that it came, the first that comes free is its own.
+      const after = log.filter(({ at }) => at >= 30_000)
+      const last = Math.max(...after.filter(({ by }) => by === "interactive").map(({ at }) => at))
+      assert.strictEqual(countOf(after, "interactive"), 20)
+      assert.strictEqual(countOf(after, "bulk", 0, last), 0)
     }).pipe(Effect.scoped))
 
   it.effect("tenants share by weight, wherever their requests come from", () =>
@@ -315,6 +333,27 @@ describe("a store that is away", () => {
       for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
     }).pipe(Effect.scoped))
 
+  it.effect("comes back empty while one that held a share is dead: the others use their own until it gives again", () =>
+    Effect.gen(function*() {
+      const { limiters, store } = yield* processes(3, { meters: requests(60) })
+      const log: Array<Sent> = []
+      // One comes each second, and then more wait than may go.
+      for (let second = 0; second < 70; second++) {
+        yield* backlog(limiters[second % 3] as Limiter, 1, log, "first")
+        yield* pass(1_000)
+      }
+      for (const index of [0, 1]) yield* backlog(limiters[index] as Limiter, 200, log, "then")
+      yield* pass(2_000)
+      store.faults.cut.add(2)
+      store.restore(new Map())
+      const lostAt = yield* Clock.currentTimeMillis
+      yield* pass(minute)
+      assert.isAtLeast(countOf(log, "then", lostAt + 2_000, lostAt + minute), 30)
+      yield* pass(minute)
+      assert.isAtLeast(countOf(log, "then", lostAt + minute, lostAt + 2 * minute), 55)
+      for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
+    }).pipe(Effect.scoped))
+
   it.effect("share: one that never had an answer does not know with whom it shares, and fails until it has one", () =>
     Effect.gen(function*() {
       const { limiters: [limiter], store } = yield* processes(1, { meters: requests(60) })
@@ -361,6 +400,24 @@ describe("what one process learns", () => {
       yield* pass(3_000)
       const refused = yield* Effect.flip(Effect.scoped(other.reserve({ pool: "p", requests: 1, tokens: 0 })))
       assert.strictEqual(refused.reason._tag, "PoolParked")
+    }).pipe(Effect.scoped))
+
+  it.effect("somebody else's use is told to all when the store is back that was away just then", () =>
+    Effect.gen(function*() {
+      const { limiters: [one, other], store } = yield* processes(2, { meters: requests(60) })
+      const log: Array<Sent> = []
+      yield* backlog(one, 5, log, "a")
+      yield* pass(2_000)
+      store.faults.cut.add(0)
+      yield* one.throttled("p", "requests")
+      yield* pass(500)
+      store.faults.cut.delete(0)
+      yield* pass(2_000)
+      yield* backlog(other, 60, log, "b")
+      yield* pass(1_000)
+      assert.strictEqual(countOf(log, "b"), 0)
+      yield* pass(2 * minute)
+      assert.strictEqual(countOf(log, "b"), 60)
     }).pipe(Effect.scoped))
 
   it.effect("somebody else's use slows all of them, and only on that meter", () =>

@@ -186,11 +186,40 @@ export const suite = (it: Methods): void => {
       yield* waits(b, "small", 1)
       yield* waits(c, "small", 1)
       yield* exchange(full, { gives: 100 })
-      for (const process of processes) yield* exchange(process)
+      // Each comes for the rest of its turns.
+      for (let beat = 0; beat < 20; beat++) {
+        yield* waits(a, "big", 3)
+        yield* waits(b, "small", 1)
+        yield* waits(c, "small", 1)
+      }
       assert.strictEqual(got(a) + got(b) + got(c), 240)
       assert.closeTo(got(a), 180, 12)
       assert.closeTo(got(b), 30, 6)
       assert.closeTo(got(c), 30, 6)
+    }))
+
+  it.effect("gives no more to who has not said that it knows of what it got, keeps its turn for a moment, and no longer", () =>
+    Effect.gen(function*() {
+      const { exchange, open, process, sleep } = yield* begin(meters(240, 2400))
+      const [a, b, full] = [process("a"), process("b"), process("full")]
+      yield* open(full, a, b)
+      yield* exchange(full, { lines: [line(240, one)] })
+      yield* exchange(a, { lines: [line(300, one)] })
+      yield* exchange(b, { lines: [line(300, one)] })
+      yield* exchange(full, { gives: 100 })
+      const standing = yield* exchange(a, { lines: [line(300, one)] })
+      // One, and several at once of the many that there are. Then it is the other's turn, which comes, or may be dead.
+      assert.strictEqual(got(a), 1 + Math.floor(239 / 8))
+      const others = 1 + Math.floor(209 / 8)
+      assert.strictEqual(standing.free["requests"], 240 - got(a) - others)
+      yield* sleep(lease / 32)
+      yield* exchange(a, { lines: [line(300, one)] })
+      assert.strictEqual(got(a), 1 + Math.floor(239 / 8))
+      yield* sleep(1)
+      yield* exchange(a, { lines: [line(300, one)] })
+      assert.strictEqual(got(a), 240 - others)
+      yield* exchange(b, { lines: [line(300, one)] })
+      assert.strictEqual(got(b), others)
     }))
 
   it.effect("holds ahead what nobody waits for, and leaves as much for each", () =>
@@ -226,11 +255,11 @@ export const suite = (it: Methods): void => {
         _tag: "Granted",
         quota,
         epoch: standing.epoch,
-        granted: { requests: 2, tokens: 20 },
-        listed: 1
+        granted: { requests: 1, tokens: 10 },
+        listed: 2
       })
       b.woken(wake)
-      assert.strictEqual(got(b), 2)
+      assert.strictEqual(got(b), 1)
       // A store may tell of one's own waiting or not, and of two who begin to wait at once.
       const told: Array<string> = []
       while (told.length === 0 || told.at(-1) === b.name) {
@@ -265,7 +294,7 @@ export const suite = (it: Methods): void => {
       yield* sleep(100)
       yield* exchange(b, { lines: [line(10, one)] })
       yield* leave(a)
-      yield* exchange(b)
+      yield* exchange(b, { lines: [line(9, one)] })
       assert.strictEqual(got(b), 7)
       const standing = yield* exchange(b, { lines: [line(3, one)] })
       assert.deepStrictEqual(standing.remains["requests"], { amount: 3, inMillis: window - 100 })
@@ -512,7 +541,8 @@ export const suite = (it: Methods): void => {
       assert.deepStrictEqual(standing.limits, { requests: 4, tokens: 100 })
       assert.strictEqual(got(a), 4)
       yield* leave(b)
-      assert.deepStrictEqual((yield* exchange(a)).limits, { requests: 10, tokens: 100 })
+      const after = yield* exchange(a, { lines: [line(6, one)] })
+      assert.deepStrictEqual(after.limits, { requests: 10, tokens: 100 })
       assert.strictEqual(got(a), 10)
     }))
 

@@ -73,14 +73,16 @@ export interface Books {
   readonly waiting: Record<string, Array<Waiting>>
   readonly turns: Turns
   readonly ageingMillis: number | null
+  /** It was given something that it may not know yet, and will come for more. */
+  readonly isAwaited: (name: string) => boolean
 }
 
 /**
- * Gives what is free to those who wait, in order; `grant` books it, and takes it off what is free. Where the next does not fit, nobody else is
- * served: it is saved up for it. Gives the names of those who got some.
+ * Gives what is free to those who wait, in order; `grant` books it, and takes it off what is free. Where the next does not fit, or has to come first,
+ * nobody else is served: it is saved up for it. Gives the names of those who got some.
  */
 export const allot = (
-  { ageingMillis, time, turns, waiting }: Books,
+  { ageingMillis, isAwaited, time, turns, waiting }: Books,
   free: Amounts,
   limits: Amounts,
   grant: (name: string, amounts: Amounts) => void
@@ -110,7 +112,7 @@ export const allot = (
   while (lines.length > 0) {
     const next = lines.reduce((first, one) => order(one, first) < 0 ? one : first)
     const { line, name, tenant } = next
-    if (fitsIn(free, line.head) < 1) break
+    if (isAwaited(name) || fitsIn(free, line.head) < 1) break
     grant(name, line.head)
     const mean = map(line.all, (amount) => whole(amount / line.count))
     // Several at once where there is room for many: the more lines, the finer.

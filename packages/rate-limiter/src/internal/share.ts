@@ -70,8 +70,8 @@ export interface World {
 const wordsPerLease = 4
 const wordsPerLeaseWaiting = 8
 
-/** What is held ahead is what was used in the last second or so. */
-const aheadMillis = 1_000
+/** What is held ahead is what was used in the last moments: of a process that dies it is lost for a window. */
+const aheadMillis = 300
 
 /** If there was less to be had ahead than was asked for, it is asked for again after so long. */
 const aheadAgainMillis = 250
@@ -112,7 +112,11 @@ export class Share {
   private fenceAt = -Infinity
   private askedAt = -Infinity
   private wanted = false
+  /** Until then the store gives nothing to anybody: what is given back would be idle. */
+  private closedUntil = -Infinity
   private listed = 0
+  /** It was given something by what others said, and is given no more before it says something itself. */
+  private pushed = false
   /** How many of those who wait the store was told of, and how many not, since it is told of so many lines only. */
   private told = 0
   private untold = 0
@@ -133,7 +137,7 @@ export class Share {
   private foreign: string | null = null
   /** Nobody is to be admitted until then, and the store may not know it yet. */
   private parkedUntil = -Infinity
-  /** What was used in the last second or so. */
+  /** What was used in the last moments. */
   private readonly recent: Mutable = {}
   /** What the store knows to be owed. */
   private toldOwed: Amounts = {}
@@ -152,7 +156,7 @@ export class Share {
 
   /** Whether anybody may be admitted now. */
   mayAdmit(now: number): boolean {
-    return this.alone || (now < this.fenceAt && (!this.wanted || this.admitting || now < this.heldUntil))
+    return this.alone || (now < this.fenceAt && (!this.yields(now) || this.admitting || now < this.heldUntil))
   }
 
   /** Why nobody is admitted, where that is to be told at once. */
@@ -242,6 +246,7 @@ export class Share {
       this.wanted = true
     } else if (wake.epoch === this.standing.epoch && !this.alone) {
       this.listed = wake.listed
+      this.pushed = true
       this.grant(wake.granted)
     }
     this.changed()
@@ -254,6 +259,11 @@ export class Share {
     this.timer?.stop()
     this.timer = undefined
     return this.standing === undefined || now >= this.fenceAt ? undefined : this.message(now, true)
+  }
+
+  /** What comes free here is for others. */
+  private yields(now: number): boolean {
+    return this.wanted && now >= this.closedUntil
   }
 
   private get waiting(): number {
@@ -313,13 +323,15 @@ export class Share {
 
   /** When the store is to be asked next; `Infinity` for not at all, as things are. */
   private due(now: number): number {
-    const { fenceAt, foreign, heardAt, listed, meters, parkedUntil, standing, told, untold, waiting, wanted } = this
+    const { closedUntil, fenceAt, foreign, heardAt, listed, meters, parkedUntil, standing, told, untold, waiting } =
+      this
+    const wanted = this.yields(now)
     const soonest = this.soonest(now)
     const holds = meters.some((meter) => this.shareOf(meter) > 0 || meter.used(now) > 0)
     if (this.lostWith !== undefined) return soonest
     if (!holds && waiting === 0 && listed === 0) return foreign === null && parkedUntil <= now ? Infinity : soonest
     if (this.failures > 0 || standing === undefined || now >= fenceAt) return soonest
-    if (foreign !== null || parkedUntil > now) return soonest
+    if (foreign !== null || parkedUntil > now || (this.pushed && waiting > 0)) return soonest
     // The store lists too few of them, or too many, or not those who go first.
     const tellable = waiting - untold
     if (tellable > 2 * listed || 2 * tellable < listed || (waiting > 0 && this.highest > this.toldPriority)) {
@@ -332,7 +344,8 @@ export class Share {
       const owed = this.owedOf(meter, now) - at(this.toldOwed, meter.name)
       if (owed > 0 || (wanted && owed < 0)) return soonest
       const spare = this.spareOf(meter, now)
-      if (wanted || waiting > 0) {
+      if (now < closedUntil) next = Math.min(next, closedUntil)
+      else if (wanted || waiting > 0) {
         if (spare > 0) return soonest
         next = Math.min(next, meter.nextLeaving())
       } else if (2 * spare < at(this.recent, meter.name)) next = Math.min(next, this.aheadAt)
@@ -362,12 +375,17 @@ export class Share {
     if (this.due(now) > now) return this.schedule(now)
     const message = this.message(now, false)
     this.asking = true
+    this.pushed = false
     this.askedAt = now
     this.world.ask(this.quota, message, (answer) => {
       this.asking = false
       if (this.closed) return
       if ("epoch" in answer) this.heard(answer, message, now)
-      else this.failed(answer)
+      else {
+        // It may not know it: to be told twice of a refusal is better than not at all.
+        this.foreign ??= message.foreign
+        this.failed(answer)
+      }
       this.schedule(this.world.now())
     })
   }
@@ -387,6 +405,7 @@ export class Share {
     this.heardAt = now
     this.fenceAt = askedAt + this.world.leaseMillis
     this.wanted = standing.wanted
+    this.closedUntil = now + standing.opensInMillis
     this.listed = standing.listed
     if (message.parkMillis > 0) this.parkedUntil = -Infinity
     this.failures = 0
@@ -407,7 +426,7 @@ export class Share {
     const before = { ...this.granted }
     for (const meter of this.meters) {
       // While others wait, what came free here since the store was last told goes by it as well.
-      const aside = this.wanted ? this.spareOf(meter, now) : 0
+      const aside = this.yields(now) ? this.spareOf(meter, now) : 0
       this.granted[meter.name] = Math.max(at(this.granted, meter.name), at(granted, meter.name))
       meter.setShare(this.shareOf(meter) - aside)
     }
@@ -451,13 +470,14 @@ export class Share {
 
   /** What the store is told now. What is given back with it may not be used from here on. */
   private message(now: number, all: boolean): Message {
-    const { alone, meters, standing, waiting, wanted, world } = this
+    const { alone, meters, standing, waiting, world } = this
+    const wanted = this.yields(now)
     // A store that does not answer gives to nobody what is given back: it would be idle. Who goes on alone says that it holds what it does.
     const keeps = alone || (this.failures > 0 && (now < this.fenceAt || world.onLoss === "share"))
     const rest: Mutable = {}
     const owed: Mutable = {}
     const ahead: Mutable = {}
-    const isHeld = !all && now < this.heldUntil && now < this.fenceAt
+    const isHeld = !all && now < Math.max(this.heldUntil, this.closedUntil) && now < this.fenceAt
     this.decay(now)
     for (const meter of meters) {
       const { name } = meter
@@ -551,7 +571,7 @@ export class Share {
 }
 
 /** So many parts of a window the store is told at most. */
-const mostParts = 32
+const mostParts = 128
 
 /** The same in fewer parts, each at the end of the last that it is made of. What is kept for growth is taken out, from those that leave first. */
 const coarse = (

@@ -8,6 +8,7 @@ import { allot, type Turns, type Waiting } from "./allot.ts"
 interface Member {
   /** Of the messages that it sent, the last that was heard. */
   readonly number: number
+  readonly leaseMillis: number
   /** When its lease ends. */
   expires: number
   readonly meters: Message["meters"]
@@ -49,6 +50,8 @@ export interface SharedQuota {
   parkedUntil: number
   members: Record<string, Member>
   waiting: Record<string, Array<Waiting>>
+  /** Who was given something by what others said, and when: it has not been heard since. */
+  pushed: Record<string, number>
   remains: Array<Remains>
   turns: Turns
   ageingMillis: number | null
@@ -79,6 +82,12 @@ const foreignParts = 12
 
 /** Who waits says something twice as often. One that does not, for this part of a lease, may be dead: what is free goes to others for now. */
 const silentAfterLeases = 0.25
+
+/**
+ * Who was given something by what others said comes for more within a beat, and so long its turn is kept. It is given no more before: had it died,
+ * what it was given would be lost to all for a window.
+ */
+const comesWithinLeases = 1 / 32
 
 const valueOf = (amounts: Amounts, meter: string): number => amounts[meter] ?? 0
 
@@ -116,6 +125,7 @@ const begin = (message: Message, now: number, before: SharedQuota | undefined): 
     parkedUntil: before?.parkedUntil ?? 0,
     members: {},
     waiting: {},
+    pushed: {},
     // Nobody knows how far the clock of those was.
     remains: (before?.remains ?? []).map((one) => ({ ...one, at: Math.max(one.at, now + longest) })),
     turns: {},
@@ -147,6 +157,7 @@ const bury = (quota: SharedQuota, name: string, from: number): void => {
   if (member === undefined) return
   delete quota.members[name]
   delete quota.waiting[name]
+  delete quota.pushed[name]
   for (const [meter, { staysMillis }] of Object.entries(member.meters)) {
     if (staysMillis === 0) continue
     let rest = heldBy(member, meter)
@@ -200,17 +211,18 @@ const larger = (one: Amounts, other: Amounts): Amounts =>
   )
 
 /** Lets go of what is over by now. */
-const advance = (quota: SharedQuota, now: number, leaseMillis: number): void => {
+const advance = (quota: SharedQuota, now: number): void => {
   const away = now - quota.time
   const members = Object.values(quota.members)
   const alive = members.filter(({ expires }) => expires > quota.time)
+  const longest = Math.max(0, ...alive.map(({ leaseMillis }) => leaseMillis))
   // Who holds something says so more often.
   const held = members.some((member) => Object.keys(member.granted).some((meter) => heldBy(member, meter) > 0))
-  if (away > awayFromLeases * leaseMillis && alive.length > 0 && held) {
+  if (away > awayFromLeases * longest && alive.length > 0 && held) {
     // They may have gone on by themselves: they say first what they hold.
-    quota.opensAt = Math.max(quota.opensAt, now + leaseMillis * opensAfterLeases)
+    quota.opensAt = Math.max(quota.opensAt, now + longest * opensAfterLeases)
     for (const member of alive) {
-      if (away < awayToLeases * leaseMillis) member.expires = Math.max(member.expires, now + leaseMillis)
+      if (away < awayToLeases * longest) member.expires = Math.max(member.expires, now + member.leaseMillis)
     }
   }
   quota.time = now
@@ -239,6 +251,7 @@ const join = (quota: SharedQuota, message: Message): Member => {
   const before = (meter: string) => known ? Math.max(valueOf(granted, meter), valueOf(given, meter)) : 0
   const member: Member = {
     number: message.number,
+    leaseMillis,
     expires: quota.time + leaseMillis,
     meters,
     granted: Object.fromEntries(held.map(([meter, amount]) => [meter, known ? before(meter) : amount])),
@@ -295,7 +308,7 @@ const told = (quota: SharedQuota, name: string): Step["granted"][number] => ({
 /** The books as they are now. */
 const open = (known: SharedQuota | undefined, message: Message, now: number): SharedQuota => {
   const quota = booksFor(known, message, now)
-  advance(quota, timeOf(quota, now), message.leaseMillis)
+  advance(quota, timeOf(quota, now))
   return quota
 }
 
@@ -314,6 +327,7 @@ const hear = (quota: SharedQuota, message: Message) => {
   const member: Member = {
     ...(own ?? join(quota, message)),
     number: message.number,
+    leaseMillis,
     expires: time + leaseMillis,
     meters,
     // Where the store took something for lost to it, the member may not know it yet.
@@ -323,6 +337,7 @@ const hear = (quota: SharedQuota, message: Message) => {
     leaving: leavingAt(message, time)
   }
   quota.members[name] = member
+  delete quota.pushed[name]
   quota.version++
   quota.ageingMillis = message.ageingMillis
   if (message.parkMillis > 0) quota.parkedUntil = Math.max(quota.parkedUntil, time + message.parkMillis)
@@ -348,17 +363,25 @@ const share = (
   quota: SharedQuota,
   free: Record<string, number>,
   limits: Amounts,
-  leaseMillis: number
+  { member: speaker }: Message
 ): ReadonlySet<string> => {
   if (!isOpen(quota)) return new Set()
-  const { ageingMillis, members, time, turns } = quota
-  const heardFrom = time + leaseMillis * (1 - silentAfterLeases)
+  const { ageingMillis, members, pushed, time, turns } = quota
   const lines = Object.entries(quota.waiting)
-  const waiting = Object.fromEntries(lines.filter(([name]) => (members[name]?.expires ?? 0) >= heardFrom))
-  const silent = lines.filter(([name]) => !(name in waiting))
-  const served = allot({ ageingMillis, time, turns, waiting }, free, limits, (name, amounts) => {
+  const waiting = Object.fromEntries(lines.filter(([name]) => {
     const member = members[name]
-    if (member !== undefined) grant(member, amounts, free)
+    if (member === undefined) return false
+    const { expires, leaseMillis } = member
+    return expires >= time + leaseMillis * (1 - silentAfterLeases) &&
+      (pushed[name] ?? time) >= time - leaseMillis * comesWithinLeases
+  }))
+  const silent = lines.filter(([name]) => !(name in waiting))
+  const isAwaited = (name: string) => name in pushed
+  const served = allot({ ageingMillis, time, turns, waiting, isAwaited }, free, limits, (name, amounts) => {
+    const member = members[name]
+    if (member === undefined) return
+    grant(member, amounts, free)
+    if (name !== speaker) pushed[name] = time
   })
   quota.waiting = { ...Object.fromEntries(silent), ...waiting }
   return served
@@ -405,7 +428,7 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
     return { quota, standing, granted: [], wanted: false }
   }
   const { free, joined, limits, member, waitedBefore } = hear(quota, message)
-  const served = share(quota, free, limits, message.leaseMillis)
+  const served = share(quota, free, limits, message)
   member.yields = message.yields && Object.keys(quota.waiting).some((other) => other !== name)
   // Nobody waits: what one may need next it may hold, as long as there is as much for each.
   if (isOpen(quota) && Object.keys(quota.waiting).length === 0) {
@@ -431,7 +454,7 @@ export const leave = (known: SharedQuota | undefined, message: Message, now: num
   hear(quota, { ...message, lines: [] })
   bury(quota, message.member, quota.time)
   const limits = limitsOf(quota)
-  const served = share(quota, freeOf(quota, limits), limits, message.leaseMillis)
+  const served = share(quota, freeOf(quota, limits), limits, message)
   return { quota, granted: [...served].map((name) => told(quota, name)), wanted: false }
 }
 

@@ -68,9 +68,11 @@ local function candidates()
   turns = turns or read('turns') or {}
   local classes, number = {}, 0
   -- Who waits says something twice as often. One that does not may be dead.
-  local heardFrom, heard = head.time + lease * (1 - silentAfterLeases), {}
+  local heard = {}
   for other in pairs(head.waiting) do
-    if head.members[other] >= heardFrom then heard[#heard + 1] = other end
+    local own = head.leases[other]
+    if head.members[other] >= head.time + own * (1 - silentAfterLeases) and
+      (head.pushed[other] or head.time) >= head.time - own * comesWithinLeases then heard[#heard + 1] = other end
   end
   for _, other in ipairs(heard) do
     for index, line in ipairs(lines[other]) do
@@ -137,7 +139,7 @@ local function prune()
   for index = mostTenants / 2 + 1, #tenants do tenants[index].class.tenants[tenants[index].tenant] = nil end
 end
 
--- Gives what is free to those who wait, in order: where the next does not fit, nobody else is served.
+-- Gives what is free to those who wait, in order: where the next does not fit, or has to come first, nobody else is served.
 local function allot()
   local served = {}
   if next(head.waiting) == nil or fitsIn(head.least) < 1 then return served end
@@ -145,7 +147,8 @@ local function allot()
   while number > 0 do
     local class, tenant, place, start, base = nextOf(classes)
     local other, line = place.name, place.line
-    if fitsIn(line.head) < 1 then break end
+    -- Who was given something that it may not know yet comes for more.
+    if head.pushed[other] or fitsIn(line.head) < 1 then break end
     grant(other, line.head)
     local mean = {}
     for meter, amount in pairs(line.all) do
@@ -155,6 +158,7 @@ local function allot()
     local more = min(line.count - 1, max(0, floor(fitsIn(mean) / (4 * number))))
     if more > 0 then grant(other, mean, more) end
     served[other] = true
+    if other ~= name then head.pushed[other] = head.time end
     local size, own = sizeOf(mean) * (1 + more), tenant.turns
     class.turns.served, class.turns.turn, class.since = head.time, start, head.time
     own.turn, own.base = start + size / line.weight, base

@@ -7,7 +7,7 @@ local metersText, leavingText, knowsText, channel, quota = ARGV[3], ARGV[4], ARG
 local floor, ceil, min, max, huge = math.floor, math.ceil, math.min, math.max, math.huge
 local format, opensAfterLeases, awayFromLeases, awayToLeases = 1, 0.375, 0.5, 3
 local foreignParts, mostTenants, rounding, day, hour = 12, 256, 1e-9, 86400000, 3600000
-local silentAfterLeases, longestClosed = 0.25, 600000
+local silentAfterLeases, comesWithinLeases, longestClosed = 0.25, 1 / 32, 600000
 
 local found = redis.call('HMGET', key, 'head', 'm:' .. name, 'w:' .. name)
 local head = found[1] and cmsgpack.unpack(found[1]) or nil
@@ -136,7 +136,7 @@ local function begin(before)
     format = format, epoch = message.fresh, version = 0, time = now, skew = before and before.skew or 0,
     begunAt = now, opensAt = now + lease * opensAfterLeases, lost = false, expected = {},
     parkedUntil = before and before.parkedUntil or 0,
-    members = {}, meters = {}, held = {}, remains = {}, waiting = {}, classes = {}, least = {}
+    members = {}, leases = {}, meters = {}, held = {}, remains = {}, waiting = {}, pushed = {}, classes = {}, least = {}
   }
   if before then
     local list = remainsList()
@@ -170,7 +170,7 @@ end
 
 local function bury(other, from)
   local member = memberOf(other)
-  head.members[other] = nil
+  head.members[other], head.leases[other], head.pushed[other] = nil, nil, nil
   count(member, -1)
   forget(other)
   members[other], gone['m:' .. other], changed['m:' .. other] = nil, true, nil
@@ -192,15 +192,19 @@ local function bury(other, from)
 end
 
 local function advance()
-  local away, alive, held = now - head.time, false, false
-  for _, expires in pairs(head.members) do alive = alive or expires > head.time end
+  local away, alive, held, most = now - head.time, false, false, 0
+  for other, expires in pairs(head.members) do
+    if expires > head.time then alive, most = true, max(most, head.leases[other]) end
+  end
   -- Who holds something says so more often.
   for _, amount in pairs(head.held) do held = held or amount > 0 end
-  if away > awayFromLeases * lease and alive and held then
+  if away > awayFromLeases * most and alive and held then
     -- They may have gone on by themselves: they say first what they hold.
-    head.opensAt = max(head.opensAt, now + lease * opensAfterLeases)
+    head.opensAt = max(head.opensAt, now + most * opensAfterLeases)
     for other, expires in pairs(head.members) do
-      if expires > head.time and away < awayToLeases * lease then head.members[other] = max(expires, now + lease) end
+      if expires > head.time and away < awayToLeases * most then
+        head.members[other] = max(expires, now + head.leases[other])
+      end
     end
   end
   head.time = now

@@ -30,7 +30,7 @@ local function hear()
   own.at, own.leaving = head.time, leavingText
   for meter in pairs(meters) do own.granted[meter] = own.granted[meter] or 0 end
   members[name], changed['m:' .. name] = own, true
-  head.members[name] = head.time + lease
+  head.members[name], head.leases[name], head.pushed[name] = head.time + lease, lease, nil
   count(own, 1)
   head.version = head.version + 1
   if message.parkMillis > 0 then head.parkedUntil = max(head.parkedUntil, head.time + message.parkMillis) end
