@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as Decision from "./Decision.ts"
+export * as Describe from "./Describe.ts"
 export * as Fence from "./Fence.ts"
 export * as Route from "./Route.ts"
 export * as RouteTable from "./RouteTable.ts"
