@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import type { Priority } from "@caprock/rate-limiter/Priority"
 import * as Fence from "./Fence.ts"
 import { lotOf } from "./internal/draw.ts"
 import { evaluate, inOrder, type Seats, usualPatience } from "./internal/policies.ts"
@@ -31,6 +32,8 @@ export interface Ask {
   readonly needs: ReadonlyArray<Capability>
   /** What stands for the part of its prompt that a cache may have. Without one, no target is warm. */
   readonly prefix?: string | undefined
+  /** Its class, as the limiter knows it: what it waits depends on it. `"standard"` unless set. */
+  readonly priority?: Priority | undefined
   /** The level of difficulty to begin at, from 0, after answers of easier ones were rejected. Unless set, the user's function tells. */
   readonly level?: number | undefined
   /** Milliseconds until its deadline; `Infinity` without one. */
