@@ -34,6 +34,8 @@ export interface Ask {
   readonly prefix?: string | undefined
   /** Its class, as the limiter knows it: what it waits depends on it. `"standard"` unless set. */
   readonly priority?: Priority | undefined
+  /** How long a cache keeps that from its last use: 5 minutes unless told. */
+  readonly prefixMillis?: number | undefined
   /** The level of difficulty to begin at, from 0, after answers of easier ones were rejected. Unless set, the user's function tells. */
   readonly level?: number | undefined
   /** Milliseconds until its deadline; `Infinity` without one. */

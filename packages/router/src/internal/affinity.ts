@@ -27,7 +27,7 @@ export class Affinity {
   }
 
   /** Whether a target's cache has it. */
-  isWarm(prefix: string, index: number, nowMillis: number): boolean {
+  warm(prefix: string, index: number, nowMillis: number): boolean {
     return (this.prefixes.get(prefix)?.get(index) ?? 0) > nowMillis
   }
 
