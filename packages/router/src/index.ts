@@ -5,6 +5,7 @@
  */
 export * as Account from "./Account.ts"
 export * as Decision from "./Decision.ts"
+export * as Describe from "./Describe.ts"
 export * as Fence from "./Fence.ts"
 export * as Health from "./Health.ts"
 export * as LastResort from "./LastResort.ts"
