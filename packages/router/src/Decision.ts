@@ -34,6 +34,8 @@ export interface Ask {
   readonly prefix?: string | undefined
   /** Its class, as the limiter knows it: what it waits depends on it. `"standard"` unless set. */
   readonly priority?: Priority | undefined
+  /** How long a cache keeps that from its last use: 5 minutes unless told. */
+  readonly prefixMillis?: number | undefined
   /** The level of difficulty to begin at, from 0, after answers of easier ones were rejected. Unless set, the user's function tells. */
   readonly level?: number | undefined
   /** Milliseconds until its deadline; `Infinity` without one. */
@@ -133,7 +135,7 @@ export interface Choosable extends Facts {
  *
  * - `Preferred`: the policy names it first.
  * - `Overflow`: it comes after `of`, of which this wait is predicted.
- * - `Drawn`: it has this share of the weights that were drawn from.
+ * - `Drawn`: it has this share of the weights of all that can take it.
  * - `LeastWait`, `MostFree`: it makes wait the least, or as little as others and has more room.
  * - `Cheapest`: it costs this.
  * - `Warm`: its cache has the prompt.
@@ -269,9 +271,11 @@ export const decide = (
 ): Decision => {
   const level = levelOf(route, ask)
   const known: Array<Known | undefined> = []
+  // All of the route is inside of its own.
+  const fence = ask.fence === route.fence ? undefined : ask.fence
   let tiers = 0
   for (const target of route.targets) {
-    const one = judge(target, ask, facts[target.index] ?? idle, tried.at(target.index), chance, nowMillis)
+    const one = judge(target, ask, fence, facts[target.index] ?? idle, tried.at(target.index), chance, nowMillis)
     known[target.index] = one
     tiers |= one.tier
   }
@@ -288,18 +292,19 @@ export const decide = (
       seat: (target) => {
         const one = known[target.index]
         return one?.tier === tier
-          ? { target, facts: one.facts, after: one.after, ready: one.ready, why: preferred }
+          ? { target, facts: one.facts, after: one.after, ready: one.ready, why: preferred, next: undefined }
           : undefined
       }
     })
   }
   const first = seats(well) ?? seats(recovering) ?? seats(late)
   const last = seats(sick)
-  const order = inOrder([first, last].filter((group) => group !== undefined), () => usualPatience)
+  const order = first === undefined || last === undefined ? first ?? last : inOrder([first, last], () => usualPatience)
 
   const candidates: Array<Candidate> = []
   const excluded: Array<Exclusion> = []
-  for (const { after, facts, target, why } of order?.all ?? []) {
+  for (let seat = order?.first; seat !== undefined; seat = seat.next) {
+    const { after, facts, target, why } = seat
     const one = known[target.index]
     // A policy may name a target more than once, such as where two are each other's fallback. The first time counts.
     if (one === undefined) continue
@@ -334,18 +339,21 @@ interface Known {
   readonly after: number
   readonly ready: number
   /** What is to be said of it whatever the policy says, where it is a candidate. */
-  readonly why?: Why | undefined
+  readonly why: Why | undefined
   /** What is to be said where it is none, unless that is the policy's doing. */
-  readonly whyNot?: WhyNot | undefined
+  readonly whyNot: WhyNot | undefined
 }
 
 const idle: Facts = { waitMillis: 0, free: 1, standing: { _tag: "Closed", share: 1 }, warm: false }
 
 const preferred: Why = { _tag: "Preferred" }
 
+const probe: Why = { _tag: "Probe" }
+
 const judge = (
   target: BuiltTarget,
   ask: Ask,
+  fence: Fence.Fence | undefined,
   facts: Facts,
   trace: Trace | undefined,
   chance: number,
@@ -353,37 +361,46 @@ const judge = (
 ): Known => {
   const after = trace === undefined ? 0 : Math.max(0, trace.notBeforeMillis - nowMillis)
   const ready = Math.max(after, facts.waitMillis)
-  const never = unable(target, ask) ?? shut(facts, trace, nowMillis)
-  if (never !== undefined) return { tier: out, facts, after, ready, whyNot: never }
-
+  const predicted = ready + (facts.latencyMillis ?? 0)
   const { leftMillis } = ask
   const { standing } = facts
-  const predictedMillis = ready + (facts.latencyMillis ?? 0)
-  const tooLate: WhyNot = { _tag: "TooLate", predictedMillis, leftMillis }
-  // No answer comes before admission, unless nobody can tell when that is.
-  if (ready < Infinity ? ready >= leftMillis : leftMillis <= 0) {
-    return { tier: out, facts, after, ready, whyNot: tooLate }
+  let tier: Tier = well
+  let why: Why | undefined = standing._tag === "Closed" ? undefined : probe
+  let whyNot = unable(target, ask, fence) ?? shut(facts, trace, nowMillis)
+  if (whyNot !== undefined) {
+    tier = out
+  } else if (ready < Infinity ? ready >= leftMillis : leftMillis <= 0) {
+    // No answer comes before admission, unless nobody can tell when that is.
+    tier = out
+    whyNot = { _tag: "TooLate", predictedMillis: predicted, leftMillis }
+  } else if (trace?.sick === true) {
+    tier = sick
+    why = { _tag: "LastTry", after: trace.why }
+  } else if (predicted > leftMillis) {
+    // What an answer takes is a guess: where all are late by that, they are still better than none.
+    tier = late
+    whyNot = { _tag: "TooLate", predictedMillis: predicted, leftMillis }
+  } else if (standing._tag === "Closed" && standing.share < 1 && lotOf(chance, -1 - target.index) >= standing.share) {
+    tier = recovering
+    why = { _tag: "Recovering", share: standing.share }
+    whyNot = why
   }
-  if (trace?.sick === true) return { tier: sick, facts, after, ready, why: { _tag: "LastTry", after: trace.why } }
-  const why: Why | undefined = standing._tag === "Closed" ? undefined : { _tag: "Probe" }
-  // What an answer takes is a guess: where all are late by that, they are still better than none.
-  if (predictedMillis > leftMillis) return { tier: late, facts, after, ready, why, whyNot: tooLate }
-  if (standing._tag !== "Closed" || lotOf(chance, -1 - target.index) < standing.share) {
-    return { tier: well, facts, after, ready, why }
-  }
-  const comeback = { _tag: "Recovering", share: standing.share } as const
-  return { tier: recovering, facts, after, ready, why: comeback, whyNot: comeback }
+  return { tier, facts, after, ready, why, whyNot }
 }
 
 /** What nothing changes about a target while the call waits. */
-const unable = ({ able, residency }: BuiltTarget, { fence, input, needs }: Ask): WhyNot | undefined => {
+const unable = (
+  { able, residency }: BuiltTarget,
+  { input, needs }: Ask,
+  fence: Fence.Fence | undefined
+): WhyNot | undefined => {
   const outside = fence === undefined ? undefined : Fence.outside(fence, residency)
   if (outside !== undefined) {
     return { _tag: "Outside", place: outside._tag === "Place" ? outside.place : undefined }
   }
   if (able === undefined) return undefined
-  if (needs.some((need) => able[need] === false)) {
-    return { _tag: "Lacks", needs: needs.filter((need) => able[need] === false) }
+  for (const need of needs) {
+    if (able[need] === false) return { _tag: "Lacks", needs: needs.filter((need) => able[need] === false) }
   }
   const most = able.input ?? Infinity
   return input > most ? { _tag: "TooLong", tokens: input, most } : undefined

@@ -84,12 +84,21 @@ export const outside = (
   places: ReadonlyArray<string> | undefined
 ): Outside | undefined => {
   if (places === undefined || places.length === 0) return { _tag: "Unknown" }
-  const place = places.find((place) => !fence.some((pattern) => admits(pattern, place)))
-  return place === undefined ? undefined : { _tag: "Place", place }
+  for (const place of places) if (!isInside(fence, place)) return { _tag: "Place", place }
+  return undefined
 }
 
-const admits = (pattern: string, place: string): boolean =>
-  pattern.endsWith("*")
-    // `eu-*` must not admit a place whose own name is a pattern: that of a target which may be anywhere.
-    ? pattern === anywhere || (!place.includes("*") && place.startsWith(pattern.slice(0, -1)))
-    : pattern === place
+// Loops, since a call with a fence of its own asks for each target.
+const isInside = (fence: ReadonlyArray<string>, place: string): boolean => {
+  for (const pattern of fence) if (admits(pattern, place)) return true
+  return false
+}
+
+const admits = (pattern: string, place: string): boolean => {
+  if (!pattern.endsWith(anywhere)) return pattern === place
+  if (pattern === anywhere) return true
+  // `eu-*` must not admit a place whose own name is a pattern: that of a target which may be anywhere.
+  if (place.includes(anywhere)) return false
+  for (let i = 0; i < pattern.length - 1; i++) if (pattern.charCodeAt(i) !== place.charCodeAt(i)) return false
+  return true
+}

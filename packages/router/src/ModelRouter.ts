@@ -81,6 +81,7 @@ import type { Routed, RouteFailure } from "./Account.ts"
 import { type Ask, decide, type Decision, untried } from "./Decision.ts"
 import * as Fence from "./Fence.ts"
 import { Health } from "./Health.ts"
+import { Affinity } from "./internal/affinity.ts"
 import { Board } from "./internal/board.ts"
 import { Call, type Now } from "./internal/call.ts"
 import { within } from "./internal/fences.ts"
@@ -160,7 +161,8 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const limiter = yield* RateLimiter
   const health = yield* Health
-  const board = new Board(table, pool, limiter, health, undefined, clock)
+  const affinity = new Affinity(mostPrefixes)
+  const board = new Board(table, pool, limiter, health, affinity, clock)
   const { events, tell } = Listeners.make<RouterEvent>()
   const time: Now = {
     wall: () => clock.currentTimeMillisUnsafe(),
@@ -173,7 +175,10 @@ export const make = Effect.fnUntraced(function*(
     attempts: Math.max(1, Math.floor(backoff.attempts ?? Backoff.defaults.attempts) || 0),
     baseMillis: millis(backoff.base ?? Backoff.defaults.base),
     capMillis: millis(backoff.cap ?? Backoff.defaults.cap),
-    touch: () => {}
+    touch: ({ prefix, prefixMillis = usualPrefixMillis }, { index }) => {
+      const now = time.wall()
+      if (prefix !== undefined) affinity.touch(prefix, index, now + prefixMillis, now)
+    }
   }
 
   const hedges = new Map<string, RetryBudget.RetryBudget["Service"]>()
@@ -213,6 +218,12 @@ export const make = Effect.fnUntraced(function*(
     events
   })
 })
+
+/** Of how many prompts it is known who has them in a cache: some megabytes. */
+const mostPrefixes = 10_000
+
+/** How long caches keep a prompt from its last use, as most do. */
+const usualPrefixMillis = 300_000
 
 const millis = (input: Duration.Input): number => Math.max(0, Duration.toMillis(Duration.fromInputUnsafe(input)))
 

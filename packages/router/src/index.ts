@@ -1,11 +1,11 @@
 /**
- * Which of several targets a call goes to, and what becomes of it there: targets, routes and fences as data, and the router that runs calls by
- * them.
+ * Which of several targets a call goes to, and what becomes of it there.
  *
  * @since 0.1.0
  */
 export * as Account from "./Account.ts"
 export * as Decision from "./Decision.ts"
+export * as Describe from "./Describe.ts"
 export * as Fence from "./Fence.ts"
 export * as Health from "./Health.ts"
 export * as LastResort from "./LastResort.ts"

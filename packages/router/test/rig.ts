@@ -27,7 +27,7 @@ export interface Behaviour {
   readonly fails?: Fault | undefined
 }
 
-export interface Sent {
+interface Sent {
   readonly call: number
   readonly target: string
   readonly at: number
@@ -57,7 +57,7 @@ export const world = (behave: World["behave"]): World => ({
   settled: 0
 })
 
-export const plain: Decision.Ask = { input: 50, output: 50, needs: [], leftMillis: Infinity }
+const plain: Decision.Ask = { input: 50, output: 50, needs: [], leftMillis: Infinity }
 
 export const now = Clock.currentTimeMillis
 
@@ -122,7 +122,7 @@ export interface RigOptions {
   readonly pool?: (target: Target.BuiltTarget) => string
 }
 
-export const tableOf = ({ functions, routes, targets }: RigOptions): RouteTable.RouteTable =>
+const tableOf = ({ functions, routes, targets }: RigOptions): RouteTable.RouteTable =>
   Result.getOrThrow(RouteTable.make({
     targets: Object.fromEntries(Object.entries(targets).map(([name, target]) => [name, { model: "sage", ...target }])),
     routes

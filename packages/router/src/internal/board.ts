@@ -6,6 +6,7 @@ import type { Ask, Facts } from "../Decision.ts"
 import type { Health } from "../Health.ts"
 import type { BuiltRoute, RouteTable } from "../RouteTable.ts"
 import type { BuiltTarget } from "../Target.ts"
+import type { Affinity } from "./affinity.ts"
 import { Latencies } from "./latencies.ts"
 
 /** Others may have used what was free: a wait that was told so long ago is asked for again. Many decisions fall into that time. */
@@ -24,10 +25,6 @@ interface Place {
   priority: Ask["priority"]
 }
 
-export interface Warmth {
-  readonly warm: (prefix: string, target: number, now: number) => boolean
-}
-
 /** @internal */
 export class Board {
   private readonly places: ReadonlyArray<Place>
@@ -36,7 +33,7 @@ export class Board {
   private readonly waiting = new Set<() => void>()
   private readonly limiter: RateLimiter["Service"]
   private readonly health: Health["Service"]
-  private readonly warmth: Warmth | undefined
+  private readonly affinity: Affinity
   private readonly clock: Clock.Clock
 
   constructor(
@@ -44,12 +41,12 @@ export class Board {
     pool: (target: BuiltTarget) => string,
     limiter: RateLimiter["Service"],
     health: Health["Service"],
-    warmth: Warmth | undefined,
+    affinity: Affinity,
     clock: Clock.Clock
   ) {
     this.limiter = limiter
     this.health = health
-    this.warmth = warmth
+    this.affinity = affinity
     this.clock = clock
     this.places = table.targets.map((target) => {
       const place: Place = {
@@ -86,7 +83,7 @@ export class Board {
       const { facts } = place
       if (!isFresh(place, tokens, ask.priority, now)) this.askAgain(place, tokens, ask.priority, now)
       facts.standing = this.health.standingUnsafe(name)
-      facts.warm = ask.prefix !== undefined && this.warmth?.warm(ask.prefix, index, now) === true
+      facts.warm = ask.prefix !== undefined && this.affinity.warm(ask.prefix, index, now)
     }
     return this.facts
   }

@@ -15,13 +15,16 @@ interface Seat {
   after: number
   ready: number
   why: Why
+  /** Who comes next. */
+  next: Seat | undefined
 }
 
-/** Targets in order, at least one. */
+/** Targets in order, at least one: a chain, since most are joined to others again and again. */
 export interface Seats {
   readonly first: Seat
-  readonly all: Array<Seat>
-  ready: number
+  last: Seat
+  /** Who is ready first. */
+  best: Seat
 }
 
 /** What policies are asked with. */
@@ -45,10 +48,8 @@ const thriftyPatience = 20_000
 /** The targets of a policy that take part, in its order; `undefined` where there are none. */
 export const evaluate = (node: Node, question: Question): Seats | undefined => {
   switch (node._tag) {
-    case "Target": {
-      const seat = question.seat(node.target)
-      return seat === undefined ? undefined : { first: seat, all: [seat], ready: seat.ready }
-    }
+    case "Target":
+      return alone(question.seat(node.target))
     case "Ordered":
       return inOrder(evaluateAll(node.of, question), () => node.patience)
     case "Headroom":
@@ -73,17 +74,53 @@ const evaluateAll = (nodes: ReadonlyArray<Node>, question: Question): Array<Seat
   return all
 }
 
+const alone = (seat: Seat | undefined): Seats | undefined =>
+  seat === undefined ? undefined : { first: seat, last: seat, best: seat }
+
+/**
+ * In order of their keys, which are those at the same place; of two with the same the readier first. Each is moved forward to its place: of as many as
+ * routes have that takes a third of what `sort` does, most of which is to ask a function.
+ */
+const sort = (groups: Array<Seats>, keys: Array<number>): void => {
+  for (let i = 1; i < groups.length; i++) {
+    const group = groups[i]
+    if (group === undefined) return
+    const key = keys[i] ?? 0
+    let at = i
+    for (; at > 0; at--) {
+      const before = groups[at - 1]
+      const other = keys[at - 1] ?? 0
+      if (before === undefined || other < key || (other === key && before.best.ready <= group.best.ready)) break
+      groups[at] = before
+      keys[at] = other
+    }
+    groups[at] = group
+    keys[at] = key
+  }
+}
+
 /** Says why a policy is where it is, unless a policy within it has said so already. */
 const label = (seats: Seats, why: Why): void => {
   if (seats.first.why._tag === "Preferred") seats.first.why = why
 }
 
+const labelAll = (groups: ReadonlyArray<Seats>, why: (index: number) => Why): void => {
+  let index = 0
+  for (const group of groups) label(group, why(index++))
+}
+
+const append = (seats: Seats, others: Seats): void => {
+  seats.last.next = others.first
+  seats.last = others.last
+  if (others.best.ready < seats.best.ready) seats.best = others.best
+}
+
 /** All of them from now on. */
 const together = (groups: ReadonlyArray<Seats>): Seats | undefined => {
-  const [seats, ...others] = groups
-  for (const group of others) {
-    for (const seat of group.all) seats?.all.push(seat)
-    if (seats !== undefined) seats.ready = Math.min(seats.ready, group.ready)
+  let seats: Seats | undefined
+  for (const group of groups) {
+    if (seats === undefined) seats = group
+    else append(seats, group)
   }
   return seats
 }
@@ -93,40 +130,44 @@ export const inOrder = (
   groups: ReadonlyArray<Seats>,
   patience: (group: Seats) => number
 ): Seats | undefined => {
-  const [seats, ...others] = groups
-  if (seats === undefined) return undefined
-  // The readiest of those before.
-  let best = seats.first
-  for (const seat of seats.all) if (seat.ready < best.ready) best = seat
-  for (const group of others) {
-    const most = patience(group)
-    const shift = best.ready > group.ready + most ? 0 : most
-    label(group, { _tag: "Overflow", of: best.target.name, waitMillis: best.ready })
-    for (const seat of group.all) {
-      seat.after += shift
-      seat.ready += shift
-      seats.all.push(seat)
+  let seats: Seats | undefined
+  for (const group of groups) {
+    if (seats === undefined) {
+      seats = group
+      continue
     }
-    for (const seat of group.all) if (seat.ready < best.ready) best = seat
+    const { ready, target } = seats.best
+    const most = patience(group)
+    label(group, { _tag: "Overflow", of: target.name, waitMillis: ready })
+    if (ready <= group.best.ready + most) {
+      for (let seat: Seat | undefined = group.first; seat !== undefined; seat = seat.next) {
+        seat.after += most
+        seat.ready += most
+      }
+    }
+    append(seats, group)
   }
-  seats.ready = best.ready
   return seats
 }
 
+const leastWait: Why = { _tag: "LeastWait" }
+const mostFree: Why = { _tag: "MostFree" }
+const warmest: Why = { _tag: "Warm" }
+
 const headroom = (groups: Array<Seats>, affinity: number): Seats | undefined => {
-  // Not a number where both are never ready, which says nothing, as 0 does.
-  groups.sort((a, b) => (a.ready - b.ready) || (b.first.facts.free - a.first.facts.free))
+  // All of the room counts as much as a millisecond, more than which nobody can predict.
+  sort(groups, groups.map(({ best, first }) => best.ready - first.facts.free))
   const [best, next] = groups
   if (best === undefined || next === undefined) return best
-  const least = best.ready
+  const least = best.best.ready
   const warm: Array<Seats> = []
   const cold: Array<Seats> = []
   for (const group of groups) {
     if (group.first.facts.warm && group.first.ready <= least + affinity) {
-      label(group, { _tag: "Warm" })
+      label(group, warmest)
       warm.push(group)
     } else {
-      label(group, group.ready === least ? { _tag: "MostFree" } : { _tag: "LeastWait" })
+      label(group, group.best.ready === least ? mostFree : leastWait)
       cold.push(group)
     }
   }
@@ -137,23 +178,25 @@ const headroom = (groups: Array<Seats>, affinity: number): Seats | undefined => 
 }
 
 const weighted = (parts: ReadonlyArray<Weight>, lot: number, question: Question): Seats | undefined => {
-  const drawn: Array<{ readonly group: Seats; readonly weight: number; readonly lot: number }> = []
-  let left = 0
-  for (let i = 0; i < parts.length; i++) {
-    const part = parts[i]
-    const weight = part === undefined ? 0 : weightAt(part, question.nowMillis)
-    const group = part === undefined || weight <= 0 ? undefined : evaluate(part.node, question)
+  const drawn: Array<Seats> = []
+  const times: Array<number> = []
+  const weights: Array<number> = []
+  let sum = 0
+  let number = lot
+  for (const part of parts) {
+    const own = lotOf(question.chance, number++)
+    const weight = weightAt(part, question.nowMillis)
+    const group = weight <= 0 ? undefined : evaluate(part.node, question)
     if (group === undefined) continue
-    left += weight
+    drawn.push(group)
+    weights.push(weight)
+    sum += weight
     // Whose exponential time ends first is drawn by weight, and so is each next one among the rest: without regard to who takes no part.
-    drawn.push({ group, weight, lot: -Math.log(lotOf(question.chance, lot + i)) / weight })
+    times.push(-Math.log(own) / weight)
   }
-  drawn.sort((a, b) => a.lot - b.lot)
-  for (const { group, weight } of drawn) {
-    label(group, { _tag: "Drawn", share: weight / left })
-    left -= weight
-  }
-  return inOrder(drawn.map(({ group }) => group), () => usualPatience)
+  labelAll(drawn, (i) => ({ _tag: "Drawn", share: (weights[i] ?? 0) / sum }))
+  sort(drawn, times)
+  return inOrder(drawn, () => usualPatience)
 }
 
 const weightAt = ({ ramp, weight }: Weight, nowMillis: number): number =>
@@ -164,15 +207,15 @@ const usdOf = ({ price }: BuiltTarget, ask: Ask): number | undefined =>
   price === undefined ? undefined : usd(price, ask)
 
 const cheapest = (groups: Array<Seats>, patience: number | undefined, ask: Ask): Seats | undefined => {
-  const priced = groups.map((group) => ({ group, usd: usdOf(group.first.target, ask) ?? Infinity }))
-  priced.sort((a, b) => (a.usd - b.usd) || (a.group.ready - b.group.ready))
-  for (const { group, usd } of priced) label(group, { _tag: "Cheapest", usd })
-  return inOrder(priced.map(({ group }) => group), patience === undefined ? thrifty(ask) : () => patience)
+  const prices = groups.map(({ first }) => usdOf(first.target, ask) ?? Infinity)
+  labelAll(groups, (i) => ({ _tag: "Cheapest", usd: prices[i] ?? 0 }))
+  sort(groups, prices)
+  return inOrder(groups, patience === undefined ? thrifty(ask) : () => patience)
 }
 
 /** How long one waits before one pays more: until what is dearer would just be in time. */
-const thrifty = ({ leftMillis }: Ask) => ({ first, ready }: Seats): number =>
-  leftMillis === Infinity ? thriftyPatience : Math.max(0, leftMillis - ready - (first.facts.latencyMillis ?? 0))
+const thrifty = ({ leftMillis }: Ask) => ({ best, first }: Seats): number =>
+  leftMillis === Infinity ? thriftyPatience : Math.max(0, leftMillis - best.ready - (first.facts.latencyMillis ?? 0))
 
 const difficulty = ({ of }: Ladder, question: Question): Seats | undefined => {
   const groups: Array<Seats> = []
@@ -187,17 +230,18 @@ const difficulty = ({ of }: Ladder, question: Question): Seats | undefined => {
 
 const choose = (groups: ReadonlyArray<Seats>, chooser: Chooser, question: Question): Seats | undefined => {
   const able = new Map<string, Choosable>()
-  for (const { facts, target } of together(groups)?.all ?? []) {
+  for (let seat = together(groups)?.first; seat !== undefined; seat = seat.next) {
+    const { facts, target } = seat
     able.set(target.name, { ...facts, target, usd: usdOf(target, question.ask) })
   }
   const chosen: Array<Seats> = []
   for (const name of new Set(chooser(question.ask, [...able.values()]))) {
     const choosable = able.get(name)
     // Its place is the function's to say, whatever policy it came from.
-    const first = choosable && question.seat(choosable.target)
-    if (first === undefined) continue
-    first.why = { _tag: "Chosen" }
-    chosen.push({ first, all: [first], ready: first.ready })
+    const group = alone(choosable && question.seat(choosable.target))
+    if (group === undefined) continue
+    group.first.why = { _tag: "Chosen" }
+    chosen.push(group)
   }
   return inOrder(chosen, () => usualPatience)
 }

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Account, Routed, RouteFailure } from "../Account.ts"
-import type { Decision } from "../Decision.ts"
+import type { Ask, Decision } from "../Decision.ts"
 import * as Fence from "../Fence.ts"
 import type { Health, Judged } from "../Health.ts"
 import { type RouterError, TargetClosed } from "../RouterError.ts"
@@ -29,7 +29,7 @@ export interface Desk {
   readonly baseMillis: number
   readonly capMillis: number
   /** A call answered there: its prefix is in the target's cache now. */
-  readonly touch: (prefix: string, target: BuiltTarget) => void
+  readonly touch: (ask: Ask, target: BuiltTarget) => void
 }
 
 /** What came of one admission, and of what was sent with it. */
@@ -131,8 +131,7 @@ export class Runner<A, E extends Retryable, R> {
 
   private answered(leg: Leg<A, E, R>, value: A, rejected: boolean): Routed<A> {
     const { call, desk } = this
-    const { prefix } = call.sending.ask
-    if (prefix !== undefined) desk.touch(prefix, leg.candidate.target)
+    desk.touch(call.sending.ask, leg.candidate.target)
     const account = call.account(leg, { rejected })
     call.over(true, account)
     return { value, account }
