@@ -727,7 +727,7 @@ describe("any decision", () => {
         assert.deepStrictEqual(all.sort((a, b) => a - b), route.targets.map(({ index }) => index).sort((a, b) => a - b))
         for (const { afterMillis } of candidates) assert.isAtLeast(afterMillis, 0)
       }),
-    { arbitrary: { runs: 2_000 } }
+    { arbitrary: { runs: 500 } }
   )
 
   it.effect.prop(
@@ -767,7 +767,7 @@ describe("any decision", () => {
           else assert.isFalse(isLast)
         }
       }),
-    { arbitrary: { runs: 2_000 } }
+    { arbitrary: { runs: 500 } }
   )
 
   it.effect.prop("leaves nobody out by a guess alone", [Seed], ([seed]) =>
@@ -780,7 +780,7 @@ describe("any decision", () => {
           Math.max(known[target.index]?.waitMillis ?? 0, (past.at(target.index)?.notBeforeMillis ?? 0) - now) <
             asked.leftMillis)
       if (excluded.some(isGuess)) assert.isAbove(candidates.length, 0)
-    }), { arbitrary: { runs: 2_000 } })
+    }), { arbitrary: { runs: 500 } })
 
   it.effect.prop("begins with one that is due as soon as it may be tried", [Seed], ([seed]) =>
     Effect.sync(() => {
@@ -789,7 +789,7 @@ describe("any decision", () => {
       if (first === undefined) return
       const { notBeforeMillis } = past.at(first.target.index) ?? { notBeforeMillis: now }
       assert.strictEqual(first.afterMillis, Math.max(0, notBeforeMillis - now))
-    }), { arbitrary: { runs: 2_000 } })
+    }), { arbitrary: { runs: 500 } })
 
   it.effect.prop(
     "puts what depends on chance alone where all is well, of a weighted policy, in each order at some time",
