@@ -134,6 +134,12 @@ export const exceptions: ReadonlyArray<Exception> = [
       "Redis as Effect has it, for whoever asks for it: it is loaded only then, so that another minor version of Effect breaks nobody else"
   },
   {
+    path: "packages/router/src/Health.ts",
+    uses: ["effect/persistence/CircuitBreaker"],
+    typesOnly: true,
+    reason: "the type of what `layerShared` needs"
+  },
+  {
     path: "packages/router/src/internal/circuits.ts",
     uses: ["effect/persistence/CircuitBreaker"],
     reason:

@@ -31,6 +31,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import type { CircuitBreakerStore } from "effect/persistence/CircuitBreaker"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Standing } from "./Decision.ts"
@@ -136,14 +137,32 @@ export class Health extends Context.Service<Health, {
  * @since 0.1.0
  */
 export const make = (options: Options = {}): Effect.Effect<Health["Service"], never, Scope.Scope> =>
+  makeWith(options, circuits.make)
+
+/**
+ * Makes circuits that all processes with the same store have in common. What each process sends counts for itself; when its circuit opens the others hear
+ * of it within a second, and all of them together send one probe. The store is asked nothing for a call to a target that is well. While it does not
+ * answer, each process is on its own.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeShared = (
+  options: Options = {}
+): Effect.Effect<Health["Service"], never, CircuitBreakerStore | Scope.Scope> => makeWith(options, circuits.makeShared)
+
+const makeWith = <R>(
+  options: Options,
+  held: (terms: circuits.Terms, tell: Listeners.Tell<HealthEvent>) => Effect.Effect<circuits.Circuits, never, R>
+): Effect.Effect<Health["Service"], never, R> =>
   Effect.gen(function*() {
     const { events, tell } = Listeners.make<HealthEvent>()
-    const held = yield* circuits.make({
+    const terms = {
       threshold: Math.min(1, Math.max(0, options.threshold ?? defaults.threshold) || 0),
       openMillis: Math.min(circuits.longestMillis, millis(options.open ?? defaults.open)),
       comebackMillis: millis(options.comeback ?? defaults.comeback)
-    }, tell)
-    return watching(held, millis(options.slow ?? defaults.slow), yield* Clock.Clock, events)
+    }
+    return watching(yield* held(terms, tell), millis(options.slow ?? defaults.slow), yield* Clock.Clock, events)
   })
 
 const millis = (input: Duration.Input): number => Math.max(0, Duration.toMillis(Duration.fromInputUnsafe(input)))
@@ -194,3 +213,13 @@ const judgedOf = <A, E>(exit: Exit.Exit<A, E>, judge: (exit: Exit.Exit<A, E>) =>
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Health> => Layer.effect(Health, make(options))
+
+/**
+ * Circuits that all processes with the same store have in common, as a layer: see {@link makeShared}. The store is that of Effect's `CircuitBreaker`, such as
+ * `CircuitBreaker.layerStoreRedis()`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerShared = (options?: Options): Layer.Layer<Health, never, CircuitBreakerStore> =>
+  Layer.effect(Health, makeShared(options))

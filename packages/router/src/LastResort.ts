@@ -59,7 +59,8 @@ const unknownWait = Duration.seconds(10)
  * @since 0.1.0
  */
 export const tryAgain =
-  <A, E, R>(answer: (after: Duration.Duration) => Effect.Effect<A, E, R>): LastResort<A, E, R> => ({ retryAfter }) =>
+  <A, E, R>(answer: (after: Duration.Duration) => Effect.Effect<A, E, R>) =>
+  ({ retryAfter }: { readonly retryAfter: Duration.Duration | undefined }): Effect.Effect<A, E, R> =>
     answer(retryAfter ?? unknownWait)
 
 /**

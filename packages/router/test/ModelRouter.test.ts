@@ -1,8 +1,29 @@
 import { Meter, RateLimiter } from "@caprock/rate-limiter"
+import {
+  Health,
+  LastResort,
+  ModelRouter,
+  RouterError,
+  type RouterEvent,
+  type Sending,
+  type Target
+} from "@caprock/router"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Schema } from "effect"
+import { Duration, Effect, Exit, Fiber, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { accountOf, errorOf, Fault, fault, leftovers, rig, type RigOptions, run, sending, world } from "./rig.ts"
+import {
+  accountOf,
+  errorOf,
+  Fault,
+  fault,
+  leftovers,
+  rig,
+  type RigOptions,
+  run,
+  sending,
+  type World,
+  world
+} from "./rig.ts"
 
 const two: RigOptions = { targets: { a: {}, b: {} }, routes: { chat: { policy: { ordered: ["a", "b"] } } } }
 
@@ -62,6 +83,459 @@ describe("ModelRouter", () => {
       assert(error instanceof Fault)
       assert.strictEqual(error.kind, "caller")
       assert.strictEqual(all.sent.length, 1)
+    }).pipe(Effect.provide(rig(two))))
+
+  describe("failing over", () => {
+    it.effect("a limit is waited for here where that is sooner than anything elsewhere", () =>
+      Effect.gen(function*() {
+        // Nobody else is there: it comes back when it was told to.
+        const all = world((_, __, ___, attempt) => ({
+          took: 0,
+          fails: attempt === 1 ? fault("limited", 700) : undefined
+        }))
+        const fiber = yield* Effect.forkChild(run("alone", sending(all, 0)))
+        yield* TestClock.adjust("10 seconds")
+        const account = accountOf(yield* Fiber.join(fiber))
+        assert.strictEqual(account?.target, "a")
+        assert.isAtLeast(all.sent[1]?.at ?? 0, 700)
+        assert.isAtMost(all.sent[1]?.at ?? 0, 1_800)
+        assert.strictEqual(account?.waitedMillis, all.sent[1]?.at)
+      }).pipe(Effect.provide(rig({
+        targets: { a: {} },
+        routes: { alone: { policy: "a" } }
+      }))))
+
+    it.effect("what nobody elsewhere can do better is tried here again, and nowhere else", () =>
+      Effect.gen(function*() {
+        const all = world((_, __, ___, attempt) => ({ took: 0, fails: attempt < 3 ? fault("here") : undefined }))
+        const fiber = yield* Effect.forkChild(run("chat", sending(all, 0)))
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(accountOf(yield* Fiber.join(fiber))?.target, "a")
+        assert.deepStrictEqual(all.sent.map(({ target }) => target), ["a", "a", "a"])
+      }).pipe(Effect.provide(rig(two))))
+
+    it.effect("a target that an error does not go to is not asked", () =>
+      Effect.gen(function*() {
+        const all = world((target) => ({ took: 0, fails: target === "a" ? fault("gone") : undefined }))
+        const exit = yield* run("three", sending(all, 0, { goes: (_, __, other) => other.region !== "same" }))
+        assert.strictEqual(accountOf(exit)?.target, "c")
+        assert.deepStrictEqual(all.sent.map(({ target }) => target), ["a", "c"])
+      }).pipe(Effect.provide(rig({
+        targets: { a: { region: "same" }, b: { region: "same" }, c: {} },
+        routes: { three: { policy: { ordered: ["a", "b", "c"] } } }
+      }))))
+
+    it.effect("what an error means is for the caller to say", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 0, fails: fault("sick") }))
+        yield* run("chat", sending(all, 0, { judge: () => "caller" }))
+        assert.strictEqual(all.sent.length, 1)
+      }).pipe(Effect.provide(rig(two))))
+
+    it.effect("as many requests as are told, over all targets together", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 0, fails: fault("sick") }))
+        const fiber = yield* Effect.forkChild(run("chat", sending(all, 0)))
+        yield* TestClock.adjust("1 minute")
+        const exit = yield* Fiber.join(fiber)
+        assert.strictEqual(all.sent.length, 3)
+        assert.strictEqual(accountOf(exit)?.attempts, 3)
+        assert.deepStrictEqual(all.sent.map(({ target }) => target).slice(0, 2), ["a", "b"])
+      }).pipe(Effect.provide(rig({ ...two, backoff: { attempts: 3 } }))))
+
+    it.effect("another try at the same target draws on the budget of retries, one elsewhere does not", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 0, fails: fault("limited") }))
+        const fiber = yield* Effect.forkChild(run("chat", sending(all, 0)))
+        yield* TestClock.adjust("1 minute")
+        const exit = yield* Fiber.join(fiber)
+        assert.deepStrictEqual(all.sent.map(({ target }) => target), ["a", "b"])
+        assert(errorOf(exit) instanceof Fault)
+        assert.deepStrictEqual(yield* leftovers(all, ["a", "b"]), [])
+      }).pipe(Effect.provide(rig({ ...two, retries: 0 }))))
+
+    it.effect("tells the most telling error: what was wrong with a target before a limit, and that before a refusal", () =>
+      Effect.gen(function*() {
+        const all = world((target) => ({
+          took: 0,
+          fails: target === "a" ? fault("limited", 1_000, "a") : fault("gone", undefined, target)
+        }))
+        const fiber = yield* Effect.forkChild(run(
+          "three",
+          sending(all, 0, { cost: ({ name }) => ({ tokens: name === "c" ? 9_999_999 : 100 }) })
+        ))
+        yield* TestClock.adjust("1 minute")
+        const exit = yield* Fiber.join(fiber)
+        const error = errorOf(exit)
+        assert(error instanceof Fault)
+        assert.strictEqual(error.message, "b")
+        assert.deepStrictEqual(
+          accountOf(exit)?.trials.map(({ outcome, target }) => [target, outcome]),
+          [["a", { failed: "Fault", message: "a" }], ["b", { failed: "Fault", message: "b" }]]
+        )
+      }).pipe(Effect.provide(rig({
+        targets: { a: {}, b: {}, c: {} },
+        routes: { three: { policy: { ordered: ["a", "b", "c"] } } },
+        retries: 0
+      }))))
+  })
+
+  describe("waiting", () => {
+    const full = { meters: () => [Meter.tokens(100, "10 seconds")] }
+
+    it.effect("goes to the first target that has room, and gives back its place in all other lines", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 10 }))
+        const fibers = yield* Effect.forEach(
+          [0, 1, 2, 3],
+          (call) => Effect.forkChild(run("even", sending(all, call)), { startImmediately: true })
+        )
+        assert.strictEqual(all.sent.length, 2)
+        assert.strictEqual(all.open, 4)
+        yield* TestClock.adjust("11 seconds")
+        yield* Effect.forEach(fibers, Fiber.join)
+        assert.strictEqual(all.sent.length, 4)
+        assert.deepStrictEqual(yield* leftovers(all, ["a", "b"]), [])
+      }).pipe(Effect.provide(rig({ ...two, ...full, routes: { even: { policy: { headroom: ["a", "b"] } } } }))))
+
+    it.effect("stands in a second line only after its patience, and keeps its place in the first", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 10 }))
+        yield* run("chat", sending(all, 0)).pipe(Effect.forkChild)
+        yield* TestClock.adjust(9_500)
+        // It would be admitted in some 800 ms: no reason to go elsewhere.
+        const fiber = yield* Effect.forkChild(run("chat", sending(all, 1)))
+        yield* TestClock.adjust(2_000)
+        assert.strictEqual(accountOf(yield* Fiber.join(fiber))?.target, "a")
+        // Ten seconds are.
+        const other = yield* Effect.forkChild(run("chat", sending(all, 2)))
+        yield* TestClock.adjust(20)
+        assert.strictEqual(accountOf(yield* Fiber.join(other))?.target, "b")
+      }).pipe(Effect.provide(rig({ ...two, ...full }))))
+
+    it.effect("no request begins at the deadline or after it", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 10 }))
+        yield* run("chat", sending(all, 0)).pipe(Effect.forkChild)
+        yield* run("chat", sending(all, 1)).pipe(Effect.forkChild)
+        yield* TestClock.adjust(20)
+        const fiber = yield* Effect.forkChild(run("chat", sending(all, 2, { deadline: 4_000 })))
+        yield* TestClock.adjust(4_000)
+        const exit = yield* Fiber.join(fiber)
+        const error = errorOf(exit)
+        assert(error instanceof RouterError.RouterError && error.reason._tag === "NoTarget")
+        assert.isAbove(Duration.toMillis(error.retryAfter ?? 0), 5_000)
+        assert.match(
+          error.message,
+          /route chat: none of its targets can take the call: a: TooLate; b: TooLate\. Try again in/
+        )
+        assert.strictEqual(all.sent.length, 2)
+        assert.deepStrictEqual(yield* leftovers(all, ["a", "b"]), [])
+      }).pipe(Effect.provide(rig({ ...two, ...full }))))
+
+    it.effect("two targets of one pool are one line", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 10 }))
+        const cost = () => ({ pool: "both" })
+        yield* run("chat", sending(all, 0, { cost })).pipe(Effect.forkChild)
+        yield* TestClock.adjust(20)
+        const fiber = yield* Effect.forkChild(run("chat", sending(all, 1, { cost })))
+        yield* TestClock.adjust(5_000)
+        assert.strictEqual((yield* (yield* RateLimiter.RateLimiter).snapshot("both")).waiting, 1)
+        yield* TestClock.adjust(6_000)
+        assert.strictEqual(accountOf(yield* Fiber.join(fiber))?.target, "a")
+        assert.deepStrictEqual(yield* leftovers(all, ["both"]), [])
+      }).pipe(Effect.provide(rig({ ...two, ...full, pool: () => "both" }))))
+
+    it.effect("what the limiter refuses at one target goes to the others", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 0 }))
+        const limiter = yield* RateLimiter.RateLimiter
+        yield* limiter.park("a", "1 hour")
+        assert.strictEqual(accountOf(yield* run("chat", sending(all, 0)))?.target, "b")
+        yield* limiter.park("b", "1 hour")
+        const error = errorOf(yield* run("chat", sending(all, 1)))
+        assert(error instanceof RouterError.RouterError)
+        assert.match(error.message, /a: Refused; b: Refused/)
+      }).pipe(Effect.provide(rig(two))))
+
+    it.effect("a target that is parked while a call waits there is out for it", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 10 }))
+        yield* run("alone", sending(all, 0)).pipe(Effect.forkChild)
+        yield* TestClock.adjust(20)
+        const fiber = yield* Effect.forkChild(run("alone", sending(all, 1)), { startImmediately: true })
+        yield* (yield* RateLimiter.RateLimiter).park("a", "1 hour")
+        yield* TestClock.adjust(1)
+        const error = errorOf(yield* Fiber.join(fiber))
+        assert(error instanceof Fault)
+        assert.strictEqual(error.message, "PoolParked")
+        assert.deepStrictEqual(yield* leftovers(all, ["a"]), [])
+      }).pipe(Effect.provide(rig({ ...full, targets: { a: {} }, routes: { alone: { policy: "a" } } }))))
+
+    it.effect("leaves the line of a target whose circuit opens, and joins another that is well", () =>
+      Effect.gen(function*() {
+        const all = world((target) => ({ took: 10, fails: target === "a" ? fault("gone") : undefined }))
+        const health = yield* Health.Health
+        yield* run("even", sending(all, 0)).pipe(Effect.forkChild)
+        yield* TestClock.adjust(20)
+        // It waits for one of them only: the other one is full for longer than it has patience.
+        const fiber = yield* Effect.forkChild(run("even", sending(all, 1)), { startImmediately: true })
+        yield* Effect.repeat(Effect.ignore(health.watch("a", () => "sick")(Effect.fail("no"))), { times: 5 })
+        yield* TestClock.adjust(1)
+        assert.strictEqual((yield* (yield* RateLimiter.RateLimiter).snapshot("a")).waiting, 0)
+        yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual(yield* leftovers(all, ["a", "b"]), [])
+      }).pipe(Effect.provide(rig({
+        targets: { a: {}, b: {} },
+        routes: { even: { policy: { headroom: ["a", "b"] } } },
+        meters: () => [Meter.tokens(100, "10 seconds")]
+      }))))
+  })
+
+  describe("when all are sick", () => {
+    it.effect("waits for the first that may be back, a few times, and not for ever", () =>
+      Effect.gen(function*() {
+        const all = world((_, at) => ({ took: 10, fails: at < 3_000 ? fault("sick") : undefined }))
+        const opened = yield* Effect.forEach([0, 1, 2, 3, 4, 5], (call) =>
+          Effect.forkChild(run("alone", sending(all, call))))
+        yield* TestClock.adjust(100)
+        const fiber = yield* Effect.forkChild(run("alone", sending(all, 9)))
+        yield* TestClock.adjust("1 minute")
+        const exit = yield* Fiber.join(fiber)
+        yield* Effect.forEach(opened, Fiber.join)
+        assert.strictEqual(accountOf(exit)?.target, "a")
+        assert.isAbove(accountOf(exit)?.waitedMillis ?? 0, 1_800)
+        assert.strictEqual(accountOf(exit)?.attempts, 1)
+      }).pipe(Effect.provide(rig({ targets: { a: {} }, routes: { alone: { policy: "a" } } }))))
+
+    it.effect("fails with when to come back, if that is beyond its deadline", () =>
+      Effect.gen(function*() {
+        const health = yield* Health.Health
+        const sick = health.watch("a", () => "sick", () => Duration.seconds(30))(Effect.fail("no"))
+        yield* Effect.repeat(Effect.ignore(sick), { times: 5 })
+        const all = world(() => ({ took: 10 }))
+        const exit = yield* run("alone", sending(all, 0, { deadline: 5_000 }))
+        const error = errorOf(exit)
+        assert(error instanceof RouterError.RouterError)
+        assert.strictEqual(Duration.toMillis(error.retryAfter ?? 0), 30_000)
+        assert.isTrue(error.retryable)
+        assert.strictEqual(all.sent.length, 0)
+      }).pipe(Effect.provide(rig({ targets: { a: {} }, routes: { alone: { policy: "a" } } }))))
+  })
+
+  describe("difficulty", () => {
+    const levels: RigOptions = {
+      targets: { small: {}, large: {} },
+      routes: {
+        chat: { policy: { difficulty: [{ level: "easy", to: "small" }, { level: "hard", to: "large" }], by: "guess" } }
+      },
+      functions: { classify: { guess: ({ input }) => input > 100 ? "hard" : "easy" } }
+    }
+
+    it.effect("an answer that is rejected goes on to the next level, once for each", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 0 }))
+        const exit = yield* run("chat", sending(all, 0, { check: (answer) => Effect.succeed(answer === "large") }))
+        assert(Exit.isSuccess(exit))
+        assert.strictEqual(exit.value.value, "large")
+        assert.deepStrictEqual(exit.value.account.trials.map(({ outcome }) => outcome), ["rejected", "answered"])
+        assert.isFalse(exit.value.account.rejected)
+        assert.strictEqual(exit.value.account.usd, 2)
+      }).pipe(Effect.provide(rig(levels))))
+
+    it.effect("what nobody does better is given with a word that it was rejected", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 0 }))
+        const exit = yield* run("chat", sending(all, 0, { check: () => Effect.succeed(false) }))
+        assert(Exit.isSuccess(exit))
+        assert.strictEqual(exit.value.value, "large")
+        assert.isTrue(exit.value.account.rejected)
+        assert.deepStrictEqual(all.sent.map(({ target }) => target), ["small", "large"])
+      }).pipe(Effect.provide(rig(levels))))
+
+    it.effect("an answer that was rejected is better than none", () =>
+      Effect.gen(function*() {
+        const all = world((target) => ({ took: 0, fails: target === "large" ? fault("gone") : undefined }))
+        const exit = yield* run("chat", sending(all, 0, { check: () => Effect.succeed(false) }))
+        assert(Exit.isSuccess(exit))
+        assert.strictEqual(exit.value.value, "small")
+        assert.isTrue(exit.value.account.rejected)
+      }).pipe(Effect.provide(rig(levels))))
+
+    it.effect("hard work goes to the hard level at once, and a check that fails ends the call", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 0 }))
+        const ask = { input: 200, output: 0, needs: [], leftMillis: Infinity }
+        const exit = yield* run("chat", sending(all, 0, { ask, check: () => Effect.fail(fault("caller")) }))
+        assert.deepStrictEqual(all.sent.map(({ target }) => target), ["large"])
+        assert(errorOf(exit) instanceof Fault)
+        assert.deepStrictEqual(yield* leftovers(all, ["small", "large"]), [])
+      }).pipe(Effect.provide(rig(levels))))
+  })
+
+  describe("a last resort", () => {
+    it.effect("gets the reason, and its answer counts", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 0, fails: fault("gone", 4_000) }))
+        let heard: LastResort.Exhausted<Fault> | undefined
+        const exit = yield* run(
+          "chat",
+          sending(all, 0, {
+            lastResort: (reason) => {
+              heard = reason
+              return LastResort.tryAgain((after) => Effect.succeed(`in ${Duration.toSeconds(after)} s`))(reason)
+            }
+          })
+        )
+        assert(Exit.isSuccess(exit))
+        assert.strictEqual(exit.value.value, "in 4 s")
+        assert.isTrue(exit.value.account.lastResort)
+        assert.isUndefined(exit.value.account.target)
+        assert(heard?.error instanceof Fault)
+        assert.deepStrictEqual(heard.excluded.map(({ target, why }) => [target.name, why._tag]), [["a", "Failed"], [
+          "b",
+          "Failed"
+        ]])
+        assert.strictEqual(heard.account.attempts, 2)
+      }).pipe(Effect.provide(rig(two))))
+
+    it.effect("for some calls only: the others fail with what went wrong", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 0, fails: fault("gone") }))
+        const lastResort = LastResort.onlyFor<string, Fault, never>(
+          ({ ask }) => ask.priority === "bulk",
+          () => Effect.succeed("later")
+        )
+        const ask = { input: 1, output: 1, needs: [], leftMillis: Infinity }
+        const bulk = yield* run("chat", sending(all, 0, { ask: { ...ask, priority: "bulk" }, lastResort }))
+        assert(Exit.isSuccess(bulk))
+        assert(errorOf(yield* run("chat", sending(all, 1, { ask, lastResort }))) instanceof Fault)
+      }).pipe(Effect.provide(rig(two))))
+
+    it.effect("is not asked after an error that is the caller's", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 0, fails: fault("caller") }))
+        const exit = yield* run("chat", sending(all, 0, { lastResort: () => Effect.succeed("never") }))
+        assert.isTrue(Exit.isFailure(exit))
+      }).pipe(Effect.provide(rig(two))))
+
+    it.effect("stays inside the fence of its route", () =>
+      Effect.gen(function*() {
+        const all = world((target) => ({ took: 0, fails: target === "a" ? fault("gone") : undefined }))
+        const router = yield* ModelRouter.ModelRouter
+        const exit = yield* run(
+          "fenced",
+          sending(all, 0, {
+            lastResort: () =>
+              Effect.scoped(router.run("open", sending(all, 1))).pipe(
+                Effect.map(({ value }) => value),
+                Effect.mapError(({ error }) => error)
+              )
+          })
+        )
+        const error = errorOf(exit)
+        assert(error instanceof RouterError.RouterError && error.reason._tag === "OutsideFence")
+        assert.deepStrictEqual(error.reason.fence, ["eu-*"])
+        assert.deepStrictEqual(all.sent.map(({ target }) => target), ["a"])
+      }).pipe(Effect.provide(rig({
+        targets: { a: { residency: ["eu-west-1"] }, b: { residency: ["us-east-1"] }, c: {} },
+        routes: { fenced: { policy: "a", fence: ["eu-*"] }, open: { policy: { ordered: ["b", "c"] } } }
+      }))))
+  })
+
+  describe("streams", () => {
+    /** A stream: its first content ends the request, the rest lives in the scope. */
+    const streaming = (
+      all: World,
+      fails: (target: string) => "before" | "after" | undefined,
+      closed: Array<string>
+    ) => {
+      const plain = sending(all, 0)
+      return {
+        ...plain,
+        offer: (target: Target.BuiltTarget) => {
+          const offer = plain.offer(target)
+          return {
+            ...offer,
+            send: (granted: Sending.Granted) =>
+              Effect.gen(function*() {
+                yield* Effect.addFinalizer(() => Effect.sync(() => closed.push(target.name)))
+                yield* offer.send(granted)
+                return fails(target.name) === "before"
+                  ? yield* fault("sick")
+                  : Stream.concat(
+                    Stream.make(`${target.name} 1`),
+                    fails(target.name) === "after" ? Stream.fail(fault("sick")) : Stream.make(`${target.name} 2`)
+                  )
+              })
+          }
+        }
+      }
+    }
+
+    const read = (all: World, fails: (target: string) => "before" | "after" | undefined, closed: Array<string>) =>
+      Effect.gen(function*() {
+        const router = yield* ModelRouter.ModelRouter
+        const { check: _, lastResort: __, ...others } = streaming(all, fails, closed)
+        const { account, value } = yield* router.run("chat", others)
+        const heard: Array<string> = []
+        const exit = yield* Effect.exit(Stream.runForEach(value, (text) => Effect.sync(() => heard.push(text))))
+        return { account, heard, exit, open: [...closed] }
+      }).pipe(Effect.scoped)
+
+    it.effect("change their target until the first content: what was opened in vain is closed before", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 0 }))
+        const closed: Array<string> = []
+        const { account, heard, open } = yield* read(all, (target) => target === "a" ? "before" : undefined, closed)
+        assert.strictEqual(account.target, "b")
+        assert.deepStrictEqual(heard, ["b 1", "b 2"])
+        assert.deepStrictEqual(open, ["a"])
+        assert.deepStrictEqual(closed, ["a", "b"])
+      }).pipe(Effect.provide(rig(two))))
+
+    it.effect("never change it after", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 0 }))
+        const { account, exit, heard } = yield* read(all, (target) => target === "a" ? "after" : undefined, [])
+        assert.strictEqual(account.target, "a")
+        assert.deepStrictEqual(heard, ["a 1"])
+        assert.isTrue(Exit.isFailure(exit))
+        assert.deepStrictEqual(all.sent.map(({ target }) => target), ["a"])
+      }).pipe(Effect.provide(rig(two))))
+  })
+
+  it.effect("describes what it then does first", () =>
+    Effect.gen(function*() {
+      const router = yield* ModelRouter.ModelRouter
+      const all = world(() => ({ took: 0 }))
+      const { ask } = sending(all, 0)
+      const { candidates } = yield* router.describe("chat", ask)
+      assert.deepStrictEqual(candidates.map(({ target }) => target.name), ["a", "b"])
+      assert.strictEqual(accountOf(yield* run("chat", sending(all, 0)))?.target, "a")
+      const unknown = yield* Effect.flip(router.describe("none", ask))
+      assert.strictEqual(unknown.message, "route none: there is no such route: there are chat")
+      const error = errorOf(yield* run("none", sending(all, 1)))
+      assert(error instanceof RouterError.RouterError && error.reason._tag === "UnknownRoute")
+    }).pipe(Effect.provide(rig(two))))
+
+  it.effect("tells what happens to its calls", () =>
+    Effect.gen(function*() {
+      const router = yield* ModelRouter.ModelRouter
+      const heard: Array<RouterEvent.RouterEvent> = []
+      yield* Effect.forkChild(Stream.runForEach(router.events, (event) => Effect.sync(() => heard.push(event))), {
+        startImmediately: true
+      })
+      const all = world((target) => ({ took: 0, fails: target === "a" ? fault("sick") : undefined }))
+      yield* run("chat", sending(all, 0))
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(
+        heard.map((event) =>
+          event._tag === "Ended" ? [event._tag, event.succeeded, event.account.target] : [event._tag]
+        ),
+        [["Sent"], ["Failed"], ["Sent"], ["Ended", true, "b"]]
+      )
     }).pipe(Effect.provide(rig(two))))
 
   it.effect.prop(

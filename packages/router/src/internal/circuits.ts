@@ -1,9 +1,11 @@
 // The circuits of the targets. Effect's breaker counts, opens and lets probes through; here is what has to be known of them at once,
 // without an Effect: how each stands.
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import * as Scope from "effect/Scope"
@@ -120,9 +122,27 @@ const openFor = (openings: number, openMillis: number, retryAfter: Duration.Dura
   return retryAfter === undefined ? own : Duration.max(own, Duration.min(retryAfter, longest))
 }
 
-/** Circuits in the memory of this process. @internal */
-export const make = Effect.fnUntraced(
-  function*(terms: Terms, tell: Tell<HealthEvent>): Effect.fn.Return<Circuits, never, Scope.Scope> {
+/** A permit, and whether it decides if the circuit closes. */
+interface Local extends Permit {
+  readonly probe: boolean
+}
+
+/** What one process knows of the circuits, and its own part in them. */
+interface Memory {
+  readonly circuitOf: (target: string) => Circuit
+  readonly known: () => ReadonlyMap<string, Circuit>
+  readonly now: () => number
+  /** `opened`: told when an attempt opens the circuit. */
+  readonly admit: (
+    target: string,
+    opened: (forMillis: number) => Effect.Effect<void>
+  ) => Effect.Effect<Local, TargetClosed>
+  /** Opens it for so long, or closes it after that, because others say so. */
+  readonly follow: (target: string, judged: "well" | "sick", openFor: Duration.Duration) => Effect.Effect<void>
+}
+
+const makeMemory = Effect.fnUntraced(
+  function*(terms: Terms, tell: Tell<HealthEvent>): Effect.fn.Return<Memory, never, Scope.Scope> {
     const store = Context.get(
       yield* Layer.build(CircuitBreaker.layerStoreMemory({ idleTimeToLive: forgottenAfter })),
       CircuitBreaker.CircuitBreakerStore
@@ -130,6 +150,7 @@ export const make = Effect.fnUntraced(
     // The store in memory leaves nothing in it.
     const scope = yield* Effect.scope
     const clock = yield* Clock.Clock
+    const now = () => clock.currentTimeMillisUnsafe()
     const tripPolicy = CircuitBreaker.rate({ threshold: terms.threshold, size: remembered, minimumCalls: fewest })
     const circuits = new Map<string, Circuit>()
 
@@ -141,60 +162,216 @@ export const make = Effect.fnUntraced(
       return circuit
     }
 
-    const moved = (circuit: Circuit, transition: CircuitBreaker.Transition | undefined): void => {
-      if (transition === undefined) return
+    const moved = (circuit: Circuit, transition: CircuitBreaker.Transition): void => {
       const { key: target } = transition
-      const now = clock.currentTimeMillisUnsafe()
       switch (transition.to) {
         case "Open": {
           const millis = Duration.toMillis(transition.retryAfter)
-          circuit.opened(now + millis)
+          circuit.opened(now() + millis)
           return tell(() => ({ _tag: "Opened", target, forMillis: millis, times: transition.consecutiveOpenings }))
         }
         case "HalfOpen":
           return tell(() => ({ _tag: "Probed", target }))
         case "Closed":
-          circuit.closed(now)
+          circuit.closed(now())
           return tell(() => ({ _tag: "Closed", target }))
       }
     }
 
-    return {
-      admit: (target) =>
-        Effect.matchEffect(Scope.provide(store.admit(target), scope), {
-          onFailure: ({ reason }) =>
-            Effect.fail(
-              new TargetClosed(
-                reason._tag === "CircuitOpen" ? { target, remaining: reason.retryAfter } : { target }
+    const admit: Memory["admit"] = (target, opened) =>
+      Effect.matchEffect(Scope.provide(store.admit(target), scope), {
+        onFailure: ({ reason }) => Effect.fail(closedBy(target, reason)),
+        onSuccess: ({ consecutiveOpenings, generation, probe, transition }) => {
+          const circuit = circuitOf(target)
+          if (probe) circuit.probed()
+          // It was forgotten while it was open: it comes back as one that a probe has closed.
+          else if (circuit.closed(now())) tell(() => ({ _tag: "Closed", target }))
+          if (transition !== undefined) moved(circuit, transition)
+          return Effect.succeed<Local>({
+            probe,
+            end: (judged, retryAfter) =>
+              store.record({
+                key: target,
+                generation,
+                outcome: outcomes[judged],
+                tripPolicy,
+                openFor: openFor(consecutiveOpenings + 1, terms.openMillis, retryAfter)
+              }).pipe(
+                // The store in memory has no errors.
+                Effect.orDie,
+                Effect.flatMap((transition) => {
+                  if (transition === undefined) {
+                    if (probe) circuit.freed()
+                    return Effect.void
+                  }
+                  moved(circuit, transition)
+                  return transition.to === "Open" ? opened(Duration.toMillis(transition.retryAfter)) : Effect.void
+                })
               )
-            ),
-          onSuccess: ({ consecutiveOpenings, generation, probe, transition }) => {
-            const circuit = circuitOf(target)
-            if (probe) circuit.probed()
-            // It was forgotten while it was open: it comes back as one that a probe has closed.
-            else if (circuit.closed(clock.currentTimeMillisUnsafe())) tell(() => ({ _tag: "Closed", target }))
-            moved(circuit, transition)
-            return Effect.succeed<Permit>({
-              end: (judged, retryAfter) =>
-                store.record({
-                  key: target,
-                  generation,
-                  outcome: outcomes[judged],
-                  tripPolicy,
-                  openFor: openFor(consecutiveOpenings + 1, terms.openMillis, retryAfter)
-                }).pipe(
-                  Effect.map((transition) => {
-                    if (probe && transition === undefined) circuit.freed()
-                    moved(circuit, transition)
-                  }),
-                  // The store in memory has no errors.
-                  Effect.orDie
-                )
-            })
+          })
+        }
+      })
+
+    const follow: Memory["follow"] = (target, judged, openFor) =>
+      Effect.gen(function*() {
+        const { generation, transition } = yield* Scope.provide(store.admit(target), scope)
+        const circuit = circuitOf(target)
+        if (transition !== undefined) moved(circuit, transition)
+        const then = yield* store.record({
+          key: target,
+          generation,
+          outcome: outcomes[judged],
+          tripPolicy: atOnce,
+          openFor
+        })
+        if (then !== undefined) moved(circuit, then)
+      }).pipe(
+        // It is open already, or a call of this process probes it: that tells more than what others said a second ago.
+        Effect.ignore
+      )
+
+    return { circuitOf, known: () => circuits, now, admit, follow }
+  }
+)
+
+const closedBy = (target: string, reason: CircuitBreaker.CircuitBreakerErrorReason): TargetClosed =>
+  new TargetClosed(reason._tag === "CircuitOpen" ? { target, remaining: reason.retryAfter } : { target })
+
+const standings = ({ known, now }: Memory, { comebackMillis }: Terms): Circuits["standingUnsafe"] => (target) =>
+  known().get(target)?.standing(now(), comebackMillis) ?? whole
+
+const alone = () => Effect.void
+
+/** Circuits in the memory of this process. @internal */
+export const make = (terms: Terms, tell: Tell<HealthEvent>): Effect.Effect<Circuits, never, Scope.Scope> =>
+  Effect.map(makeMemory(terms, tell), (memory) => ({
+    admit: (target) => memory.admit(target, alone),
+    standingUnsafe: standings(memory, terms)
+  }))
+
+// -----------------------------------------------------------------------------
+// Shared with other processes
+// -----------------------------------------------------------------------------
+
+/** What a circuit opens with that says of a target what a process has found out by many calls. */
+const atOnce = CircuitBreaker.consecutive(1)
+
+/** What others found out is asked for so often: as long as a failing target costs nobody much. */
+const pollMillis = 1_000
+
+/** A store that takes longer is away: a call waits no longer for a word of it. */
+const patienceMillis = 1_000
+
+/**
+ * The same, with what other processes find out. Each counts for itself, and says to the store when a circuit opens; the store is asked for the others' once a second,
+ * and before a probe, so that all processes together send one. While the store does not answer each is on its own.
+ *
+ * @internal
+ */
+export const makeShared = Effect.fnUntraced(
+  function*(
+    terms: Terms,
+    tell: Tell<HealthEvent>
+  ): Effect.fn.Return<Circuits, never, CircuitBreaker.CircuitBreakerStore | Scope.Scope> {
+    const store = yield* CircuitBreaker.CircuitBreakerStore
+    const scope = yield* Effect.scope
+    const memory = yield* makeMemory(terms, tell)
+    const standingUnsafe = standings(memory, terms)
+
+    // Nobody waits for what is said to the store.
+    const aside = <E>(told: Effect.Effect<unknown, E>) =>
+      told.pipe(Effect.timeout(patienceMillis), Effect.ignore, Effect.forkIn(scope), Effect.asVoid)
+
+    const record = (target: string, generation: number, judged: Judged, forMillis: number) =>
+      store.record({
+        key: target,
+        generation,
+        outcome: outcomes[judged],
+        tripPolicy: atOnce,
+        openFor: Duration.millis(forMillis)
+      })
+
+    const opened = (target: string) => (forMillis: number) =>
+      aside(
+        Effect.scoped(
+          Effect.flatMap(store.admit(target), ({ generation }) => record(target, generation, "sick", forMillis))
+        )
+      )
+
+    /** A probe for all processes, or none: another one has sent it, or heard that it is too early. */
+    const probe = (target: string, local: Local): Effect.Effect<Permit, TargetClosed> =>
+      Effect.gen(function*() {
+        const circuit = memory.circuitOf(target)
+        const lease = yield* Scope.make()
+        const asked = yield* Scope.provide(store.admit(target), lease).pipe(
+          Effect.timeout(patienceMillis),
+          Effect.interruptible,
+          Effect.exit
+        )
+        if (Exit.isFailure(asked)) {
+          yield* Scope.close(lease, asked)
+          const error = asked.cause.reasons.find(Cause.isFailReason)?.error
+          if (
+            error !== undefined && (error._tag === "TimeoutError" || error.reason._tag === "CircuitBreakerStoreError")
+          ) {
+            return local
           }
-        }),
-      standingUnsafe: (target) =>
-        circuits.get(target)?.standing(clock.currentTimeMillisUnsafe(), terms.comebackMillis) ?? whole
+          yield* local.end("ignore", undefined)
+          if (error === undefined) return yield* Effect.interrupt
+          const { reason } = error
+          const millis = reason._tag === "CircuitOpen" ? Duration.toMillis(reason.retryAfter) : pollMillis
+          circuit.opened(memory.now() + millis)
+          return yield* closedBy(target, reason)
+        }
+        const { generation } = asked.value
+        return {
+          end: (judged, retryAfter) =>
+            Effect.andThen(
+              local.end(judged, retryAfter),
+              Effect.suspend(() => {
+                // Open for as long as this process takes it to be; any other end needs no time.
+                const standing = circuit.standing(memory.now(), terms.comebackMillis)
+                const forMillis = standing._tag === "Open" ? standing.untilMillis - memory.now() : 0
+                return aside(
+                  Effect.ensuring(record(target, generation, judged, forMillis), Scope.close(lease, Exit.void))
+                )
+              })
+            )
+        }
+      })
+
+    const hear = (target: string) =>
+      Effect.flatMap(store.state(target), (state) => {
+        const own = standingUnsafe(target)
+        if (state._tag === "Open" && own._tag === "Closed" && Duration.toMillis(state.retryAfter) > 0) {
+          return memory.follow(target, "sick", state.retryAfter)
+        }
+        return state._tag === "Closed" && own._tag === "HalfOpen" && !own.probing
+          ? memory.follow(target, "well", Duration.zero)
+          : Effect.void
+      })
+
+    yield* Effect.sleep(pollMillis).pipe(
+      Effect.andThen(Effect.suspend(() => Effect.forEach([...memory.known().keys()], hear, { discard: true }))),
+      Effect.ignore,
+      Effect.forever,
+      Effect.forkScoped
+    )
+
+    return {
+      standingUnsafe,
+      admit: (target) =>
+        Effect.suspend(() => {
+          const standing = standingUnsafe(target)
+          if (standing._tag === "Open") {
+            const remaining = Duration.millis(standing.untilMillis - memory.now())
+            return Effect.fail(new TargetClosed({ target, remaining }))
+          }
+          return Effect.flatMap(
+            memory.admit(target, opened(target)),
+            (local): Effect.Effect<Permit, TargetClosed> => local.probe ? probe(target, local) : Effect.succeed(local)
+          )
+        })
     }
   }
 )
