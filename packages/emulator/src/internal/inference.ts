@@ -205,7 +205,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
       serviceTier: typeof serviceTier === "string" ? serviceTier : undefined
     }
     const timing = steered.latency === undefined
-      ? LatencyModel.draw(config.latency, output.outputTokens, random(Draw.label.latency))
+      ? LatencyModel.draw(config.latencyOf(visit.caller.region), output.outputTokens, random(Draw.label.latency))
       : { first: steered.latency / 4, total: steered.latency }
     const vectors = random(Draw.label.vector)
     const vector = (): ReadonlyArray<number> =>
