@@ -5,10 +5,10 @@ import { caprock } from "./command.ts"
 
 const file = {
   targets: {
-    bought: { model: "m", residency: ["eu-west-1"] },
-    ireland: { model: "m", residency: ["eu-west-1"] },
-    frankfurt: { model: "m", residency: ["eu-central-1"], able: { images: false, input: 5_000 } },
-    twig: { model: "n" }
+    bought: { model: "arn:aws:bedrock:eu-west-1:111122223333:provisioned-model/abcdefghijkl" },
+    ireland: { model: "acme.sage-v1:0", region: "eu-west-1" },
+    frankfurt: { model: "acme.sage-v1:0", region: "eu-central-1", able: { images: false, input: 5_000 } },
+    twig: { model: "eu.acme.twig-v1:0" }
   },
   routes: {
     chat: { policy: { ordered: ["bought", { headroom: ["ireland", "frankfurt"] }], patience: 0 }, fence: ["eu-*"] },
@@ -174,6 +174,12 @@ describe("caprock route explain", () => {
         const told = yield* problem(fenced, ["chat"])
         assert.match(told, /target "ireland" may process requests at eu-west-1, outside of its fence us-\*/)
         assert.match(told, /target "twig" does not say where it may process requests/)
+        assert.match(told, /aws bedrock get-inference-profile --inference-profile-identifier eu\.acme\.twig-v1:0/)
+        const lying = { ...file.targets, twig: { model: "global.acme.twig-v1:0", residency: ["eu-west-1"] } }
+        assert.match(
+          yield* problem({ targets: lying, routes: { chat: { policy: "twig", fence: ["eu-*"] } } }, ["chat"]),
+          /target "twig" may process requests at any place/
+        )
         assert.match(
           yield* problem(file, ["chat"], { irland: {} }),
           /The state is of irland, and there is no such target\.\n.*bought, ireland/

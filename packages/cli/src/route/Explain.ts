@@ -3,10 +3,11 @@
  *
  * @since 0.1.0
  */
+import * as Routes from "@caprock/bedrock/Routes"
 import * as Decision from "@caprock/router/Decision"
 import * as Describe from "@caprock/router/Describe"
 import * as Route from "@caprock/router/Route"
-import * as RouteTable from "@caprock/router/RouteTable"
+import type * as RouteTable from "@caprock/router/RouteTable"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -96,6 +97,7 @@ export const routeOf = (
   text: string,
   where: string,
   name: string,
+  region: string | undefined,
   said: Said
 ): Result.Result<{ readonly table: RouteTable.RouteTable; readonly route: RouteTable.BuiltRoute }, CliFailure> =>
   Result.gen(function*() {
@@ -116,7 +118,7 @@ export const routeOf = (
     }
     const names = Object.values(file.routes).flatMap(({ policy }) => functionsOf(policy).map(({ by }) => by))
     const table = yield* Result.mapError(
-      RouteTable.make(file, {
+      Routes.table(file, { region }, {
         classify: Object.fromEntries(names.map((by) => [by, () => said.level ?? ""])),
         choose: Object.fromEntries(
           names.map((
