@@ -469,13 +469,11 @@ const makeWith = Effect.fnUntraced(
         }),
       estimate: (cost) =>
         Effect.suspend(() => {
-          const pool = door.look(cost)
+          const at = now()
+          const pool = door.look(cost, at)
           return pool instanceof RateLimiterError
             ? Effect.fail(pool)
-            : Effect.sync(() => {
-              const at = now()
-              return Duration.millis(pool.forecast(cost, at) - at)
-            })
+            : Effect.succeed(Duration.millis(pool.forecast(cost, at) - at))
         }),
       headroomUnsafe: (cost) => door.headroom(cost),
       shutdown: (within) =>

@@ -210,6 +210,93 @@ const ends = Effect.fnUntraced(function*(calls: ReadonlyArray<Call>, quota: type
   return log
 })
 
+/** Pools of so many calls of 10 tokens in a second, and calls that may go to any of them: what they wait, and what was foretold. */
+const backlog = Effect.fnUntraced(function*(
+  rates: ReadonlyArray<number>,
+  calls: number,
+  every: number,
+  maxWait?: Duration.Duration
+) {
+  const many = rates.length
+  const names = Arr.makeBy(many, String)
+  const meters = (pool: string) => [Meter.tokens(10 * (rates[Number(pool)] ?? 0), window)]
+  const limiter = yield* RateLimiter.make({ meters, guard: 0 })
+  const errors: Array<number> = []
+  const waits: Array<number> = []
+  let refused = 0
+  const one = Effect.gen(function*() {
+    const cost = (pool: string): Cost.Cost => ({ pool, requests: 1, tokens: 10, maxWait })
+    const since = yield* Clock.currentTimeMillis
+    const foretold = Math.min(...names.map((pool) => limiter.headroomUnsafe(cost(pool)).waitMillis))
+    const choice = yield* limiter.choice
+    for (const pool of names) choice.join(cost(pool))
+    for (let left = many; left > 0; left--) {
+      const outcome = yield* choice.next
+      if (outcome._tag === "Refused") continue
+      const waited = (yield* Clock.currentTimeMillis) - since
+      waits.push(waited)
+      if (foretold > 0 || waited > 0) errors.push(Math.abs(waited - foretold))
+      outcome.reservation.sentUnsafe()
+      return yield* outcome.reservation.settle({ tokens: 10, servedFor: Duration.zero })
+    }
+    refused++
+  }).pipe(Effect.scoped)
+  for (let n = 0; n < calls; n++) {
+    yield* Effect.forkChild(one, { startImmediately: true })
+    yield* TestClock.adjust(every)
+  }
+  yield* TestClock.adjust("10 minutes")
+  const mean = (values: ReadonlyArray<number>) =>
+    values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)
+  return { refused, served: waits.length, wait: mean(waits), error: mean(errors), longest: Math.max(...waits) }
+})
+
+describe("forecasts", () => {
+  for (const rates of [[10], [10, 10], [10, 10, 10], [10, 10, 10, 10, 10], [5, 20], [2, 10, 30]]) {
+    it.effect(`of calls that may go to any of ${rates.join(", ")} are as good as of one pool`, () =>
+      Effect.gen(function*() {
+        const all = rates.reduce((sum, rate) => sum + rate, 0)
+        // Three times of what they have.
+        const { error, served, wait } = yield* backlog(rates, 10 * all, 333 / all)
+        assert.strictEqual(served, 10 * all)
+        assert.isAtMost(error, 0.15 * wait)
+      }).pipe(Effect.scoped))
+  }
+
+  it.effect("a longest wait sends no more of them away than from one pool of as much", () =>
+    Effect.gen(function*() {
+      const one = yield* backlog([30], 300, 11, Duration.seconds(4))
+      const three = yield* backlog([10, 10, 10], 300, 11, Duration.seconds(4))
+      assert.closeTo(three.refused, one.refused, 10)
+      assert.isAtMost(three.longest, 4_000)
+    }).pipe(Effect.scoped))
+
+  it.effect("who leaves a room counts whole in those that are left", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.make({ meters: () => [Meter.tokens(10, window)], guard: 0 })
+      const cost = (pool: string): Cost.Cost => ({ pool, requests: 1, tokens: 10 })
+      const wait = (pool: string) => limiter.headroomUnsafe(cost(pool)).waitMillis
+      for (const pool of pools) yield* limiter.limit(cost(pool))(Effect.void)
+      const one = yield* limiter.choice
+      const other = yield* limiter.choice
+      for (const choice of [one, other]) choice.join(cost("a"))
+      assert.deepStrictEqual(pools.map(wait), [3_000, 1_000, 1_000])
+      for (const choice of [one, other]) choice.join(cost("b"))
+      // Half of each in both.
+      assert.deepStrictEqual(pools.map(wait), [2_000, 2_000, 1_000])
+      for (const choice of [one, other]) choice.leave("b")
+      assert.deepStrictEqual(pools.map(wait), [3_000, 1_000, 1_000])
+      for (const choice of [one, other]) choice.join(cost("c"))
+      assert.strictEqual(wait("a"), 2_000)
+      yield* limiter.park("c", "1 hour")
+      assert.strictEqual(wait("a"), 3_000)
+      // How many wait, and for how much, is no matter of parts.
+      one.join(cost("b"))
+      const { line, waiting, waitingTokens } = yield* limiter.snapshot("a")
+      assert.deepStrictEqual([waiting, waitingTokens, line[0]?.tokens], [2, 20, 20])
+    }).pipe(Effect.scoped))
+})
+
 describe("calls in several rooms", () => {
   it.effect.prop(
     "each is admitted once, no pool is over its quota, and nothing is left behind",

@@ -5,12 +5,29 @@
  *
  * ```ts
  * import { LastResort } from "@caprock/router"
- * import { Duration, Effect } from "effect"
+ * import { Console, Duration, Effect } from "effect"
  *
- * export const lastResort = LastResort.onlyFor<string, never, never>(
+ * const lastResort: LastResort.LastResort<string, string, never> = LastResort.onlyFor(
  *   ({ ask }) => ask.priority === "interactive",
  *   LastResort.tryAgain((after) => Effect.succeed(`Please try again in ${Math.ceil(Duration.toSeconds(after))} seconds.`))
  * )
+ *
+ * const ask = { input: 100, output: 200, needs: [], leftMillis: 5_000, priority: "interactive" } as const
+ * const account = {
+ *   route: "chat",
+ *   target: undefined,
+ *   trials: [],
+ *   waitedMillis: 0,
+ *   usd: undefined,
+ *   adapted: [],
+ *   hedged: false,
+ *   rejected: false,
+ *   lastResort: true,
+ *   attempts: 0
+ * }
+ * const reason = { route: "chat", ask, error: "full", retryAfter: Duration.seconds(12), excluded: [], account }
+ *
+ * export const main = Effect.flatMap(lastResort(reason), (answer) => Console.log(answer)) // => Please try again in 12 seconds.
  * ```
  *
  * @since 0.1.0

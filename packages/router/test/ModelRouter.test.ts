@@ -1,5 +1,6 @@
 import { Meter, RateLimiter } from "@caprock/rate-limiter"
 import {
+  Fence,
   Health,
   LastResort,
   ModelRouter,
@@ -34,6 +35,10 @@ const Did = Schema.Struct({
   kind: Schema.Literals(["well", "well", "limited", "sick", "sick", "caller", "here", "gone"]),
   retryAfter: Schema.NullOr(between(0, 2_000))
 })
+
+const nonEmpty = (
+  [first = "", ...others]: ReadonlyArray<string> = []
+): readonly [string, ...Array<string>] => [first, ...others]
 
 describe("ModelRouter", () => {
   it.effect("sends a call to the first target, and tells it", () =>
@@ -233,6 +238,24 @@ describe("ModelRouter", () => {
         assert.deepStrictEqual(yield* leftovers(all, ["a", "b"]), [])
       }).pipe(Effect.provide(rig({ ...two, ...full }))))
 
+    it.effect("what a small call would wait says nothing of a large one", () =>
+      Effect.gen(function*() {
+        const all = world(() => ({ took: 10 }))
+        const router = yield* ModelRouter.ModelRouter
+        const ask = { input: 60, output: 0, needs: [], leftMillis: Infinity }
+        yield* (yield* RateLimiter.RateLimiter).reserve({ pool: "a", requests: 1, tokens: 50 })
+        const small = yield* router.describe("at once", { ...ask, input: 10 })
+        assert.strictEqual(small.candidates[0]?.waitMillis, 0)
+        const fiber = yield* Effect.forkChild(run("at once", sending(all, 0, { ask })))
+        yield* TestClock.adjust(20)
+        assert.strictEqual(accountOf(yield* Fiber.join(fiber))?.target, "b")
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(
+          rig({ ...two, ...full, routes: { "at once": { policy: { ordered: ["a", "b"], patience: 0 } } } })
+        )
+      ))
+
     it.effect("two targets of one pool are one line", () =>
       Effect.gen(function*() {
         const all = world(() => ({ took: 10 }))
@@ -273,30 +296,28 @@ describe("ModelRouter", () => {
         assert.deepStrictEqual(yield* leftovers(all, ["a"]), [])
       }).pipe(Effect.provide(rig({ ...full, targets: { a: {} }, routes: { alone: { policy: "a" } } }))))
 
-    it.effect("leaves the line of a target whose circuit opens, and joins another that is well", () =>
+    it.effect("leaves the line of a target as soon as its circuit opens, and no other", () =>
       Effect.gen(function*() {
-        const all = world((target) => ({ took: 10, fails: target === "a" ? fault("gone") : undefined }))
+        const all = world(() => ({ took: 10 }))
         const health = yield* Health.Health
-        yield* run("even", sending(all, 0)).pipe(Effect.forkChild)
+        const limiter = yield* RateLimiter.RateLimiter
+        const lines = Effect.forEach(["a", "b"], (pool) => Effect.map(limiter.snapshot(pool), ({ waiting }) => waiting))
+        yield* Effect.forEach([0, 1], (call) => Effect.forkChild(run("even", sending(all, call))))
         yield* TestClock.adjust(20)
-        // It waits for one of them only: the other one is full for longer than it has patience.
-        const fiber = yield* Effect.forkChild(run("even", sending(all, 1)), { startImmediately: true })
+        const fiber = yield* Effect.forkChild(run("even", sending(all, 2)), { startImmediately: true })
+        assert.deepStrictEqual(yield* lines, [1, 1])
         yield* Effect.repeat(Effect.ignore(health.watch("a", () => "sick")(Effect.fail("no"))), { times: 5 })
         yield* TestClock.adjust(1)
-        assert.strictEqual((yield* (yield* RateLimiter.RateLimiter).snapshot("a")).waiting, 0)
+        assert.deepStrictEqual(yield* lines, [0, 1])
         yield* Fiber.interrupt(fiber)
         assert.deepStrictEqual(yield* leftovers(all, ["a", "b"]), [])
-      }).pipe(Effect.provide(rig({
-        targets: { a: {}, b: {} },
-        routes: { even: { policy: { headroom: ["a", "b"] } } },
-        meters: () => [Meter.tokens(100, "10 seconds")]
-      }))))
+      }).pipe(Effect.provide(rig({ ...two, ...full, routes: { even: { policy: { headroom: ["a", "b"] } } } }))))
   })
 
   describe("when all are sick", () => {
     it.effect("waits for the first that may be back, a few times, and not for ever", () =>
       Effect.gen(function*() {
-        const all = world((_, at) => ({ took: 10, fails: at < 3_000 ? fault("sick") : undefined }))
+        const all = world((_, at) => ({ took: 10, fails: at < 1_500 ? fault("sick") : undefined }))
         const opened = yield* Effect.forEach([0, 1, 2, 3, 4, 5], (call) =>
           Effect.forkChild(run("alone", sending(all, call))))
         yield* TestClock.adjust(100)
@@ -537,6 +558,41 @@ describe("ModelRouter", () => {
         [["Sent"], ["Failed"], ["Sent"], ["Ended", true, "b"]]
       )
     }).pipe(Effect.provide(rig(two))))
+
+  it.effect.prop(
+    "no request leaves its fences, whatever a function of the user's chooses and whoever fails",
+    [
+      Schema.Array(Schema.Array(Schema.Literals(["eu-1", "eu-2", "us-1", "ap-1"])).check(Schema.isBetweenLength(1, 3)))
+        .check(Schema.isBetweenLength(1, 6)),
+      Schema.Array(Schema.Literals(["eu-*", "us-*", "eu-1", "*", "ap-1"])).check(Schema.isBetweenLength(1, 2)),
+      Schema.Array(Schema.Literals(["t0", "t1", "t2", "t3", "t4", "t5", "no", ""])).check(Schema.isMaxLength(8)),
+      Schema.Array(Schema.Boolean).check(Schema.isMaxLength(6))
+    ],
+    ([residencies, fence, chosen, fails]) => {
+      const names = residencies.map((_, index) => `t${index}`)
+      const admits = (places: ReadonlyArray<string>) =>
+        places.every((place) =>
+          fence.some((one) => one === place || one.endsWith("*") && place.startsWith(one.slice(0, -1)))
+        )
+      const [first = "*", ...others] = fence
+      return Effect.gen(function*() {
+        const all = world((target) => ({
+          took: 0,
+          fails: fails[names.indexOf(target)] === true ? fault("gone") : undefined
+        }))
+        const ask = { input: 1, output: 1, needs: [], leftMillis: Infinity, fence: [first, ...others] as const }
+        yield* run("chat", sending(all, 0, { ask }))
+        const outer = run("chat", sending(all, 1))
+        yield* Effect.provideService(outer, Fence.CurrentFence, [first, ...others])
+        for (const { target } of all.sent) assert.isTrue(admits(residencies[names.indexOf(target)] ?? []))
+      }).pipe(Effect.provide(rig({
+        targets: Object.fromEntries(names.map((name, index) => [name, { residency: nonEmpty(residencies[index]) }])),
+        routes: { chat: { policy: { choose: names, by: "any" } } },
+        functions: { choose: { any: () => chosen } }
+      })))
+    },
+    { arbitrary: { runs: 2_000 } }
+  )
 
   it.effect.prop(
     "every call ends in exactly one way, within its requests and its deadline, and leaves nothing behind",

@@ -1,5 +1,6 @@
 /** Loads of calls in virtual time: what a route makes of several targets when they fail, are full, or are slow. */
-import { Meter } from "@caprock/rate-limiter"
+import { Meter, RateLimiter } from "@caprock/rate-limiter"
+import { ModelRouter, type Sending, type Target } from "@caprock/router"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Random } from "effect"
 import { TestClock } from "effect/testing"
@@ -79,18 +80,19 @@ describe("hedging", () => {
     // 2 % take eight times as long, spread evenly.
     return world((): Behaviour => ({ took: ++n % 50 === 0 ? 4_000 : 400 + (n * 37) % 100 }))
   }
-  const hedged = (hedge: boolean): RigOptions => ({
+  const hedged = (hedge: boolean, attempts = 4): RigOptions => ({
+    backoff: { attempts },
     targets: { a: {}, b: {} },
     routes: { chat: { policy: { headroom: ["a", "b"] }, ...(hedge ? { hedge: {} } : {}) } }
   })
-  const measure = (hedge: boolean) =>
+  const measure = (hedge: boolean, attempts?: number) =>
     Effect.gen(function*() {
       const all = tail()
       const calls = yield* load(all, 3_000, 40, 200_000)
       assert.deepStrictEqual(yield* leftovers(all, ["a", "b"]), [])
       assert.strictEqual(calls.filter(({ exit }) => Exit.isFailure(exit)).length, 0)
       return { p99: percentile(calls.map(({ took }) => took), 0.99), sent: all.sent.length, calls }
-    }).pipe(Effect.provide(rig(hedged(hedge))), Random.withSeed("hedge"))
+    }).pipe(Effect.provide(rig(hedged(hedge, attempts))), Random.withSeed("hedge"))
 
   it.effect("halves what the slowest take, for a twentieth of requests more at most", () =>
     Effect.gen(function*() {
@@ -103,6 +105,69 @@ describe("hedging", () => {
       assert.strictEqual(hedges.length, with_.sent - 3_000)
       assert.isTrue(hedges.every(({ account }) => account?.trials.some(({ outcome }) => outcome === "lost")))
     }))
+
+  it.effect("is a part of the call's requests: who may send one is not hedged", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* measure(true, 1)).sent, 3_000)
+    }))
+
+  it.effect("what the one opened that is given up is closed before the answer is there", () =>
+    Effect.gen(function*() {
+      // Those that come before all others end, and are slow, pay for no second request.
+      const all = world((_, __, call, attempt): Behaviour => ({
+        took: call < 100 ? 400 : call < 149 || attempt > 1 ? 10 : 4_000
+      }))
+      yield* load(all, 149, 40, 60_000)
+      const router = yield* ModelRouter.ModelRouter
+      const open = new Set<string>()
+      const call = sending(all, 149)
+      const opening = (target: Target.BuiltTarget) => {
+        const offer = call.offer(target)
+        const opened = Effect.acquireRelease(
+          Effect.sync(() => open.add(target.name)),
+          () => Effect.sync(() => open.delete(target.name))
+        )
+        return { ...offer, send: (granted: Sending.Granted) => Effect.andThen(opened, offer.send(granted)) }
+      }
+      const fiber = yield* Effect.forkChild(Effect.scoped(
+        Effect.map(router.run("chat", { ...call, offer: opening }), ({ account }) => ({ account, open: [...open] }))
+      ))
+      yield* TestClock.adjust("10 seconds")
+      const then = yield* Fiber.join(fiber)
+      assert.isTrue(then.account.hedged)
+      assert.deepStrictEqual(then.open, [then.account.target])
+      assert.strictEqual(open.size, 0)
+    }).pipe(Effect.provide(rig({ ...two, routes: { chat: { policy: { ordered: ["a", "b"] }, hedge: {} } } }))))
+
+  it.effect("is paid for by the route's calls, however slow they are", () =>
+    Effect.gen(function*() {
+      let n = 0
+      // What is slow is a tenth at first, so that half a second is slow, and then half of all.
+      const all = world((): Behaviour => ({ took: ++n % (n < 400 ? 100 : 2) === 0 ? 4_000 : 400 + (n * 37) % 100 }))
+      const calls = yield* load(all, 2_000, 40, 200_000)
+      const hedges = calls.filter(({ account }) => account?.hedged === true).length
+      assert.isAbove(hedges, 20)
+      assert.isAtMost(hedges, 100)
+    }).pipe(Effect.provide(rig(hedged(true))), Random.withSeed("hedge")))
+
+  it.effect("is for pools with room to spare", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.RateLimiter
+      const others = yield* limiter.reserve({ pool: "b", requests: 1, tokens: 850 })
+      const all = tail()
+      const without = yield* load(all, 500, 40, 60_000)
+      assert.isTrue(without.every(({ account }) => account?.hedged === false))
+      yield* others.release
+      const after = yield* load(all, 500, 40, 60_000)
+      assert.isTrue(after.some(({ account }) => account?.hedged === true))
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(rig({
+        targets: { a: {}, b: {} },
+        routes: { chat: { policy: { ordered: ["a", "b"] }, hedge: {} } },
+        meters: (pool) => [Meter.tokens(pool === "b" ? 1_000 : 1_000_000, "1 second")]
+      }))
+    ))
 })
 
 describe("capacity", () => {

@@ -12,6 +12,8 @@ import { Visit } from "./visit.ts"
 /** Its place in one room. */
 class Stand extends Visit {
   readonly since: number
+  /** How many of it the pool admits in a millisecond of its whole quota. */
+  readonly rate: number
   /** Stops the clock of its longest wait. */
   stop: (() => void) | undefined
   private readonly won: (stand: Stand) => void
@@ -19,6 +21,7 @@ class Stand extends Visit {
   constructor(cost: Cost, pool: Pool, door: Door, since: number, won: (stand: Stand) => void) {
     super(cost, pool, door)
     this.since = since
+    this.rate = 1 / pool.sizeOf(cost)
     this.won = won
   }
 
@@ -70,14 +73,18 @@ export class Choosing implements Choice {
       if (error === undefined) return this.proceed()
       // Whoever is told may come back here in the same step.
       this.forget(stand)
+      this.weigh()
       this.refuse(cost.pool, error)
     })
+    this.weigh()
   }
 
   readonly leave = (pool: string): void => {
     this.refused = this.refused.filter((one) => one.pool !== pool)
     const stand = this.stands.get(pool)
-    if (stand !== undefined) this.goFrom(stand)
+    if (stand === undefined) return
+    this.goFrom(stand)
+    this.weigh()
   }
 
   readonly next: Effect.Effect<Outcome> = Effect.suspend(() => {
@@ -149,7 +156,20 @@ export class Choosing implements Choice {
     stand.stop = undefined
     this.forget(stand)
     stand.leave()
+    this.weigh()
     this.refuse(stand.cost.pool, this.door.tooLong(stand.cost, this.door.now() - stand.since, maxWait))
+  }
+
+  /**
+   * It will be served in one room, most likely in the one that goes on fastest. Counted whole in each, everybody would be told a wait that is as many
+   * times too long as there are rooms, and be sent away by it.
+   */
+  private weigh(): void {
+    if (this.isChosen) return
+    const { size } = this.stands
+    let rates = 0
+    for (const stand of this.stands.values()) rates += stand.rate
+    for (const stand of this.stands.values()) stand.reweigh(rates < Infinity ? stand.rate / rates : 1 / size)
   }
 
   private goFrom(stand: Stand): void {

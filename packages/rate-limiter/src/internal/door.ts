@@ -43,23 +43,23 @@ export class Door {
     if (this.closed) return this.shut(cost)
     const pool = this.poolOf(cost.pool)
     if (pool instanceof RateLimiterError) return pool
-    const reason = reasonAgainst(pool, cost)
+    const reason = reasonAgainst(pool, cost, this.now())
     return reason === undefined ? pool : this.refuse(cost, reason)
   }
 
   /** The pool of a cost that is only asked about: nobody hears of it. */
-  look(cost: Cost): Pool | RateLimiterError {
+  look(cost: Cost, now: number): Pool | RateLimiterError {
     const pool = this.poolOf(cost.pool)
     if (pool instanceof RateLimiterError) return pool
-    const reason = this.closed ? new LimiterClosed() : reasonAgainst(pool, cost)
+    const reason = this.closed ? new LimiterClosed() : reasonAgainst(pool, cost, now)
     return reason === undefined ? pool : new RateLimiterError({ pool: cost.pool, reason })
   }
 
   /** How a pool stands for a cost, in numbers. */
   headroom(cost: Cost): Headroom {
-    const pool = this.look(cost)
-    if (pool instanceof RateLimiterError) return { waitMillis: Infinity, free: 0, refused: pool.reason._tag }
     const now = this.now()
+    const pool = this.look(cost, now)
+    if (pool instanceof RateLimiterError) return { waitMillis: Infinity, free: 0, refused: pool.reason._tag }
     return { waitMillis: pool.forecast(cost, now) - now, free: pool.free(now), refused: undefined }
   }
 
@@ -123,10 +123,10 @@ export class Door {
 }
 
 /** Why a pool takes nobody in, or not for this. */
-const reasonAgainst = (pool: Pool, cost: Cost): RateLimiterError["reason"] | undefined => {
+const reasonAgainst = (pool: Pool, cost: Cost, now: number): RateLimiterError["reason"] | undefined => {
   const refusal = pool.refusal(cost)
   if (refusal !== undefined) return refusal
-  const parked = pool.parkedMillis
+  const parked = pool.parkedAfter(now)
   if (parked > 0) return new PoolParked({ remaining: Duration.millis(parked) })
   const { lost } = pool
   return lost === undefined ? undefined : unavailable(lost)

@@ -111,8 +111,8 @@ export class Pool implements Sharer {
         weight: line.weight,
         sinceMillis: now - since,
         count: line.count,
-        requests: line.requests,
-        tokens: line.tokens,
+        requests: line.likely.requests,
+        tokens: line.likely.tokens,
         first: request,
         // Who is asked what to book is taken to go now.
         booking: line.head === next ? request.amount() : this.plainAmount(request)
@@ -296,6 +296,16 @@ export class Pool implements Sharer {
     this.changed()
   }
 
+  /** One who waits is likely to be served here with this part of it. */
+  reweigh(waiter: Waiter, part: number): void {
+    this.room.reweigh(waiter, part)
+  }
+
+  /** The time of the whole quota that a cost takes, in milliseconds: 0 where no rate limits it. */
+  sizeOf({ requests, tokens }: Cost): number {
+    return this.room.sizeOf(requests, tokens)
+  }
+
   /** Whether it may go before so many who wait without moving the start of any of them. */
   private mayPass(request: Request, waiting: number): boolean {
     return waiting > 0 && this.books.isWithin(this.spare, request, request.tokens)
@@ -367,7 +377,11 @@ export class Pool implements Sharer {
 
   /** For how long nobody is admitted; 0 or less when it is open. */
   get parkedMillis(): number {
-    return this.parked - this.now()
+    return this.parkedAfter(this.now())
+  }
+
+  parkedAfter(now: number): number {
+    return this.parked - now
   }
 
   /** Nobody is admitted for so long, and who waits is told. */

@@ -52,6 +52,11 @@ export class Visit implements Request {
     else this.pool.wait(waiter)
   }
 
+  /** It is likely to be served here with this part of it. */
+  reweigh(part: number): void {
+    if (this.waiter !== undefined) this.pool.reweigh(this.waiter, part)
+  }
+
   /** Waits no longer, and gives back what it was admitted with. */
   leave(): void {
     this.gone = true

@@ -25,7 +25,6 @@ interface Place {
   priority: Ask["priority"]
 }
 
-/** @internal */
 export class Board {
   private readonly places: ReadonlyArray<Place>
   private readonly facts: ReadonlyArray<Facts>

@@ -6,7 +6,6 @@ const kept = 256
 /** The last ones are sorted anew after so many more: a sixteenth of them moves no percentile far. */
 const between = 16
 
-/** @internal */
 export class Latencies {
   private readonly ring: Array<number> = []
   private next = 0

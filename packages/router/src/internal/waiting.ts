@@ -36,7 +36,6 @@ const firstLook = 1_000
 /** It was admitted, or no target takes the call, as the decision says. */
 export type Outcome<A, E, R> = Admitted<A, E, R> | { readonly nowhere: Decision }
 
-/** @internal */
 export class Waiting<A, E, R> {
   private readonly host: Host<A, E, R>
   private readonly choice: Choice
