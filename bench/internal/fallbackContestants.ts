@@ -39,7 +39,7 @@ const names = ["a", "b"] as const
 const later = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
 
 /** The same for all who know promises: an error before the first word is the request's. */
-const open = async (world: World, target: "a" | "b"): Promise<Reply> => {
+const open = async (world: World, target: "a" | "b", _question?: string): Promise<Reply> => {
   const { millis, reply } = world.request(target)
   await later(millis)
   if (reply.failure !== undefined && reply.words.length === 0) throw errorOf(reply.failure)
@@ -129,10 +129,10 @@ const executionPlan = (world: World): Contestant => {
 // -----------------------------------------------------------------------------
 
 const langChain = (world: World): Contestant => {
-  const [a, b] = names.map((name) => RunnableLambda.from((_: string) => open(world, name)))
+  const [a, b] = names.map((name) => RunnableLambda.from<string, Reply>(() => open(world, name)))
   const [streamA, streamB] = names.map((name) =>
-    RunnableLambda.from(async function*(_: string) {
-      const { failure, words } = await open(world, name)
+    RunnableLambda.from(async function*(question: string) {
+      const { failure, words } = await open(world, name, question)
       yield* words
       if (failure !== undefined) throw errorOf(failure)
     })
