@@ -6,13 +6,16 @@
 import type * as BedrockClient from "@caprock/client/BedrockClient"
 import type { OptionsError } from "@caprock/client/Settings"
 import type { BedrockError } from "@caprock/errors/BedrockError"
+import * as Catalogue from "@caprock/quota/Catalogue"
 import type { Exhausted } from "@caprock/router/LastResort"
 import type { RouteFile } from "@caprock/router/Route"
-import type { Functions } from "@caprock/router/RouteTable"
+import type { Functions, RouteTable } from "@caprock/router/RouteTable"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { Service } from "./Bedrock.ts"
+import * as targets from "./internal/targets.ts"
 
 type Converse = BedrockClient.Service["converse"]
 
@@ -58,3 +61,22 @@ export interface RouteOptions {
 export const RegionClients = Context.Reference<
   ((region: string) => Effect.Effect<BedrockClient.Service, OptionsError, Scope.Scope>) | undefined
 >("@caprock/bedrock/Routes/RegionClients", { defaultValue: () => undefined })
+
+/**
+ * The table that a layer makes of routes, for programs that only want to know what it would be. Fails with all that is wrong, as the layer does.
+ *
+ * - `region`: where requests go whose target names no Region.
+ * - `resolve`: the models behind profiles of one's own, as the layer has it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const table = (
+  routes: RouteFile,
+  { catalogue = Catalogue.builtIn, region, resolve }: {
+    readonly region?: string | undefined
+    readonly resolve?: ReadonlyMap<string, string> | undefined
+    readonly catalogue?: Catalogue.Catalogue | undefined
+  } = {},
+  functions?: Functions
+): Result.Result<RouteTable, OptionsError> => targets.table(routes, { catalogue, region, resolve }, functions)

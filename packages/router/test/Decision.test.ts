@@ -204,7 +204,7 @@ describe("weighted", () => {
     weighted: weights.map((weight, i) => ({ to: ["a", "b", "c"][i] ?? "", weight }))
   })
   /** How often each comes first. */
-  const firstOf = (policy: Route.Policy, told: Partial<Told> = {}, runs = 20_000) => {
+  const firstOf = (policy: Route.Policy, told: Partial<Told> = {}, runs = 4_000) => {
     const dice = new Dice(7)
     const route = routeTo(policy, abc)
     const known = Object.keys(abc).map((name) => ({ ...idle, ...told.facts?.[name] }))
@@ -219,22 +219,22 @@ describe("weighted", () => {
 
   it("draws each as often as its weight says", () => {
     const { a, b, c } = firstOf(weights(5, 3, 2))
-    assert.closeTo(a ?? 0, 0.5, 0.015)
-    assert.closeTo(b ?? 0, 0.3, 0.015)
-    assert.closeTo(c ?? 0, 0.2, 0.015)
+    assert.closeTo(a ?? 0, 0.5, 0.03)
+    assert.closeTo(b ?? 0, 0.3, 0.03)
+    assert.closeTo(c ?? 0, 0.2, 0.03)
   })
 
   it("draws among those that can take it", () => {
     const { a, b, c } = firstOf(weights(5, 3, 2), { facts: { a: { refused: "Parked" } } })
     assert.strictEqual(a, 0)
-    assert.closeTo(b ?? 0, 0.6, 0.015)
-    assert.closeTo(c ?? 0, 0.4, 0.015)
+    assert.closeTo(b ?? 0, 0.6, 0.03)
+    assert.closeTo(c ?? 0, 0.4, 0.03)
   })
 
   it("draws the others in the same way, and tells the shares of all", () => {
     const dice = new Dice(3)
     const seconds: Record<string, number> = {}
-    for (let run = 0; run < 20_000; run++) {
+    for (let run = 0; run < 4_000; run++) {
       const { candidates } = decide(weights(5, 3, 2), { targets: abc, chance: dice.next() })
       const [first, second, third] = candidates
       if (third?.target.name === "c") assert.deepStrictEqual(third.why, { _tag: "Drawn", share: 0.2 })
@@ -242,7 +242,7 @@ describe("weighted", () => {
       assert.deepStrictEqual(first.why, { _tag: "Drawn", share: 0.5 })
       seconds[second?.target.name ?? ""] = (seconds[second?.target.name ?? ""] ?? 0) + 1
     }
-    assert.closeTo((seconds["b"] ?? 0) / ((seconds["b"] ?? 0) + (seconds["c"] ?? 0)), 0.6, 0.02)
+    assert.closeTo((seconds["b"] ?? 0) / ((seconds["b"] ?? 0) + (seconds["c"] ?? 0)), 0.6, 0.04)
   })
 
   it("waits for who was drawn as for who comes first", () => {
@@ -266,9 +266,9 @@ describe("weighted", () => {
       ]
     })
     assert.strictEqual(orderOf(decide(ramp(now), { targets: abc })), "a+0")
-    assert.closeTo(firstOf(ramp(now - 333))["b"] ?? 0, 0.5, 0.015)
-    assert.closeTo(firstOf(ramp(now - 1_000))["b"] ?? 0, 0.75, 0.015)
-    assert.closeTo(firstOf(ramp(now - 10_000))["b"] ?? 0, 0.75, 0.015)
+    assert.closeTo(firstOf(ramp(now - 333))["b"] ?? 0, 0.5, 0.03)
+    assert.closeTo(firstOf(ramp(now - 1_000))["b"] ?? 0, 0.75, 0.03)
+    assert.closeTo(firstOf(ramp(now - 10_000))["b"] ?? 0, 0.75, 0.03)
   })
 
   it("draws each time anew where one policy is within another", () => {
@@ -279,9 +279,9 @@ describe("weighted", () => {
       }]
     }
     const { a, b, c } = firstOf(within)
-    assert.closeTo(a ?? 0, 0.25, 0.015)
-    assert.closeTo(b ?? 0, 0.25, 0.015)
-    assert.closeTo(c ?? 0, 0.5, 0.015)
+    assert.closeTo(a ?? 0, 0.25, 0.03)
+    assert.closeTo(b ?? 0, 0.25, 0.03)
+    assert.closeTo(c ?? 0, 0.5, 0.03)
     const beside: Route.Policy = {
       ordered: [
         { weighted: [{ to: "a", weight: 1 }, { to: "b", weight: 1 }] },
@@ -290,13 +290,13 @@ describe("weighted", () => {
     }
     const dice = new Dice(5)
     let both = 0
-    for (let run = 0; run < 10_000; run++) {
+    for (let run = 0; run < 2_000; run++) {
       const names = decide(beside, { targets: { ...abc, d: {} }, chance: dice.next() }).candidates.map(({ target }) =>
         target.name
       )
       if (names[0] === "a" && names[2] === "c") both++
     }
-    assert.closeTo(both / 10_000, 0.25, 0.02)
+    assert.closeTo(both / 2_000, 0.25, 0.04)
   })
 })
 
@@ -606,7 +606,7 @@ describe("health", () => {
   it("gives who comes back its share of calls, whatever the others wait", () => {
     const dice = new Dice(11)
     let first = 0
-    for (let run = 0; run < 10_000; run++) {
+    for (let run = 0; run < 2_000; run++) {
       const decision = at({ _tag: "Closed", share: 0.3 }, {
         chance: dice.next(),
         facts: { a: { standing: { _tag: "Closed", share: 0.3 } }, b: { waitMillis: 60_000 } }
@@ -618,7 +618,7 @@ describe("health", () => {
         assert.deepStrictEqual(exclusionsOf(decision), { a: { _tag: "Recovering", share: 0.3 } })
       }
     }
-    assert.closeTo(first / 10_000, 0.3, 0.02)
+    assert.closeTo(first / 2_000, 0.3, 0.04)
     const none = at({ _tag: "Closed", share: 0 }, { facts: { a: { standing: { _tag: "Closed", share: 0 } } } })
     assert.strictEqual(orderOf(none), "b+0")
   })
@@ -627,7 +627,7 @@ describe("health", () => {
     const standing = { _tag: "Closed", share: 0.5 } as const
     const dice = new Dice(13)
     let both = 0
-    for (let run = 0; run < 10_000; run++) {
+    for (let run = 0; run < 2_000; run++) {
       const { candidates } = decide({ ordered: ["a", "b", "c"] }, {
         targets: abc,
         chance: dice.next(),
@@ -635,7 +635,7 @@ describe("health", () => {
       })
       if (candidates.length === 3) both++
     }
-    assert.closeTo(both / 10_000, 0.25, 0.02)
+    assert.closeTo(both / 2_000, 0.25, 0.04)
   })
 
   it("gives it all calls where nobody else can take them", () => {
@@ -727,7 +727,7 @@ describe("any decision", () => {
         assert.deepStrictEqual(all.sort((a, b) => a - b), route.targets.map(({ index }) => index).sort((a, b) => a - b))
         for (const { afterMillis } of candidates) assert.isAtLeast(afterMillis, 0)
       }),
-    { arbitrary: { runs: 2_000 } }
+    { arbitrary: { runs: 500 } }
   )
 
   it.effect.prop(
@@ -767,7 +767,7 @@ describe("any decision", () => {
           else assert.isFalse(isLast)
         }
       }),
-    { arbitrary: { runs: 2_000 } }
+    { arbitrary: { runs: 500 } }
   )
 
   it.effect.prop("leaves nobody out by a guess alone", [Seed], ([seed]) =>
@@ -780,7 +780,7 @@ describe("any decision", () => {
           Math.max(known[target.index]?.waitMillis ?? 0, (past.at(target.index)?.notBeforeMillis ?? 0) - now) <
             asked.leftMillis)
       if (excluded.some(isGuess)) assert.isAbove(candidates.length, 0)
-    }), { arbitrary: { runs: 2_000 } })
+    }), { arbitrary: { runs: 500 } })
 
   it.effect.prop("begins with one that is due as soon as it may be tried", [Seed], ([seed]) =>
     Effect.sync(() => {
@@ -789,7 +789,7 @@ describe("any decision", () => {
       if (first === undefined) return
       const { notBeforeMillis } = past.at(first.target.index) ?? { notBeforeMillis: now }
       assert.strictEqual(first.afterMillis, Math.max(0, notBeforeMillis - now))
-    }), { arbitrary: { runs: 2_000 } })
+    }), { arbitrary: { runs: 500 } })
 
   it.effect.prop(
     "puts what depends on chance alone where all is well, of a weighted policy, in each order at some time",

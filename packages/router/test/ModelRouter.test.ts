@@ -244,15 +244,15 @@ describe("ModelRouter", () => {
         const router = yield* ModelRouter.ModelRouter
         const ask = { input: 60, output: 0, needs: [], leftMillis: Infinity }
         yield* (yield* RateLimiter.RateLimiter).reserve({ pool: "a", requests: 1, tokens: 50 })
-        const small = yield* router.describe("at once", { ...ask, input: 10 })
+        const small = yield* router.describe("patient", { ...ask, input: 10 })
         assert.strictEqual(small.candidates[0]?.waitMillis, 0)
-        const fiber = yield* Effect.forkChild(run("at once", sending(all, 0, { ask })))
+        const fiber = yield* Effect.forkChild(run("patient", sending(all, 0, { ask })))
         yield* TestClock.adjust(20)
         assert.strictEqual(accountOf(yield* Fiber.join(fiber))?.target, "b")
       }).pipe(
         Effect.scoped,
         Effect.provide(
-          rig({ ...two, ...full, routes: { "at once": { policy: { ordered: ["a", "b"], patience: 0 } } } })
+          rig({ ...two, ...full, routes: { patient: { policy: { ordered: ["a", "b"], patience: "5 seconds" } } } })
         )
       ))
 

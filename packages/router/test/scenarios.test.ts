@@ -139,16 +139,53 @@ describe("hedging", () => {
       assert.strictEqual(open.size, 0)
     }).pipe(Effect.provide(rig({ ...two, routes: { chat: { policy: { ordered: ["a", "b"] }, hedge: {} } } }))))
 
-  it.effect("is paid for by the route's calls, however slow they are", () =>
+  /** One in a hundred is slow at first, so that half a second is, and then every second. */
+  const worse = (hedge: { readonly percentile?: number; readonly share?: number }) =>
     Effect.gen(function*() {
       let n = 0
-      // What is slow is a tenth at first, so that half a second is slow, and then half of all.
       const all = world((): Behaviour => ({ took: ++n % (n < 400 ? 100 : 2) === 0 ? 4_000 : 400 + (n * 37) % 100 }))
-      const calls = yield* load(all, 2_000, 40, 200_000)
-      const hedges = calls.filter(({ account }) => account?.hedged === true).length
-      assert.isAbove(hedges, 20)
-      assert.isAtMost(hedges, 100)
-    }).pipe(Effect.provide(rig(hedged(true))), Random.withSeed("hedge")))
+      const calls = yield* load(all, 1_500, 40, 100_000)
+      const firstAt = new Map(all.sent.flatMap(({ at, call, hedge }) => hedge ? [] : [[call, at]]))
+      return {
+        hedges: calls.filter(({ account }) => account?.hedged === true).length,
+        after: all.sent.flatMap(({ at, call, hedge }) => hedge ? [at - (firstAt.get(call) ?? 0)] : [])
+      }
+    }).pipe(
+      Effect.provide(rig({ targets: { a: {}, b: {} }, routes: { chat: { policy: { headroom: ["a", "b"] }, hedge } } })),
+      Random.withSeed("hedge")
+    )
+
+  it.effect("is paid for by the route's calls, with the share that it is told, however slow they are", () =>
+    Effect.gen(function*() {
+      const few = yield* worse({})
+      assert.isAbove(few.hedges, 20)
+      assert.isAtMost(few.hedges, 75)
+      const many = yield* worse({ share: 0.2 })
+      assert.isAbove(many.hedges, 75)
+      assert.isAtMost(many.hedges, 300)
+      assert.strictEqual((yield* worse({ share: 0 })).hedges, 0)
+    }))
+
+  it.effect("begins after the percentile that it is told", () =>
+    Effect.gen(function*() {
+      assert.isAtLeast(Math.min(...(yield* worse({})).after), 480)
+      assert.isBelow(Math.min(...(yield* worse({ percentile: 0.5 })).after), 470)
+    }))
+
+  it.effect("is not for a target that failed for the call before", () =>
+    Effect.gen(function*() {
+      const all = world((target, _, call): Behaviour =>
+        call < 149 ? { took: 10 } : target === "a" ? { took: 0, fails: fault("limited", 60_000) } : { took: 4_000 }
+      )
+      yield* load(all, 149, 40, 60_000, "only b")
+      const fiber = yield* Effect.forkChild(run("chat", sending(all, 149)))
+      yield* TestClock.adjust("10 seconds")
+      assert.isFalse(accountOf(yield* Fiber.join(fiber))?.hedged)
+      assert.deepStrictEqual(all.sent.slice(149).map(({ target }) => target), ["a", "b"])
+    }).pipe(Effect.provide(rig({
+      targets: { a: {}, b: {} },
+      routes: { "only b": { policy: "b" }, chat: { policy: { ordered: ["a", "b"] }, hedge: {} } }
+    }))))
 
   it.effect("is for pools with room to spare", () =>
     Effect.gen(function*() {

@@ -230,9 +230,9 @@ export class Runner<A, E extends Retryable, R> {
     const { call, desk, hedges } = this
     return Effect.gen(function*() {
       if (hedges === undefined || call.now() >= call.deadline) return undefined
-      const candidate = call.decide().candidates.find(({ target, why }) => {
+      const candidate = call.decide().candidates.find(({ target }) => {
         const facts = call.board.factsOf(target)
-        return why._tag !== "LastTry" && target !== first.candidate.target &&
+        return call.at(target.index) === undefined && target !== first.candidate.target &&
           call.board.poolOf(target) !== first.reservation.pool && facts !== undefined && facts.waitMillis === 0 &&
           facts.free >= freeEnough && facts.standing._tag === "Closed" && facts.standing.share === 1
       })
