@@ -387,6 +387,36 @@ describe("a call by a route that is interrupted", () => {
         }
       }))
 
+  it.effect("is not foreseen to grow in the pools that did not admit it", () =>
+    Effect.gen(function*() {
+      const models = [`us.${claude}`, `global.${claude}`] as const
+      const { bedrock } = yield* scripted({
+        converse: () => Effect.delay(Effect.succeed(BedrockClientTest.answer("Yes.")), 350)
+      }, {
+        routes: file({ one: { model: models[0] }, two: { model: models[1] } }, {
+          ordered: ["one", "two"],
+          patience: 0
+        }),
+        quotas: { default: { tokensPerMinute: 3_000 } },
+        meters: { window: "1 second" }
+      })
+      for (const model of models) yield* Effect.forkChild(bedrock.converse(ask(model, 2_000)))
+      yield* TestClock.adjust(10)
+      const waits = yield* Effect.forkChild(bedrock.converse(ask("chat", 2_000)))
+      yield* TestClock.adjust(10)
+      for (const model of models) assert.strictEqual((yield* bedrock.snapshot(model)).waiting, 1)
+      yield* Fiber.interrupt(waits)
+      yield* TestClock.adjust("10 seconds")
+      for (const model of models) {
+        yield* Effect.forkChild(bedrock.converse(ask(model, 2_000)))
+        yield* TestClock.adjust(400)
+        // Beside one that never ends it would be foreseen to fill the whole quota, and wait for an empty window.
+        yield* Effect.forkChild(bedrock.converse(ask(model, 2_000)))
+        yield* TestClock.adjust(10)
+        assert.strictEqual((yield* bedrock.snapshot(model)).waiting, 0)
+      }
+    }).pipe(Effect.scoped))
+
   leaves("a conversation", (bedrock) => bedrock.converse(ask("chat")), {
     converse: () => Effect.delay(Effect.succeed(BedrockClientTest.answer("Yes.")), 350)
   })
