@@ -208,4 +208,13 @@ describe("what fails", () => {
       assert.strictEqual(error.reason._tag, "InterruptedStreamError")
       assert.strictEqual((yield* emulator.stats).requests, before + 1)
     }).pipe(Effect.scoped))
+
+  it.live("a stream that is left in the middle is left by its connection", () =>
+    Effect.gen(function*() {
+      const { bedrock, emulator } = yield* house({
+        emulator: { output: OutputModel.fixed(60), latency: LatencyModel.perToken(10, 1_000) }
+      })
+      yield* bedrock.converseStream(ask("chat")).pipe(Stream.take(2), Stream.runDrain)
+      while ((yield* emulator.stats).inFlight > 0) yield* Effect.sleep(10)
+    }).pipe(Effect.scoped), 5_000)
 })

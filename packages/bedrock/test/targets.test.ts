@@ -5,7 +5,8 @@ import { BedrockClient, BedrockClientTest, type Settings } from "@caprock/client
 import { BedrockError, Reason } from "@caprock/errors"
 import type { Route } from "@caprock/router"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Context, Effect, Layer, Logger, Stream } from "effect"
+import { Array as Arr, Context, Effect, Fiber, Layer, Logger, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import * as adapting from "../src/internal/adapting.ts"
 import * as asking from "../src/internal/asking.ts"
 import * as judging from "../src/internal/judging.ts"
@@ -348,4 +349,83 @@ describe("a last resort", () => {
       // Outside of a last resort there is none.
       yield* bedrock.converse(ask(`global.${claude}`))
     }).pipe(Effect.scoped))
+})
+
+describe("a call by a route that is interrupted", () => {
+  const pro = "amazon.nova-pro-v1:0"
+  const routes = file({ one: { model: nova }, two: { model: pro } }, { ordered: ["one", "two"], patience: 0 })
+
+  const leaves = (
+    name: string,
+    call: (bedrock: Bedrock.Service) => Effect.Effect<unknown, BedrockError.BedrockError>,
+    script: BedrockClientTest.Script
+  ) =>
+    it.effect(`leaves nothing behind, wherever that is: ${name}`, () =>
+      Effect.gen(function*() {
+        for (let steps = 0; steps < 120; steps += 3) {
+          yield* Effect.gen(function*() {
+            const { bedrock } = yield* scripted(script, {
+              routes,
+              withoutQuota: "probe",
+              quotas: { default: { requestsPerMinute: 1 } },
+              meters: { window: "1 second" }
+            })
+            const before = yield* Effect.forkChild(call(bedrock))
+            const fibers = [before, yield* Effect.forkChild(call(bedrock)), yield* Effect.forkChild(call(bedrock))]
+            for (let step = 0; step < steps; step++) {
+              if (step % 10 === 9) yield* TestClock.adjust(100)
+              else yield* Effect.yieldNow
+            }
+            for (const fiber of fibers) yield* Fiber.interrupt(fiber)
+            // An open reservation would stay: it leaves its window only when it was sent.
+            yield* TestClock.adjust("10 seconds")
+            for (const model of [nova, pro]) {
+              const { meters, waiting } = yield* bedrock.snapshot(model)
+              assert.deepStrictEqual([waiting, ...meters.map(({ used }) => used)], [0, 0], `after ${steps} steps`)
+            }
+          }).pipe(Effect.scoped)
+        }
+      }))
+
+  it.effect("is not foreseen to grow in the pools that did not admit it", () =>
+    Effect.gen(function*() {
+      const models = [`us.${claude}`, `global.${claude}`] as const
+      const { bedrock } = yield* scripted({
+        converse: () => Effect.delay(Effect.succeed(BedrockClientTest.answer("Yes.")), 350)
+      }, {
+        routes: file({ one: { model: models[0] }, two: { model: models[1] } }, {
+          ordered: ["one", "two"],
+          patience: 0
+        }),
+        quotas: { default: { tokensPerMinute: 3_000 } },
+        meters: { window: "1 second" }
+      })
+      for (const model of models) yield* Effect.forkChild(bedrock.converse(ask(model, 2_000)))
+      yield* TestClock.adjust(10)
+      const waits = yield* Effect.forkChild(bedrock.converse(ask("chat", 2_000)))
+      yield* TestClock.adjust(10)
+      for (const model of models) assert.strictEqual((yield* bedrock.snapshot(model)).waiting, 1)
+      yield* Fiber.interrupt(waits)
+      yield* TestClock.adjust("10 seconds")
+      for (const model of models) {
+        yield* Effect.forkChild(bedrock.converse(ask(model, 2_000)))
+        yield* TestClock.adjust(400)
+        // Beside one that never ends it would be foreseen to fill the whole quota, and wait for an empty window.
+        yield* Effect.forkChild(bedrock.converse(ask(model, 2_000)))
+        yield* TestClock.adjust(10)
+        assert.strictEqual((yield* bedrock.snapshot(model)).waiting, 0)
+      }
+    }).pipe(Effect.scoped))
+
+  leaves("a conversation", (bedrock) => bedrock.converse(ask("chat")), {
+    converse: () => Effect.delay(Effect.succeed(BedrockClientTest.answer("Yes.")), 350)
+  })
+  leaves("one that fails at first", (bedrock) => bedrock.converse(ask("chat")), {
+    converse: ({ modelId }) =>
+      Effect.delay(modelId === nova ? Effect.fail(unavailable) : Effect.succeed(BedrockClientTest.answer("Yes.")), 250)
+  })
+  leaves("a stream", (bedrock) => Stream.runDrain(bedrock.converseStream(ask("chat"))), {
+    converseStream: () =>
+      Stream.fromIterable(BedrockClientTest.events(["Yes", ", it", " is."])).pipe(Stream.tap(() => Effect.sleep(100)))
+  })
 })

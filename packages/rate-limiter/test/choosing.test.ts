@@ -1,7 +1,7 @@
 // What holds for calls that stand in several rooms, whatever happens to them.
 import { type Choice, type Cost, Meter, RateLimiter } from "@caprock/rate-limiter"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Clock, Duration, Effect, Fiber, Schema, type Scope, Stream } from "effect"
+import { Array as Arr, Clock, Duration, Effect, Fiber, Random, Schema, type Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as FaultyStore from "./faultyStore.ts"
 import { between } from "./sending.ts"
@@ -249,6 +249,44 @@ const backlog = Effect.fnUntraced(function*(
   const mean = (values: ReadonlyArray<number>) =>
     values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)
   return { refused, served: waits.length, wait: mean(waits), error: mean(errors), longest: Math.max(...waits) }
+})
+
+describe("occupancy", () => {
+  it.effect("three pools are used as fully together as one by itself, under three times of what they have", () =>
+    Effect.gen(function*() {
+      const limit = 2_000
+      const meters = () => [Meter.tokens(limit, window)]
+      /** Calls that any of the pools may serve; the part of all quotas that they were charged. */
+      const occupied = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
+        const limiter = yield* RateLimiter.make({ meters, guard: 0 })
+        let charged = 0
+        const one = Effect.gen(function*() {
+          const tokens = yield* Random.nextIntBetween(1, 200)
+          const latency = yield* Random.nextIntBetween(10, 100)
+          const choice = yield* limiter.choice
+          for (const pool of names) choice.join({ pool, requests: 1, tokens })
+          const outcome = yield* choice.next
+          if (outcome._tag === "Refused") return
+          const { reservation } = outcome
+          reservation.sentUnsafe()
+          const now = yield* Clock.currentTimeMillis
+          if (now >= 5 * window && now < 25 * window) charged += tokens
+          yield* Effect.sleep(latency)
+          yield* reservation.settle({ tokens, servedFor: Duration.millis(latency) })
+        }).pipe(Effect.scoped)
+        // 100 tokens each, on the average.
+        const every = window / (3 * names.length * limit / 100)
+        for (let at = 0; at < 26 * window; at += every) {
+          yield* Effect.forkChild(one, { startImmediately: true })
+          yield* TestClock.adjust(every)
+        }
+        return charged / (20 * names.length * limit)
+      }, Effect.scoped)
+      const alone = yield* Effect.provide(occupied(["a"]), TestClock.layer())
+      const together = yield* Effect.provide(occupied(pools), TestClock.layer())
+      assert.isAtLeast(alone, 0.95)
+      assert.isAtLeast(together, alone - 0.01)
+    }).pipe(Random.withSeed("occupancy")))
 })
 
 describe("forecasts", () => {

@@ -16,7 +16,7 @@ import * as Channel from "effect/Channel"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
@@ -353,11 +353,11 @@ export const streamed = <I extends Named, A extends object>(
           }),
           ask(seat.client, input)
         )
-        return Effect.flatMap(Effect.scope, (scope) =>
-          Scope.addFinalizerExit(scope, close).pipe(
-            Effect.andThen(send(restore, attempt)),
-            Effect.onError((cause) => close(Exit.failCause(cause)))
-          ))
+        // The scope is the attempt's own, and is closed when it fails, loses, or the stream is over.
+        return Effect.flatMap(
+          Effect.scope,
+          (scope) => Effect.andThen(Scope.addFinalizerExit(scope, close), send(restore, attempt))
+        )
       })
       const final = (error: BedrockError): BedrockError => withAttempts(error, routed.tally.sent)
       let rest: Pulled<A> | undefined
