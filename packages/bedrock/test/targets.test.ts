@@ -237,6 +237,15 @@ describe("a request is adapted to its target", () => {
     )
     const { prefix } = asking.converse(marked("a", "b"), false)
     assert.isString(prefix)
+    assert.strictEqual(asking.converse(marked("a", "b"), false).prefixMillis, 300_000)
+    const hour = {
+      ...marked("a", "b"),
+      system: [{ text: "a" }, { cachePoint: { type: "default" as const, ttl: "1h" as const } }]
+    }
+    assert.deepStrictEqual(asking.converse(hour, false), { needs: [], prefix, prefixMillis: 3_600_000 })
+    assert.deepStrictEqual(asking.converse({ modelId: "chat", system: [{ cachePoint: { type: "default" } }] }, false), {
+      needs: []
+    })
     assert.strictEqual(asking.converse(marked("a", "c"), false).prefix, prefix)
     assert.notStrictEqual(asking.converse(marked("b", "b"), false).prefix, prefix)
   })

@@ -272,6 +272,7 @@ export const decide = (
   const level = levelOf(route, ask)
   const known: Array<Known | undefined> = []
   // All of the route is inside of its own.
+  // Stryker disable next-line ConditionalExpression: it only takes its time to ask
   const fence = ask.fence === route.fence ? undefined : ask.fence
   let tiers = 0
   for (const target of route.targets) {
@@ -380,6 +381,7 @@ const judge = (
     // What an answer takes is a guess: where all are late by that, they are still better than none.
     tier = late
     whyNot = { _tag: "TooLate", predictedMillis: predicted, leftMillis }
+    // Stryker disable next-line ConditionalExpression,EqualityOperator,ArithmeticOperator,UnaryOperator: of 1 all lots are less, and any number that no weight has does
   } else if (standing._tag === "Closed" && standing.share < 1 && lotOf(chance, -1 - target.index) >= standing.share) {
     tier = recovering
     why = { _tag: "Recovering", share: standing.share }

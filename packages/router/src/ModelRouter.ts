@@ -177,7 +177,7 @@ export const make = Effect.fnUntraced(function*(
     capMillis: millis(backoff.cap ?? Backoff.defaults.cap),
     touch: ({ prefix, prefixMillis = usualPrefixMillis }, { index }) => {
       const now = time.wall()
-      if (prefix !== undefined) affinity.touch(prefix, index, now + prefixMillis, now)
+      if (prefix !== undefined) affinity.touch(prefix, index, now + prefixMillis)
     }
   }
 

@@ -154,15 +154,7 @@ export class RouteTableError extends Schema.TaggedError<RouteTableError>()("Rout
  * @since 0.1.0
  */
 export const make = (file: RouteFile, functions: Functions = {}): Result.Result<RouteTable, RouteTableError> => {
-  for (const [name, { policy }] of Object.entries(file.routes)) {
-    if (isCircle(policy, [])) {
-      return failure([{
-        reason: "circle",
-        route: name,
-        message: `Route ${quoted(name)}: a policy is a part of itself`
-      }])
-    }
-  }
+  if (isCircle(file, [])) return failure([{ reason: "circle", message: "A policy is a part of itself" }])
   const decoded = fromUnknown(file)
   if (Result.isFailure(decoded)) return failure([{ reason: "shape", message: decoded.failure.message }])
 
@@ -187,10 +179,10 @@ const failure = (problems: readonly [Problem, ...Array<Problem>]): Result.Result
 
 const quoted = (name: string): string => JSON.stringify(name)
 
-/** Whether a policy has itself among its parts. Anything may be there: it was not checked before, since that would never end. */
-const isCircle = (policy: unknown, above: ReadonlyArray<unknown>): boolean =>
-  typeof policy === "object" && policy !== null &&
-  (above.includes(policy) || Object.values(policy).some((part) => isCircle(part, [...above, policy])))
+/** Whether something is a part of itself. It may be anything: to check it before would never end. */
+const isCircle = (whole: unknown, above: ReadonlyArray<unknown>): boolean =>
+  typeof whole === "object" && whole !== null &&
+  (above.includes(whole) || Object.values(whole).some((part) => isCircle(part, [...above, whole])))
 
 type Told = (problem: Problem) => void
 

@@ -59,6 +59,7 @@ describe("a single target", () => {
     const route = routeTo("a", { a: {} })
     const { candidates } = Decision.decide(route, anything, [], Decision.untried, 0, now)
     assert.deepStrictEqual(candidates.map(({ afterMillis, waitMillis }) => [afterMillis, waitMillis]), [[0, 0]])
+    assert.deepStrictEqual(candidates[0]?.why, { _tag: "Preferred" })
   })
 
   it("has the wait that is predicted for it", () => {
@@ -105,6 +106,14 @@ describe("ordered", () => {
       b: { _tag: "Overflow", of: "a", waitMillis: 7_000 },
       c: { _tag: "Overflow", of: "b", waitMillis: 5_000 }
     })
+  })
+
+  it("names the first where several before it are as ready", () => {
+    const decision = decide({ ordered: [{ headroom: ["a", "b"] }, "c"] }, {
+      targets: abc,
+      facts: { a: { waitMillis: 7_000 }, b: { waitMillis: 7_000 } }
+    })
+    assert.deepStrictEqual(whysOf(decision)["c"], { _tag: "Overflow", of: "a", waitMillis: 7_000 })
   })
 
   it("is patient for a whole policy, and for that as for what is within it", () => {
@@ -417,6 +426,24 @@ describe("difficulty", () => {
     assert.strictEqual(orderOf(at("easy", { level: 1 })), "b+0 a+1000 c+20000")
     assert.deepStrictEqual(at("easy", { level: 1 }).level, { index: 1, of: 3, name: "middling", unknown: undefined })
     assert.deepStrictEqual(at("easy", { level: 7 }).level, { index: 2, of: 3, name: "hard", unknown: undefined })
+  })
+
+  it("does not ask the function where the level is told", () => {
+    let asked = 0
+    const classify = { by: () => `asked ${++asked} times` }
+    decide(policy, { targets: abc, ask: { level: 0 }, route: { functions: { classify } } })
+    assert.strictEqual(asked, 0)
+  })
+
+  it("has what its own level leaves out left out by the policy", () => {
+    const decision = decide({
+      difficulty: [{ level: "easy", to: "a" }, {
+        level: "hard",
+        to: { weighted: [{ to: "b", weight: 1 }, { to: "c", weight: 0 }] }
+      }],
+      by: "by"
+    }, { targets: abc, route: { functions: { classify: { by: () => "hard" } } } })
+    assert.deepStrictEqual(exclusionsOf(decision), { a: { _tag: "Level", name: "easy" }, c: { _tag: "NotChosen" } })
   })
 
   it("takes work of an unknown level for the hardest, and tells so", () => {

@@ -20,6 +20,11 @@ describe("Fence", () => {
   })
 
   it("admits nobody who does not say where it processes requests", () => {
+    const wrong = decode(["eu-*-1"])
+    assert.match(
+      Result.isFailure(wrong) ? wrong.failure.message : "",
+      /Expected a place such as eu-central-1, or the beginning/
+    )
     for (const fence of [["eu-*"], ["*"]]) {
       assert.deepStrictEqual(Fence.outside(fence, undefined), { _tag: "Unknown" })
       assert.deepStrictEqual(Fence.outside(fence, []), { _tag: "Unknown" })
@@ -34,6 +39,11 @@ describe("Fence", () => {
 
   it("is not made of what would admit nothing, silently", () => {
     for (const fence of [[], [""], ["eu-*-1"], ["**"], ["eu west"]]) assert.isTrue(Result.isFailure(decode(fence)))
+    const wrong = decode(["eu-*-1"])
+    assert.match(
+      Result.isFailure(wrong) ? wrong.failure.message : "",
+      /Expected a place such as eu-central-1, or the beginning/
+    )
     for (const fence of [["eu-*"], ["*"], ["eu-west-1", "us-*"]]) assert.isTrue(Result.isSuccess(decode(fence)))
   })
 

@@ -101,6 +101,9 @@ describe("RouteTable", () => {
 
   it("tells of weights of which none is ever drawn", () => {
     const to = (...weights: ReadonlyArray<number>) => ({ weighted: weights.map((weight) => ({ to: "a", weight })) })
+    assert.deepStrictEqual(problemsOf(to(0, 0)).map(({ message }) => message), [
+      "Route \"r\": policy.weighted: every weight is 0, so none is ever drawn"
+    ])
     assert.deepStrictEqual(reasonsOf(to(0, 0)), ["no-weight"])
     assert.deepStrictEqual(reasonsOf(to(0, 1)), [])
   })
@@ -111,7 +114,7 @@ describe("RouteTable", () => {
     assert.deepStrictEqual(reasonsOf({ headroom: [circle, circle] }), [])
     parts.push({ headroom: [circle] })
     assert.deepStrictEqual(problemsOf({ headroom: ["a", circle] }), [
-      { reason: "circle", route: "r", message: "Route \"r\": a policy is a part of itself" }
+      { reason: "circle", message: "A policy is a part of itself" }
     ])
   })
 
@@ -141,14 +144,23 @@ describe("RouteTable", () => {
         { difficulty: [{ level: "l", to: levels("m") }], by: "by" },
         { weighted: [{ to: levels("l"), weight: 1 }, { to: levels("l"), weight: 1 }] }
       ]
-    ) assert.deepStrictEqual(reasonsOf(policy, {}, { classify }), ["levels"], JSON.stringify(policy))
+    ) {
+      const problems = problemsOf(policy, {}, { classify })
+      assert.deepStrictEqual(problems.map(({ reason }) => reason), ["levels"], JSON.stringify(policy))
+      assert.include(problems[0]?.message, "it has difficulty twice, and a call has one level: keep one of them")
+    }
+    const within = problemsOf({ difficulty: [{ level: "l", to: "x" }], by: "by" }, {}, { classify })
+    assert.include(within[0]?.message, "policy.difficulty[0].to: there is no target \"x\"")
   })
 
   it("tells of routes that are called as a model may be", () => {
     for (const name of ["", "acme.sage", "a:b", "a/b"]) {
       const table = RouteTable.make({ targets: { a: target }, routes: { [name]: { policy: "a" } } })
       assert.isTrue(Result.isFailure(table), name)
-      if (Result.isFailure(table)) assert.deepStrictEqual(table.failure.problems.map(({ reason }) => reason), ["name"])
+      if (Result.isFailure(table)) {
+        assert.deepStrictEqual(table.failure.problems.map(({ reason }) => reason), ["name"])
+        assert.include(table.failure.message, "its name may be that of a model: use one without . : and /")
+      }
     }
     tableOf({ targets: { "a.b:c/d": target }, routes: { "the-chat_2": { policy: "a.b:c/d" } } })
   })
@@ -183,6 +195,18 @@ describe("RouteTable", () => {
   it("checks what was not read from a file as well", () => {
     assert.deepStrictEqual(reasonsOf({ ordered: ["a"], patience: -1 }), ["shape"])
     assert.deepStrictEqual(reasonsOf("a", { hedge: { share: 2 } }), ["shape"])
+    for (
+      const file of [null, {}, { targets: {}, routes: null }, {
+        targets: {},
+        routes: { r: { policy: { ordered: [null] } } }
+      }]
+    ) {
+      // As it may come from a program without types.
+      const table = RouteTable.make(JSON.parse(JSON.stringify(file)))
+      assert.deepStrictEqual(Result.isFailure(table) ? table.failure.problems.map(({ reason }) => reason) : [], [
+        "shape"
+      ])
+    }
   })
 
   it("tells all that is wrong at once, in a message and as data", () => {
@@ -197,6 +221,9 @@ describe("RouteTable", () => {
       ["r", "unknown-target"],
       ["s", "residency-unknown"]
     ])
+    assert.strictEqual(table.failure._tag, "RouteTableError")
+    const sent = JSON.parse(JSON.stringify(Schema.encodeSync(RouteTable.RouteTableError)(table.failure)))
+    assert.deepStrictEqual(Schema.decodeSync(RouteTable.RouteTableError)(sent).problems, table.failure.problems)
     assert.strictEqual(table.failure.message, table.failure.problems.map(({ message }) => message).join("\n"))
   })
 })

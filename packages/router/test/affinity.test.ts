@@ -10,7 +10,7 @@ describe("Affinity", () => {
   it("knows which target has a prefix, until its time is over", () => {
     const affinity = new Affinity(10)
     assert.isFalse(affinity.warm("p", 0, 0))
-    affinity.touch("p", 0, 300_000, 0)
+    affinity.touch("p", 0, 300_000)
     assert.isTrue(affinity.warm("p", 0, 299_999))
     assert.isFalse(affinity.warm("p", 0, 300_000))
     assert.isFalse(affinity.warm("p", 1, 1))
@@ -19,8 +19,8 @@ describe("Affinity", () => {
 
   it("knows of several that have it, each with a time of its own", () => {
     const affinity = new Affinity(10)
-    affinity.touch("p", 0, 300_000, 0)
-    affinity.touch("p", 1, 3_600_000, 0)
+    affinity.touch("p", 0, 300_000)
+    affinity.touch("p", 1, 3_600_000)
     assert.isTrue(affinity.warm("p", 0, 1) && affinity.warm("p", 1, 1))
     assert.isFalse(affinity.warm("p", 0, 300_000))
     assert.isTrue(affinity.warm("p", 1, 300_000))
@@ -28,19 +28,19 @@ describe("Affinity", () => {
 
   it("begins the time anew with each use, and ends it never sooner", () => {
     const affinity = new Affinity(10)
-    affinity.touch("p", 0, 3_600_000, 0)
-    affinity.touch("p", 0, 400_000, 100_000)
+    affinity.touch("p", 0, 3_600_000)
+    affinity.touch("p", 0, 400_000)
     assert.isTrue(affinity.warm("p", 0, 3_599_999))
-    affinity.touch("p", 0, 7_200_000, 3_600_000)
+    affinity.touch("p", 0, 7_200_000)
     assert.isTrue(affinity.warm("p", 0, 7_199_999))
   })
 
   it("keeps those that were sent last", () => {
     const affinity = new Affinity(2)
-    affinity.touch("p", 0, 9, 0)
-    affinity.touch("q", 0, 9, 0)
-    affinity.touch("p", 0, 9, 0)
-    affinity.touch("r", 0, 9, 0)
+    affinity.touch("p", 0, 9)
+    affinity.touch("q", 0, 9)
+    affinity.touch("p", 0, 9)
+    affinity.touch("r", 0, 9)
     assert.strictEqual(affinity.size, 2)
     assert.deepStrictEqual(["p", "q", "r"].map((prefix) => affinity.warm(prefix, 0, 1)), [true, false, true])
   })
@@ -60,7 +60,7 @@ describe("Affinity", () => {
         let now = 1
         for (const { index, pause, prefix, ttl } of uses) {
           now += pause
-          affinity.touch(prefix, index, now + ttl, now)
+          affinity.touch(prefix, index, now + ttl)
           sent.push({ prefix, index, until: now + ttl })
           for (const prefix of ["p", "q", "r"]) {
             for (const index of [0, 1, 2]) {

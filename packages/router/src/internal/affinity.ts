@@ -2,7 +2,7 @@
 
 /**
  * For each prefix the targets that it was sent to, and until when their caches keep it. Holds so many prefixes; whichever was not sent for the longest time
- * gives way. Nothing ends by itself: what is over is seen when it is asked for, and leaves with the next touch of its prefix.
+ * gives way. Nothing ends by itself: what is over is seen when it is asked for.
  */
 export class Affinity {
   private readonly prefixes = new Map<string, Map<number, number>>()
@@ -13,9 +13,8 @@ export class Affinity {
   }
 
   /** A target got the prefix, and keeps it until then: each use begins its time anew, and never ends it sooner. Constant time. */
-  touch(prefix: string, index: number, untilMillis: number, nowMillis: number): void {
+  touch(prefix: string, index: number, untilMillis: number): void {
     const targets = this.prefixes.get(prefix) ?? new Map<number, number>()
-    for (const [other, until] of targets) if (until <= nowMillis) targets.delete(other)
     targets.set(index, Math.max(untilMillis, targets.get(index) ?? 0))
     this.prefixes.delete(prefix)
     this.prefixes.set(prefix, targets)

@@ -16,20 +16,17 @@ export interface Context {
   readonly lots: { next: number }
 }
 
-/** `undefined` where nothing is left of it, which was told. */
+/** What is left of it where something is wrong, which was told. */
 export const compile = (policy: Policy, context: Context): Node | undefined => {
   if (typeof policy === "string") return target(policy, context)
   if ("ordered" in policy) return ordered(policy, context)
-  if ("headroom" in policy) {
-    const of = compileAll(policy.headroom, "headroom", context)
-    return of && { _tag: "Headroom", of }
-  }
+  if ("headroom" in policy) return { _tag: "Headroom", of: compileAll(policy.headroom, "headroom", context) }
   if ("weighted" in policy) return weighted(policy, context)
   if ("cheapest" in policy) return cheapest(policy, context)
   if ("difficulty" in policy) return difficulty(policy, context)
   const of = compileAll(policy.choose, "choose", context)
   const choose = named(context.functions.choose, policy.by, context)
-  return of && choose && { _tag: "Choose", of, choose }
+  return choose && { _tag: "Choose", of, choose }
 }
 
 const target = (name: string, { at, targets, tell }: Context): Node | undefined => {
@@ -52,14 +49,13 @@ const compileAll = (
   policies: ReadonlyArray<Policy>,
   key: string,
   context: Context
-): ReadonlyArray<Node> | undefined => {
+): ReadonlyArray<Node> => {
   const { at, tell } = context
   if (policies.length === 0) {
     tell({ reason: "empty", message: `${at}.${key}: nothing to pick from: name at least one target` })
   }
-  const nodes = policies.map((policy, i) => compile(policy, { ...context, at: `${at}.${key}[${i}]` }))
+  return policies.map((policy, i) => compile(policy, { ...context, at: `${at}.${key}[${i}]` }))
     .filter((node) => node !== undefined)
-  return nodes.length === 0 ? undefined : nodes
 }
 
 const named = <F>(
@@ -77,12 +73,13 @@ const named = <F>(
   return undefined
 }
 
-const ordered = (policy: Ordered, context: Context): Node | undefined => {
-  const of = compileAll(policy.ordered, "ordered", context)
-  return of && { _tag: "Ordered", of, patience: Duration.toMillis(policy.patience ?? "1 second") }
-}
+const ordered = (policy: Ordered, context: Context): Node => ({
+  _tag: "Ordered",
+  of: compileAll(policy.ordered, "ordered", context),
+  patience: Duration.toMillis(policy.patience ?? "1 second")
+})
 
-const weighted = ({ weighted }: Weighted, context: Context): Node | undefined => {
+const weighted = ({ weighted }: Weighted, context: Context): Node => {
   const { at, lots, tell } = context
   const lot = lots.next
   lots.next += weighted.length
@@ -100,12 +97,11 @@ const weighted = ({ weighted }: Weighted, context: Context): Node | undefined =>
   } else if (weighted.every(({ weight }) => weight === 0)) {
     tell({ reason: "no-weight", message: `${at}.weighted: every weight is 0, so none is ever drawn` })
   }
-  return of.length === 0 ? undefined : { _tag: "Weighted", of, lot }
+  return { _tag: "Weighted", of, lot }
 }
 
-const cheapest = (policy: Cheapest, context: Context): Node | undefined => {
+const cheapest = (policy: Cheapest, context: Context): Node => {
   const of = compileAll(policy.cheapest, "cheapest", context)
-  if (of === undefined) return undefined
   for (const { name, price } of new Set(of.flatMap(targetsOf))) {
     if (price !== undefined) continue
     context.tell({
@@ -138,5 +134,5 @@ const difficulty = (policy: Difficulty, context: Context): Node | undefined => {
     tell({ reason: "levels", message: `${at}.difficulty: two levels are called ${JSON.stringify(twice)}` })
   }
   const classify = named(context.functions.classify, policy.by, context)
-  return of.length === 0 || classify === undefined ? undefined : { _tag: "Difficulty", of, classify }
+  return classify && { _tag: "Difficulty", of, classify }
 }

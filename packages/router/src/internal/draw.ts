@@ -4,11 +4,8 @@
  * The lot of a number, from 0 to 1 and neither of them. The same for the same chance and number; of different numbers (or chances) it is as if each had been
  * drawn by itself.
  */
-export const lotOf = (chance: number, number: number): number => {
-  const high = chance * 2 ** 32
-  const low = (high % 1) * 2 ** 32
-  return (mix(mix(mix(high >>> 0) ^ (low >>> 0)) ^ number) + 0.5) / 2 ** 32
-}
+export const lotOf = (chance: number, number: number): number =>
+  (mix(mix(chance * 2 ** 32 >>> 0) ^ number) + 0.5) / 2 ** 32
 
 /** Every bit of a word changes about half of the others (the finaliser of MurmurHash3, by Austin Appleby; public domain), which 0 must not escape. */
 const mix = (word: number): number => {
