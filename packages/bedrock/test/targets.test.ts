@@ -328,6 +328,35 @@ describe("a last resort", () => {
       assert.deepStrictEqual(reasons, ["Converse chat", "Converse chat"])
     }).pipe(Effect.scoped))
 
+  it.effect("stays inside the fence of its route with every operation that names a model", () =>
+    Effect.gen(function*() {
+      const modelId = `global.${claude}`
+      const tried: Array<string> = []
+      const { bedrock, requests } = yield* scripted({ converse: () => unavailable }, {
+        ...down,
+        routes,
+        lastResorts: {
+          chat: (reason, input, bedrock) =>
+            Effect.gen(function*() {
+              const calls: ReadonlyArray<Effect.Effect<unknown, BedrockError.BedrockError>> = [
+                bedrock.countTokens({ modelId, input: { converse: { messages: input.messages } } }),
+                bedrock.startAsyncInvoke({ modelId, modelInput: {}, outputDataConfig: undefined }),
+                Stream.runDrain(bedrock.invokeModelWithBidirectionalStream({ modelId, body: Stream.empty }))
+              ]
+              for (const call of calls) {
+                const result = yield* Effect.result(call)
+                tried.push(result._tag === "Failure" ? result.failure.message : "sent")
+              }
+              return yield* Effect.fail(reason.error)
+            })
+        }
+      })
+      yield* Effect.flip(bedrock.converse(ask("chat")))
+      assert.strictEqual(tried.length, 3)
+      for (const message of tried) assert.include(message, "outside of the fence us-*")
+      assert.strictEqual((yield* requests).length, 1)
+    }).pipe(Effect.scoped))
+
   it.effect("stays inside the fence of its route, whatever it asks for", () =>
     Effect.gen(function*() {
       const asked: Array<string> = []

@@ -66,13 +66,11 @@ export const over = (plain: Service, routing: Routing): Service => {
   const converse = conversing(() => service)
   const converseStream = streaming(() => service)
   const named = (input: { readonly modelId?: string | undefined }) => routeOf(routing, input.modelId)
-  /** Why an operation does not take the name of a route. */
-  const noRoute = (operation: string, { modelId }: { readonly modelId?: string | undefined }) =>
-    routeOf(routing, modelId) === undefined ? undefined : wrong(
-      operation,
-      modelId,
-      `${modelId} is a route, and ${operation} takes none: name the model`
-    )
+  /** An operation that takes the id of a model, and no route's name. */
+  const ofModel = (operation: string, { modelId }: { readonly modelId?: string | undefined }) =>
+    routeOf(routing, modelId) === undefined
+      ? fenced(routing, operation, modelId)
+      : Effect.fail(wrong(operation, modelId, `${modelId} is a route, and ${operation} takes none: name the model`))
   const service: Service = {
     ...plain,
     converse: (input) => {
@@ -125,18 +123,15 @@ export const over = (plain: Service, routing: Routing): Service => {
           ({ family }) => readings.chunks(family)
         )
     },
-    invokeModelWithBidirectionalStream: (input) => {
-      const error = noRoute("InvokeModelWithBidirectionalStream", input)
-      return error === undefined ? plain.invokeModelWithBidirectionalStream(input) : Stream.fail(error)
-    },
-    startAsyncInvoke: (input) => {
-      const error = noRoute("StartAsyncInvoke", input)
-      return error === undefined ? plain.startAsyncInvoke(input) : Effect.fail(error)
-    },
-    countTokens: (input) => {
-      const error = noRoute("CountTokens", input)
-      return error === undefined ? plain.countTokens(input) : Effect.fail(error)
-    },
+    invokeModelWithBidirectionalStream: (input) =>
+      Stream.unwrap(
+        Effect.as(
+          ofModel("InvokeModelWithBidirectionalStream", input),
+          plain.invokeModelWithBidirectionalStream(input)
+        )
+      ),
+    startAsyncInvoke: (input) => Effect.andThen(ofModel("StartAsyncInvoke", input), plain.startAsyncInvoke(input)),
+    countTokens: (input) => Effect.andThen(ofModel("CountTokens", input), plain.countTokens(input)),
     describe: (input) => {
       const route = named(input)
       return route === undefined ? plain.describe(input) : routed.describe(routing, route, input, converse)
