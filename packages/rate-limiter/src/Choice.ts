@@ -86,9 +86,11 @@ export interface Choice {
   readonly leave: (pool: string) => void
   /**
    * Waits for what comes next: the admission, if there is one, before refusals in their order. Each refusal is told once, the admission each time.
-   * Interrupting it changes nothing: it can be asked for again.
+   * Interrupting it while it waits changes nothing: it can be asked for again.
    */
   readonly next: Effect.Effect<Outcome>
+  /** Waits until `next` has something to give, and takes nothing: for who waits for something else as well, and takes it by `nextUnsafe`. */
+  readonly told: Effect.Effect<void>
   /** What `next` would give at once, in the same step; `undefined` while it would wait. */
   readonly nextUnsafe: () => Outcome | undefined
 }

@@ -79,7 +79,7 @@ export const defaults = {
  * - `threshold` (0.5): the part of the last calls that failed or were slow, from 0 to 1, with which a circuit opens.
  * - `open` (10 seconds): the longest that it stays open, but for what a target asks for. The first time is a fifth of it, and each one in a row is
  *   twice the one before.
- * - `slow` (30 seconds): an answer that took longer counts as a failure.
+ * - `slow` (30 seconds): an answer that took longer counts as a failure, beside what it takes to be written: see `watch`.
  * - `comeback` (15 seconds): until a target that was closed to calls gets all of them again.
  *
  * Out of range, a number means the nearest that makes sense: a `threshold` of more than 1 is 1, a time of less than nothing is none, and nothing is open for
@@ -111,12 +111,13 @@ export class Health extends Context.Service<Health, {
    * is open or its probe is under way.
    *
    * `judge` says what an end means; an interruption never means anything. `retryAfter` says how long a target that failed asks to be left alone, an hour at
-   * most, where it does.
+   * most, where it does. `writingMillis` is what the answer itself may take beside what is `slow`: 0 unless told, as for the first content of a stream.
    */
   readonly watch: <A, E>(
     target: string,
     judge: (exit: Exit.Exit<A, E>) => Judged,
-    retryAfter?: (exit: Exit.Exit<A, E>) => Duration.Duration | undefined
+    retryAfter?: (exit: Exit.Exit<A, E>) => Duration.Duration | undefined,
+    writingMillis?: number
   ) => <R>(attempt: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TargetClosed, R>
 
   /** How a target stands. Costs nothing: it is read from memory. */
@@ -178,12 +179,12 @@ const watching = (
   Health.of({
     standingUnsafe,
     events,
-    watch: (target, judge, retryAfter) => (attempt) =>
+    watch: (target, judge, retryAfter, writingMillis = 0) => (attempt) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(admit(target), (permit) => {
           const since = monotonic(clock)
           return Effect.flatMap(Effect.exit(restore(attempt)), (exit) => {
-            const slow = monotonic(clock) - since > slowMillis
+            const slow = monotonic(clock) - since > slowMillis + writingMillis
             const judged = Effect.sync(() => judgedOf(exit, judge, slow))
             return Effect.matchCauseEffect(judged, {
               onSuccess: (judged) =>

@@ -42,11 +42,12 @@ export interface Granted {
 }
 
 /**
- * A request to one target, ready to be sent. Exactly one of `send`, which is run once, and `withdrawn` follows.
+ * A request to one target, ready to be sent. Exactly one of `send`, which is run once, and `withdrawn` follows; both, in that order, where `send` is
+ * interrupted, since it may not have begun.
  *
  * - `cost`: what it is charged, to whichever pool the target belongs to.
  * - `send`: sends it, and settles the reservation. For a stream: until its first content; what follows lives in the scope. What is interrupted has to end.
- * - `withdrawn`: it will not be sent. Must return at once.
+ * - `withdrawn`: it will not be sent, or was interrupted: what the offer holds open is to be let go. Must return at once.
  * - `usd`: what it cost, when it is known.
  * - `adapted`: what of the request was changed for the target.
  *

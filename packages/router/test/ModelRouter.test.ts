@@ -345,6 +345,24 @@ describe("ModelRouter", () => {
       }).pipe(Effect.provide(rig({ targets: { a: {} }, routes: { alone: { policy: "a" } } }))))
   })
 
+  it.effect("a long answer makes no target sick, unless it is the first content of a stream that takes as long", () =>
+    Effect.gen(function*() {
+      const all = world(() => ({ took: 60_000 }))
+      const health = yield* Health.Health
+      const ask = { input: 50, output: 1_000, needs: [], leftMillis: Infinity }
+      const standingAfter = Effect.fnUntraced(function*(ask: Sending.Sending<string, Fault, never>["ask"]) {
+        const calls = yield* Effect.forEach(
+          [0, 1, 2, 3, 4],
+          (call) => Effect.forkChild(run("chat", sending(all, call, { ask })))
+        )
+        yield* TestClock.adjust("1 minute")
+        yield* Effect.forEach(calls, Fiber.join)
+        return health.standingUnsafe("a")._tag
+      })
+      assert.strictEqual(yield* standingAfter(ask), "Closed")
+      assert.strictEqual(yield* standingAfter({ ...ask, needs: ["streaming"] }), "Open")
+    }).pipe(Effect.provide(rig(two))))
+
   describe("difficulty", () => {
     const levels: RigOptions = {
       targets: { small: {}, large: {} },

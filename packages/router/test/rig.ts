@@ -78,8 +78,9 @@ export const sending = (
       let state: "open" | "sent" | "withdrawn" = "open"
       world.open++
       const end = (next: "sent" | "withdrawn") => {
-        if (state !== "open") world.twice++
-        else world.open--
+        if (state === "open") world.open--
+        // What is sent, and interrupted then, may be withdrawn as well.
+        else if (state === "withdrawn" || next === "sent") world.twice++
         state = next
       }
       return {
@@ -87,24 +88,26 @@ export const sending = (
         withdrawn: () => end("withdrawn"),
         usd: () => state === "sent" ? 1 : undefined,
         send: ({ attempt, hedge, reservation }) =>
-          Effect.gen(function*() {
-            end("sent")
-            const at = yield* now
-            world.sent.push({ call, target: target.name, at, attempt, hedge, beganWith: world.underWay })
-            world.underWay++
-            reservation.sentUnsafe()
-            const { fails, took } = world.behave(target.name, at, call, attempt)
-            return yield* Effect.sleep(took).pipe(
-              Effect.andThen(fails === undefined ? Effect.succeed(target.name) : Effect.fail(fails)),
-              Effect.onExit((exit) => {
-                world.underWay--
-                world.settled++
-                return reservation.settle(
-                  Exit.isSuccess(exit) ? { tokens: reservation.booked } : { tokens: 0, requests: 0 }
-                )
-              })
-            )
-          })
+          Effect.uninterruptibleMask((restore) =>
+            Effect.gen(function*() {
+              end("sent")
+              const at = yield* now
+              world.sent.push({ call, target: target.name, at, attempt, hedge, beganWith: world.underWay })
+              world.underWay++
+              reservation.sentUnsafe()
+              const { fails, took } = world.behave(target.name, at, call, attempt)
+              return yield* restore(Effect.sleep(took)).pipe(
+                Effect.andThen(fails === undefined ? Effect.succeed(target.name) : Effect.fail(fails)),
+                Effect.onExit((exit) => {
+                  world.underWay--
+                  world.settled++
+                  return reservation.settle(
+                    Exit.isSuccess(exit) ? { tokens: reservation.booked } : { tokens: 0, requests: 0 }
+                  )
+                })
+              )
+            })
+          )
       }
     },
     ...others

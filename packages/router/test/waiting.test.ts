@@ -1,4 +1,4 @@
-import { Meter, RateLimiter } from "@caprock/rate-limiter"
+import { Meter, RateLimiter, type Reservation } from "@caprock/rate-limiter"
 import { type Decision, Health, RouteTable } from "@caprock/router"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Layer, Result } from "effect"
@@ -13,10 +13,13 @@ const table = Result.getOrThrow(RouteTable.make({
 }))
 
 /** A call that decides as it is told, at a pool `a` that is full for ten seconds and a pool `b` that is not. */
-const host = Effect.fnUntraced(function*(after: () => readonly [number, number]) {
+const host = Effect.fnUntraced(function*(
+  after: () => readonly [number, number],
+  shut: (held: Reservation.Reservation) => boolean = () => false
+) {
   const limiter = yield* RateLimiter.RateLimiter
   const clock = yield* Clock.Clock
-  yield* limiter.reserve({ pool: "a", requests: 1, tokens: 100 })
+  const held = yield* limiter.reserve({ pool: "a", requests: 1, tokens: 100 })
   const asked: Array<number> = []
   const offered: Array<string> = []
   const call: Host<void, never, never> = {
@@ -31,7 +34,12 @@ const host = Effect.fnUntraced(function*(after: () => readonly [number, number])
         waitMillis: 0,
         why: { _tag: "Preferred" }
       }))
-      return { candidates, excluded: [], level: undefined }
+      if (!shut(held)) return { candidates, excluded: [], level: undefined }
+      const excluded = candidates.slice(0, 1).map(({ target }): Decision.Exclusion => ({
+        target,
+        why: { _tag: "Open", forMillis: 2_000 }
+      }))
+      return { candidates: candidates.slice(1), excluded, level: undefined }
     },
     offer: ({ name }) => {
       offered.push(name)
@@ -39,7 +47,7 @@ const host = Effect.fnUntraced(function*(after: () => readonly [number, number])
     },
     refused: () => {}
   }
-  const waiting = new Waiting(call, yield* limiter.choice)
+  const waiting = new Waiting(call, yield* limiter.choice, (admitted) => admitted)
   return { asked, offered, board: call.board, waiting }
 })
 
@@ -56,8 +64,8 @@ describe("waiting", () => {
       yield* TestClock.adjust(799)
       assert.isUndefined(fiber.pollUnsafe())
       yield* TestClock.adjust(1)
-      const admitted = yield* Fiber.join(fiber)
-      assert.strictEqual("reservation" in admitted ? admitted.reservation.pool : "", "b")
+      const came = yield* Fiber.join(fiber)
+      assert.strictEqual("admitted" in came ? came.admitted.reservation.pool : "", "b")
     }).pipe(Effect.scoped, Effect.provide(services)))
 
   it.effect("asks again after a second, then after twice that and so on", () =>
@@ -79,5 +87,19 @@ describe("waiting", () => {
       board.changed()
       yield* TestClock.adjust(0)
       assert.isDefined(fiber.pollUnsafe())
+    }).pipe(Effect.scoped, Effect.provide(services)))
+
+  it.effect("who is admitted while it is said that the target is sick goes there: what sees to a closed circuit comes after", () =>
+    Effect.gen(function*() {
+      let sick = false
+      const { board, waiting } = yield* host(() => [0, Infinity], (held) => {
+        if (sick) Effect.runSync(held.release)
+        return sick
+      })
+      const fiber = yield* Effect.forkChild(waiting.admission, { startImmediately: true })
+      sick = true
+      board.changed()
+      const came = yield* Fiber.join(fiber)
+      assert.strictEqual("admitted" in came ? came.admitted.reservation.pool : "", "a")
     }).pipe(Effect.scoped, Effect.provide(services)))
 })

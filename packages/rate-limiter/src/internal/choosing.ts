@@ -87,6 +87,10 @@ export class Choosing implements Choice {
     this.weigh()
   }
 
+  readonly told: Effect.Effect<void> = Effect.suspend(() =>
+    this.reservation === undefined && this.refused.length === 0 ? this.heard : Effect.void
+  )
+
   readonly next: Effect.Effect<Outcome> = Effect.suspend(() => {
     const outcome = this.nextUnsafe()
     return outcome === undefined ? Effect.andThen(this.heard, this.next) : Effect.succeed(outcome)

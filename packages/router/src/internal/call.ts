@@ -180,6 +180,7 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
   ended(leg: Leg<A, E, R>, exit: Exit.Exit<A, E | TargetClosed>): void {
     const { attempt, candidate: { target, why }, lost, sentAt, waitedMillis } = leg
     if (attempt === undefined) return
+    leg.interrupted = Exit.hasInterrupts(exit)
     const tookMillis = this.now() - sentAt
     // Only what is known to be so long counts: a target whose slow answers were not counted would look the faster the more are given up.
     if (lost || Exit.isSuccess(exit)) this.board.took(target, tookMillis)

@@ -20,12 +20,14 @@ export interface Leg<A, E, R> {
   sentAt: number
   /** Another one answered: what it took so far is the least that it would have taken. */
   lost: boolean
+  /** It was interrupted when it had been sent, or just before: only who made the offer can tell. */
+  interrupted: boolean
 }
 
 /** @internal */
 export class Flight<A, E, R> {
   readonly scope: Scope.Closeable
-  waiting: Waiting<A, E, R> | undefined
+  waiting: Pick<Waiting<A, E, R, Leg<A, E, R>>, "end"> | undefined
   leg: Leg<A, E, R> | undefined
 
   constructor(scope: Scope.Closeable) {
@@ -34,7 +36,18 @@ export class Flight<A, E, R> {
 
   admitted({ candidate, offer, reservation }: Admitted<A, E, R>, waitedMillis: number, hedge: boolean): Leg<A, E, R> {
     const { scope } = this
-    this.leg = { candidate, offer, reservation, scope, waitedMillis, hedge, attempt: undefined, sentAt: 0, lost: false }
+    this.leg = {
+      candidate,
+      offer,
+      reservation,
+      scope,
+      waitedMillis,
+      hedge,
+      attempt: undefined,
+      sentAt: 0,
+      lost: false,
+      interrupted: false
+    }
     return this.leg
   }
 
@@ -44,9 +57,9 @@ export class Flight<A, E, R> {
       const { leg, scope, waiting } = this
       waiting?.end()
       const closed = Scope.close(scope, exit)
-      if (leg === undefined || leg.attempt !== undefined) return closed
-      leg.offer.withdrawn()
-      return Effect.andThen(leg.reservation.release, closed)
+      if (leg === undefined) return closed
+      if (leg.attempt === undefined || leg.interrupted) leg.offer.withdrawn()
+      return leg.attempt === undefined ? Effect.andThen(leg.reservation.release, closed) : closed
     })
   }
 }

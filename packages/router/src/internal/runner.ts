@@ -51,6 +51,9 @@ export const fewestAnswers = 100
 /** A second request is sent only to a pool of which so much is free: it must not make others wait. */
 const freeEnough = 0.2
 
+/** No model writes slower than 20 tokens a second: who waits for the whole of a long answer waits for that too, and the target is not sick. */
+const millisPerToken = 50
+
 /** @internal */
 export class Runner<A, E extends Retryable, R> {
   private readonly desk: Desk
@@ -152,15 +155,16 @@ export class Runner<A, E extends Retryable, R> {
     const { call, desk } = this
     return Effect.gen({ self: this }, function*() {
       const flight = flights.begin()
-      const waiting = new Waiting(call, yield* Scope.provide(desk.limiter.choice, flight.scope))
-      flight.waiting = waiting
+      const choice = yield* Scope.provide(desk.limiter.choice, flight.scope)
       const since = call.now()
+      const waiting = new Waiting(call, choice, (admitted) => flight.admitted(admitted, call.now() - since, false))
+      flight.waiting = waiting
       const came = yield* Effect.onExit(waiting.admission, () =>
         Effect.sync(() => {
           call.waitedMillis += call.now() - since
         }))
       if ("nowhere" in came) return { _tag: "Nowhere", decision: came.nowhere }
-      const leg = flight.admitted(came, call.now() - since, false)
+      const leg = came.admitted
       const { target } = leg.candidate
       if (call.now() >= call.deadline) return { _tag: "Nowhere", decision: call.decide() }
       if (call.hasSentTo(target) && !(yield* desk.budget.withdraw(leg.offer.cost.pool))) {
@@ -183,6 +187,8 @@ export class Runner<A, E extends Retryable, R> {
   private readonly send = (leg: Leg<A, E, R>): Effect.Effect<A, E | TargetClosed, R> => {
     const { call, desk, tries } = this
     const { candidate: { target }, hedge, offer, reservation, scope } = leg
+    const { needs, output } = call.sending.ask
+    const writingMillis = needs.includes("streaming") ? 0 : output * millisPerToken
     const sent = Effect.suspend(() => {
       const isFirst = !call.hasSentTo(target)
       tries.sent()
@@ -191,7 +197,7 @@ export class Runner<A, E extends Retryable, R> {
       return isFirst ? Effect.andThen(desk.budget.deposit(offer.cost.pool), sent) : sent
     })
     return Scope.provide(sent, scope).pipe(
-      desk.health.watch(target.name, this.judged(target), retryAfterOf),
+      desk.health.watch(target.name, this.judged(target), retryAfterOf, writingMillis),
       Effect.onExit((exit) => Effect.sync(() => call.ended(leg, exit)))
     )
   }

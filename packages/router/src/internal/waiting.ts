@@ -33,30 +33,33 @@ export interface Host<A, E, R> {
 /** Who waits asks again what is best after so long, then after twice that and so on: forecasts are no promises. */
 const firstLook = 1_000
 
-/** It was admitted, or no target takes the call, as the decision says. */
-export type Outcome<A, E, R> = Admitted<A, E, R> | { readonly nowhere: Decision }
+/** What became of its admission, or that no target takes the call, as the decision says. */
+export type Outcome<L> = { readonly admitted: L } | { readonly nowhere: Decision }
 
-export class Waiting<A, E, R> {
+/** `L`: what an admission becomes, in the same step: who is interrupted right then does not lose it. */
+export class Waiting<A, E, R, L> {
   private readonly host: Host<A, E, R>
   private readonly choice: Choice
+  private readonly own: (admitted: Admitted<A, E, R>) => L
   private readonly stands = new Map<string, Stand<A, E, R>>()
   /** When each target's line is worth standing in. What was told before counts: deciding again puts nothing off. */
   private readonly due = new Map<number, number>()
 
-  constructor(host: Host<A, E, R>, choice: Choice) {
+  constructor(host: Host<A, E, R>, choice: Choice, own: (admitted: Admitted<A, E, R>) => L) {
     this.host = host
     this.choice = choice
+    this.own = own
   }
 
   /** Waits until it is admitted, or has nobody to wait for. Interrupting it leaves it where it is: `end` follows. */
-  readonly admission: Effect.Effect<Outcome<A, E, R>> = Effect.suspend(() => this.look(firstLook))
+  readonly admission: Effect.Effect<Outcome<L>> = Effect.suspend(() => this.look(firstLook))
 
   /** Whatever came of it: who was not admitted leaves all lines. */
   end(): void {
     for (const [pool, stand] of this.stands) this.leave(pool, stand)
   }
 
-  private look(patience: number): Effect.Effect<Outcome<A, E, R>> {
+  private look(patience: number): Effect.Effect<Outcome<L>> {
     const { host } = this
     const now = host.now()
     let decision = host.decide()
@@ -69,21 +72,21 @@ export class Waiting<A, E, R> {
     }
     const next = this.nextDue(decision, now)
     if (this.stands.size === 0 && next === Infinity) return Effect.succeed({ nowhere: decision })
-    const asleep = Effect.as(Effect.sleep(Math.min(next, now + patience, host.deadline) - now), undefined)
-    const heard = Effect.as(host.board.change, undefined)
+    const asleep = Effect.as(Effect.sleep(Math.min(next, now + patience, host.deadline) - now), patience * 2)
+    const heard = Effect.as(host.board.change, patience * 2)
+    // Whoever loses this race has taken nothing: what was told is still there.
+    const told = Effect.as(this.choice.told, patience)
     return Effect.flatMap(
-      this.stands.size === 0 ? Effect.raceFirst(asleep, heard) : Effect.raceAllFirst([this.choice.next, asleep, heard]),
-      (outcome) => {
-        if (outcome === undefined) return Effect.suspend(() => this.look(patience * 2))
-        if (outcome._tag === "Admitted") return Effect.succeed(this.admitted(outcome.reservation))
-        this.refuse(outcome.pool, outcome.error)
-        return Effect.suspend(() => this.look(patience))
-      }
+      this.stands.size === 0 ? Effect.raceFirst(asleep, heard) : Effect.raceAllFirst([told, asleep, heard]),
+      (patience) => this.look(patience)
     )
   }
 
   /** Leaves the lines of those who take nobody now, and joins those that are due, in order, until one admits it. */
-  private enter({ candidates, excluded }: Decision, now: number): Admitted<A, E, R> | "refused" | undefined {
+  private enter({ candidates, excluded }: Decision, now: number): { readonly admitted: L } | "refused" | undefined {
+    // Before any line is left: it may have been admitted there meanwhile.
+    const before = this.take()
+    if (before !== undefined) return before
     if (this.stands.size > 0) {
       for (const { target, why } of excluded) {
         if (isShut(why)) {
@@ -97,11 +100,20 @@ export class Waiting<A, E, R> {
       const due = Math.min(this.due.get(target.index) ?? Infinity, now + afterMillis)
       this.due.set(target.index, due)
       if (due > now || !this.join(candidate)) continue
-      for (let outcome = this.choice.nextUnsafe(); outcome !== undefined; outcome = this.choice.nextUnsafe()) {
-        if (outcome._tag === "Admitted") return this.admitted(outcome.reservation)
-        this.refuse(outcome.pool, outcome.error)
-        refused = true
-      }
+      const outcome = this.take()
+      if (outcome === "refused") refused = true
+      else if (outcome !== undefined) return outcome
+    }
+    return refused ? "refused" : undefined
+  }
+
+  /** What the pools have told. */
+  private take(): { readonly admitted: L } | "refused" | undefined {
+    let refused = false
+    for (let outcome = this.choice.nextUnsafe(); outcome !== undefined; outcome = this.choice.nextUnsafe()) {
+      if (outcome._tag === "Admitted") return { admitted: this.admitted(outcome.reservation) }
+      this.refuse(outcome.pool, outcome.error)
+      refused = true
     }
     return refused ? "refused" : undefined
   }
@@ -132,14 +144,14 @@ export class Waiting<A, E, R> {
     return next
   }
 
-  private admitted(reservation: Reservation): Admitted<A, E, R> {
+  private admitted(reservation: Reservation): L {
     const { stands } = this
     const own = stands.get(reservation.pool)
     stands.delete(reservation.pool)
     this.end()
     // The choice admits to pools that were joined, and each has its stand until it is left.
     if (own === undefined) throw new Error(`admitted to ${reservation.pool}, whose line was never joined`)
-    return { ...own, reservation }
+    return this.own({ ...own, reservation })
   }
 
   private refuse(pool: string, error: RateLimiterError): void {
