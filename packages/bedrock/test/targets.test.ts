@@ -237,6 +237,16 @@ describe("a request is adapted to its target", () => {
     )
     const { prefix } = asking.converse(marked("a", "b"), false)
     assert.isString(prefix)
+    assert.strictEqual(asking.converse(marked("a", "b"), false).prefixMillis, 300_000)
+    const hour = {
+      ...marked("a", "b"),
+      system: [{ text: "a" }, { cachePoint: { type: "default" as const, ttl: "1h" as const } }]
+    }
+    const kept = asking.converse(hour, false)
+    assert.deepStrictEqual([kept.prefix, kept.prefixMillis], [prefix, 3_600_000])
+    assert.deepStrictEqual(asking.converse({ modelId: "chat", system: [{ cachePoint: { type: "default" } }] }, false), {
+      needs: []
+    })
     assert.strictEqual(asking.converse(marked("a", "c"), false).prefix, prefix)
     assert.notStrictEqual(asking.converse(marked("b", "b"), false).prefix, prefix)
   })
