@@ -457,6 +457,32 @@ export const suite = (it: Methods): void => {
       assert.deepStrictEqual([got(a), got(b), got(c)], [4, 3, 3])
     }))
 
+  it.effect("is emptied: while it gives nothing, what leaves is used again, and counts when its process dies then", () =>
+    Effect.gen(function*() {
+      const { exchange, now, open, process, quota, rig, sleep } = yield* begin(meters(10, 100))
+      const [a, b] = [process("a"), process("b")]
+      yield* open(a, b)
+      yield* exchange(a, { lines: [line(6, one)] })
+      a.charge({ requests: 6, tokens: 60 }, now())
+      const chargedAt = now()
+      const kept = () => exchange(b, { lines: [line(10, one)] })
+      while (now() < chargedAt + window - lease / 2) {
+        yield* sleep(100)
+        yield* exchange(a)
+        yield* kept()
+      }
+      yield* rig.wipe(quota)
+      yield* kept()
+      // It left to others what leaves, until it hears that nobody is given anything.
+      assert.isAbove((yield* exchange(a, { yields: true, lines: [line(6, one)] })).opensInMillis, 0)
+      const diedAt = now()
+      while (now() < diedAt + lease) {
+        yield* sleep(100)
+        yield* kept()
+      }
+      assert.deepStrictEqual((yield* kept()).remains["requests"], { amount: 6, inMillis: window })
+    }))
+
   it.effect("is emptied, and one of them does not come: it waits until nothing of it counts", () =>
     Effect.gen(function*() {
       const { exchange, now, open, process, quota, rig, sleep } = yield* begin(meters(10, 100))
