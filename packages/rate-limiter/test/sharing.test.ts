@@ -354,6 +354,32 @@ describe("a store that is away", () => {
       for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
     }).pipe(Effect.scoped))
 
+  it.effect("comes back empty: until it gives again, waits are predicted by what leaves of each one's own", () =>
+    Effect.gen(function*() {
+      const { limiters, store } = yield* processes(3, { meters: requests(60) })
+      const log: Array<Sent> = []
+      for (let second = 0; second < 70; second++) {
+        yield* backlog(limiters[second % 3] as Limiter, 1, log, "first")
+        yield* pass(1_000)
+      }
+      for (const index of [0, 1]) yield* backlog(limiters[index] as Limiter, 60, log, "bulk", { priority: "bulk" })
+      store.faults.cut.add(2)
+      store.restore(new Map())
+      yield* pass(5_000)
+      const [limiter] = limiters
+      const [urgent, late] = [
+        yield* limiter.estimate({ pool: "p", requests: 1, tokens: 0, priority: "interactive" }),
+        yield* limiter.estimate({ pool: "p", requests: 1, tokens: 0, priority: "bulk" })
+      ]
+      // One of its twenty leaves each three seconds; of those who wait before it, more than the store lets it wait for.
+      assert.isAtMost(Duration.toSeconds(urgent), 4)
+      assert.isAbove(Duration.toSeconds(late), 50)
+      const asked = yield* Clock.currentTimeMillis
+      yield* backlog(limiter, 1, log, "urgent", { priority: "interactive", maxWait: Duration.seconds(15) })
+      yield* pass(5_000)
+      assert.strictEqual(countOf(log, "urgent", asked, asked + 4_000), 1)
+    }).pipe(Effect.scoped))
+
   it.effect("share: one that never had an answer does not know with whom it shares, and fails until it has one", () =>
     Effect.gen(function*() {
       const { limiters: [limiter], store } = yield* processes(1, { meters: requests(60) })

@@ -225,17 +225,23 @@ export class Share {
     const { standing } = this
     if (standing === undefined) return now
     let wait = standing.opensInMillis - (now - this.heardAt)
+    let own = 0
     for (const meter of this.meters) {
       const limit = standing.limits[meter.name] ?? meter.limit()
+      const stays = meter.staysMillis()
+      const needed = meter.amountOf({ requests: ahead.requests }, ahead.tokens) + meter.amountOf(owner, tokens)
       const before = standing.waiting.reduce(
         (sum, { all, priority }) => priority >= owner.priority ? sum + at(all, meter.name) : sum,
-        meter.amountOf({ requests: ahead.requests }, ahead.tokens)
+        0
       )
-      const free = at(standing.free, meter.name) + Math.max(0, this.shareOf(meter) - meter.used(now))
-      const over = before + meter.amountOf(owner, tokens) - free
-      if (over > 0 && meter.staysMillis() > 0) wait = Math.max(wait, over / limit * meter.staysMillis())
+      const share = this.shareOf(meter)
+      const spare = Math.max(0, share - meter.used(now))
+      const over = before + needed - at(standing.free, meter.name) - spare
+      if (over > 0 && stays > 0) wait = Math.max(wait, over / limit * stays)
+      if (needed > spare) own = Math.max(own, share > 0 && stays > 0 ? (needed - spare) / share * stays : Infinity)
     }
-    return now + Math.max(0, wait)
+    // While the store gives nothing, what leaves here is used here.
+    return now + Math.max(0, now < this.closedUntil ? Math.min(wait, own) : wait)
   }
 
   /** What wakes it from outside. */
