@@ -478,6 +478,22 @@ describe("what one process learns", () => {
       assert.strictEqual(countOf(log, "b"), 60)
     }).pipe(Effect.scoped))
 
+  it.effect("somebody else's use is told no more when the store was away for longer than it counts", () =>
+    Effect.gen(function*() {
+      const { limiters: [one, other], store } = yield* processes(2, { meters: requests(60), onLoss: "wait" })
+      const log: Array<Sent> = []
+      yield* backlog(one, 5, log, "a")
+      yield* pass(2_000)
+      store.faults.down = true
+      yield* one.throttled("p", "requests")
+      yield* pass(2 * minute)
+      store.faults.down = false
+      yield* pass(3_000)
+      yield* backlog(other, 60, log, "b")
+      yield* pass(1_000)
+      assert.strictEqual(countOf(log, "b"), 60)
+    }).pipe(Effect.scoped))
+
   it.effect("somebody else's use slows all of them, and only on that meter", () =>
     Effect.gen(function*() {
       const { limiters: [one, other] } = yield* processes(2, { meters: requests(60) })
