@@ -365,6 +365,23 @@ describe("a store that is away", () => {
       for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
     }).pipe(Effect.scoped))
 
+  it.effect("comes back empty, and all say what they hold: it is for all alike again before a window is over", () =>
+    Effect.gen(function*() {
+      const { limiters, store } = yield* processes(2, { meters: requests(60) })
+      const log: Array<Sent> = []
+      for (let second = 0; second < 70; second++) {
+        yield* backlog(limiters[second % 4 === 0 ? 1 : 0] as Limiter, 1, log, "first")
+        yield* pass(1_000)
+      }
+      store.restore(new Map())
+      yield* pass(200)
+      yield* backlog(limiters[0], 200, log, "a")
+      yield* backlog(limiters[1], 200, log, "b")
+      yield* pass(minute)
+      assert.isAtLeast(countOf(log, "a") + countOf(log, "b"), 55)
+      assert.isAtMost(Math.abs(countOf(log, "a") - countOf(log, "b")), 8)
+    }).pipe(Effect.scoped))
+
   it.effect("comes back empty: until it gives again, who needs much saves up its own for it, and asks no more often", () =>
     Effect.gen(function*() {
       const { limiters, store } = yield* processes(3, { meters: () => [Meter.tokens(600)] })
