@@ -415,6 +415,25 @@ export const suite = (it: Methods): void => {
       assert.strictEqual(got(b), 5)
     }))
 
+  it.effect("takes for its own absence only what is long for all of them, with whatever lease", () =>
+    Effect.gen(function*() {
+      const { exchange, now, open, process, quota, sleep } = yield* begin(meters(10, 100))
+      const short = process("short")
+      const long = new Process(`long of ${quota}`, meters(10, 100), 4 * lease)
+      yield* open(short, long)
+      yield* exchange(short, { lines: [line(5, one)] })
+      yield* exchange(long, { lines: [line(1, one)] })
+      const diedAt = now()
+      // It says something as often as it has to.
+      yield* sleep(lease - 1)
+      const before = yield* exchange(long)
+      assert.deepStrictEqual([before.members.length, before.opensInMillis], [2, 0])
+      yield* sleep(lease - 1)
+      const after = yield* exchange(long)
+      assert.deepStrictEqual([after.members, after.opensInMillis], [[long.name], 0])
+      assert.deepStrictEqual(after.remains["requests"], { amount: 5, inMillis: diedAt + lease + window - now() })
+    }))
+
   it.effect("goes on from where it was when its clock is set back", () =>
     Effect.gen(function*() {
       const { exchange, now, open, process, sleep } = yield* begin(meters(10, 100))

@@ -135,6 +135,7 @@ export class Share {
   private messages = 0
   private aheadAt = -Infinity
   private foreign: string | null = null
+  private foreignAt = -Infinity
   /** Nobody is to be admitted until then, and the store may not know it yet. */
   private parkedUntil = -Infinity
   /** What was used in the last moments. */
@@ -203,6 +204,7 @@ export class Share {
   drawnOn(meter: string): void {
     if (!this.meters.some(({ name }) => name === meter)) return
     this.foreign = meter
+    this.foreignAt = this.world.now()
     this.changed()
   }
 
@@ -509,7 +511,9 @@ export class Share {
     this.told = lines.reduce((sum, { count }) => sum + count, 0)
     this.untold = all ? 0 : waiting - this.told
     const parkMillis = Math.max(0, this.parkedUntil - now)
-    const { foreign } = this
+    const drawn = meters.find(({ name }) => name === this.foreign)
+    // What was drawn longer ago has left.
+    const foreign = drawn !== undefined && now - this.foreignAt < drawn.staysMillis() ? drawn.name : null
     this.foreign = null
     this.toldOwed = owed
     const busy = waiting > 0 || meters.some((meter) => meter.used(now) > 0)
