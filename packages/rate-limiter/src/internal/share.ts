@@ -269,6 +269,11 @@ export class Share {
     return this.standing === undefined || now >= this.fenceAt ? undefined : this.message(now, true)
   }
 
+  /** Somebody waits here who needs of other shares as well. */
+  private get needsOthers(): boolean {
+    return [...this.sharers].some(({ hasSeveral, waiting }) => hasSeveral && waiting > 0)
+  }
+
   /** What comes free here is for others. */
   private yields(now: number): boolean {
     return this.wanted && now >= this.closedUntil
@@ -441,7 +446,7 @@ export class Share {
     this.admit()
     for (const meter of this.meters) meter.setShare(this.shareOf(meter))
     const isMore = this.meters.some(({ name }) => at(this.granted, name) > at(before, name))
-    if (isMore && [...this.sharers].some(({ hasSeveral, waiting }) => hasSeveral && waiting > 0)) {
+    if (isMore && this.needsOthers) {
       this.heldUntil = now + this.world.beatMillis * holdBeats
     }
   }
@@ -542,7 +547,8 @@ export class Share {
       granted: { ...this.granted },
       given: { ...this.given },
       owed,
-      yields: wanted && !alone && !isHeld,
+      // Who may be given something to hold for a moment uses meanwhile what leaves.
+      yields: wanted && !alone && !isHeld && !this.needsOthers,
       leaving: Object.fromEntries(
         meters.map((meter) => [meter.name, coarse(meter.leaving(now), this.keptOf(meter, now))])
       ),
