@@ -135,6 +135,7 @@ export class Share {
   private messages = 0
   private aheadAt = -Infinity
   private foreign: string | null = null
+  private foreignAt = -Infinity
   /** Nobody is to be admitted until then, and the store may not know it yet. */
   private parkedUntil = -Infinity
   /** What was used in the last moments. */
@@ -203,6 +204,7 @@ export class Share {
   drawnOn(meter: string): void {
     if (!this.meters.some(({ name }) => name === meter)) return
     this.foreign = meter
+    this.foreignAt = this.world.now()
     this.changed()
   }
 
@@ -225,17 +227,23 @@ export class Share {
     const { standing } = this
     if (standing === undefined) return now
     let wait = standing.opensInMillis - (now - this.heardAt)
+    let own = 0
     for (const meter of this.meters) {
       const limit = standing.limits[meter.name] ?? meter.limit()
+      const stays = meter.staysMillis()
+      const needed = meter.amountOf({ requests: ahead.requests }, ahead.tokens) + meter.amountOf(owner, tokens)
       const before = standing.waiting.reduce(
         (sum, { all, priority }) => priority >= owner.priority ? sum + at(all, meter.name) : sum,
-        meter.amountOf({ requests: ahead.requests }, ahead.tokens)
+        0
       )
-      const free = at(standing.free, meter.name) + Math.max(0, this.shareOf(meter) - meter.used(now))
-      const over = before + meter.amountOf(owner, tokens) - free
-      if (over > 0 && meter.staysMillis() > 0) wait = Math.max(wait, over / limit * meter.staysMillis())
+      const share = this.shareOf(meter)
+      const spare = Math.max(0, share - meter.used(now))
+      const over = before + needed - at(standing.free, meter.name) - spare
+      if (over > 0 && stays > 0) wait = Math.max(wait, over / limit * stays)
+      if (needed > spare) own = Math.max(own, share > 0 && stays > 0 ? (needed - spare) / share * stays : Infinity)
     }
-    return now + Math.max(0, wait)
+    // While the store gives nothing, what leaves here is used here.
+    return now + Math.max(0, now < this.closedUntil ? Math.min(wait, own) : wait)
   }
 
   /** What wakes it from outside. */
@@ -259,6 +267,11 @@ export class Share {
     this.timer?.stop()
     this.timer = undefined
     return this.standing === undefined || now >= this.fenceAt ? undefined : this.message(now, true)
+  }
+
+  /** Somebody waits here who needs of other shares as well. */
+  private get needsOthers(): boolean {
+    return [...this.sharers].some(({ hasSeveral, waiting }) => hasSeveral && waiting > 0)
   }
 
   /** What comes free here is for others. */
@@ -433,7 +446,7 @@ export class Share {
     this.admit()
     for (const meter of this.meters) meter.setShare(this.shareOf(meter))
     const isMore = this.meters.some(({ name }) => at(this.granted, name) > at(before, name))
-    if (isMore && [...this.sharers].some(({ hasSeveral, waiting }) => hasSeveral && waiting > 0)) {
+    if (isMore && this.needsOthers) {
       this.heldUntil = now + this.world.beatMillis * holdBeats
     }
   }
@@ -503,7 +516,9 @@ export class Share {
     this.told = lines.reduce((sum, { count }) => sum + count, 0)
     this.untold = all ? 0 : waiting - this.told
     const parkMillis = Math.max(0, this.parkedUntil - now)
-    const { foreign } = this
+    const drawn = meters.find(({ name }) => name === this.foreign)
+    // What was drawn longer ago has left.
+    const foreign = drawn !== undefined && now - this.foreignAt < drawn.staysMillis() ? drawn.name : null
     this.foreign = null
     this.toldOwed = owed
     const busy = waiting > 0 || meters.some((meter) => meter.used(now) > 0)
@@ -532,7 +547,8 @@ export class Share {
       granted: { ...this.granted },
       given: { ...this.given },
       owed,
-      yields: wanted && !alone && !isHeld,
+      // Who may be given something to hold for a moment uses meanwhile what leaves.
+      yields: wanted && !alone && !isHeld && !this.needsOthers,
       leaving: Object.fromEntries(
         meters.map((meter) => [meter.name, coarse(meter.leaving(now), this.keptOf(meter, now))])
       ),
