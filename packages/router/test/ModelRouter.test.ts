@@ -157,6 +157,10 @@ describe("ModelRouter", () => {
         assert.deepStrictEqual(all.sent.map(({ target }) => target), ["a", "b"])
         assert(errorOf(exit) instanceof Fault)
         assert.deepStrictEqual(yield* leftovers(all, ["a", "b"]), [])
+        // What was admitted for it, and not sent, is given back.
+        const limiter = yield* RateLimiter.RateLimiter
+        const free = ["a", "b"].map((pool) => limiter.headroomUnsafe({ pool, requests: 1, tokens: 1 }).free)
+        assert.deepStrictEqual(free, [1, 1])
       }).pipe(Effect.provide(rig({ ...two, retries: 0 }))))
 
     it.effect("tells the most telling error: what was wrong with a target before a limit, and that before a refusal", () =>
@@ -482,6 +486,56 @@ describe("ModelRouter", () => {
         routes: { fenced: { policy: "a", fence: ["eu-*"] }, open: { policy: { ordered: ["b", "c"] } } }
       }))))
   })
+
+  it.effect("what the last resort of a call with a fence of its own sends stays inside that one too", () =>
+    Effect.gen(function*() {
+      const all = world((target) => ({ took: 0, fails: target === "a" ? fault("gone") : undefined }))
+      const router = yield* ModelRouter.ModelRouter
+      const ask = { input: 1, output: 1, needs: [], leftMillis: Infinity }
+      const exit = yield* run(
+        "fenced",
+        sending(all, 0, {
+          ask: { ...ask, fence: ["eu-west-1"] },
+          lastResort: () =>
+            Effect.scoped(router.run("open", sending(all, 1))).pipe(
+              Effect.map(({ value }) => value),
+              Effect.mapError(({ error }) => error)
+            )
+        })
+      )
+      const error = errorOf(exit)
+      assert(error instanceof RouterError.RouterError && error.reason._tag === "OutsideFence")
+      assert.deepStrictEqual(error.reason.fence, ["eu-west-1"])
+    }).pipe(Effect.provide(rig({
+      targets: { a: { residency: ["eu-west-1"] }, b: { residency: ["eu-north-1"] } },
+      routes: { fenced: { policy: "a", fence: ["eu-*"] }, open: { policy: "b" } }
+    }))))
+
+  it.effect("what a rejected answer holds open is closed when there is a better one", () =>
+    Effect.gen(function*() {
+      const all = world(() => ({ took: 0 }))
+      const router = yield* ModelRouter.ModelRouter
+      const open = new Set<string>()
+      const call = sending(all, 0, { check: (answer) => Effect.succeed(answer === "large") })
+      const offer = (target: Target.BuiltTarget) => {
+        const own = call.offer(target)
+        const opened = Effect.acquireRelease(
+          Effect.sync(() => open.add(target.name)),
+          () => Effect.sync(() => open.delete(target.name))
+        )
+        return { ...own, send: (granted: Sending.Granted) => Effect.andThen(opened, own.send(granted)) }
+      }
+      const then = yield* Effect.scoped(
+        Effect.map(router.run("chat", { ...call, offer }), ({ account }) => [account.target, ...open])
+      )
+      assert.deepStrictEqual(then, ["large", "large"])
+    }).pipe(Effect.provide(rig({
+      targets: { small: {}, large: {} },
+      routes: {
+        chat: { policy: { difficulty: [{ level: "easy", to: "small" }, { level: "hard", to: "large" }], by: "guess" } }
+      },
+      functions: { classify: { guess: () => "easy" } }
+    }))))
 
   describe("streams", () => {
     /** A stream: its first content ends the request, the rest lives in the scope. */

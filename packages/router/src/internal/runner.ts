@@ -166,7 +166,6 @@ export class Runner<A, E extends Retryable, R> {
       if ("nowhere" in came) return { _tag: "Nowhere", decision: came.nowhere }
       const leg = came.admitted
       const { target } = leg.candidate
-      if (call.now() >= call.deadline) return { _tag: "Nowhere", decision: call.decide() }
       if (call.hasSentTo(target) && !(yield* desk.budget.withdraw(leg.offer.cost.pool))) {
         call.strike(target, "no retry is left in the budget")
         return { _tag: "Again" }
@@ -235,7 +234,7 @@ export class Runner<A, E extends Retryable, R> {
   private second(flights: Flights<A, E, R>, first: Leg<A, E, R>): Effect.Effect<Leg<A, E, R> | undefined> {
     const { call, desk, hedges } = this
     return Effect.gen(function*() {
-      if (hedges === undefined || call.now() >= call.deadline) return undefined
+      if (hedges === undefined) return undefined
       const candidate = call.decide().candidates.find(({ target }) => {
         const facts = call.board.factsOf(target)
         return call.at(target.index) === undefined && target !== first.candidate.target &&
