@@ -17,7 +17,13 @@ const config = ({ strict = false }: { readonly strict?: boolean }): KnipConfig =
       entry: ["*.ts!", "test/*.test.ts"],
       project: ["*.ts!", "test/**/*.ts"],
       // The examples of the docs run in this package, too.
-      ignoreDependencies: ["@aws-sdk/client-bedrock", "@aws-sdk/client-s3", "@caprock/quota", "fauxqs"]
+      ignoreDependencies: [
+        "@aws-sdk/client-bedrock",
+        "@aws-sdk/client-s3",
+        "@caprock/quota",
+        "@caprock/router",
+        "fauxqs"
+      ]
     },
     "packages/*": { entry: ["test/**/*.test.ts", "test/{alone,beside*}.ts"], project: ["src/**/*.ts!", "test/**/*.ts"] }
   },

@@ -310,13 +310,12 @@ const run = (by: string, onLoss: Start["onLoss"], fault: Fault) =>
 
 type Outcome = Effect.Success<ReturnType<typeof run>>
 
-/** From when on the quota is as full as it was before. */
+/** From when on a whole window is nine tenths as full as it was before. */
 const recovered = (levels: ReadonlyArray<FleetReport.Occupied>, before: number, from: number, to: number): number => {
-  const step = 250
-  for (let at = to - step; at >= from; at -= step) {
-    if (FleetReport.meanOf(levels, at, at + step) < before * 0.95) return at + step
+  for (let at = from; at + window <= to; at += 250) {
+    if (FleetReport.meanOf(levels, at, at + window) >= before * 0.9) return at
   }
-  return from
+  return Infinity
 }
 
 const cells = ({ begun, commands, faultAt, fleet, healedAt, overAt, verdict }: Outcome): ReadonlyArray<string> => {

@@ -7,6 +7,8 @@
  * `scarce`: a quota of `--rate` admissions a second, of which `--callers` in each process want all there is. `paced`: as many calls come, and there is
  * twice the quota. `free`: a quota that nobody uses up, and calls as fast as they go. A call takes a request and 1,000 tokens, and is charged so much.
  *
+ * It is measured for whole windows, and for `--seconds` at least.
+ *
  * Commands: those that clients sent; in brackets, all that Redis did, with what scripts called inside.
  */
 import * as Effect from "effect/Effect"
@@ -32,6 +34,9 @@ const list = (text: string): ReadonlyArray<string> => text.split(",").filter((it
 const window = Number(flags.window)
 const rate = Number(flags.rate)
 const warmMillis = 2 * window
+/** Whole windows, and the guard after each: a limiter that keeps to rolling windows sends a quota at once where it may, and then waits. */
+const wholeMillis = window + 250
+const measuredMillis = Math.ceil(Number(flags.seconds) * 1000 / wholeMillis) * wholeMillis
 
 /** What only scripts call here. */
 const inner = /^(time|info|hmget|hget|hset|hdel|pexpire|expire|publish|get|set|pttl|ttl|incrby|incr)$/
@@ -75,7 +80,7 @@ const run = (by: Start["by"], quota: string, count: number) =>
         await took()
         await ask("CONFIG RESETSTAT")
         const from = performance.now()
-        await sleep(Number(flags.seconds) * 1000)
+        await sleep(measuredMillis)
         const info = await ask("INFO commandstats")
         const millis = performance.now() - from
         const all = await took()

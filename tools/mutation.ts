@@ -20,7 +20,7 @@ import { parseArgs } from "node:util"
 import { mostSurvivors, seedOf } from "./mutation/draw.ts"
 import config from "./stryker.config.json" with { type: "json" }
 
-const cores = ["errors", "quota", "backoff", "rate-limiter"]
+const cores = ["errors", "quota", "backoff", "rate-limiter", "router"]
 const coreOf = (file: string) => cores.find((core) => file.replace("!", "").startsWith(`packages/${core}/`))
 
 const { positionals, values } = parseArgs({

@@ -88,7 +88,8 @@ const index = (root: string, folder: string): ReadonlyArray<string> => {
   const modules = globSync("src/*.ts", { cwd: join(root, folder) })
     .map((file) => basename(file, ".ts"))
     .filter((name) => /^[A-Z]/.test(name))
-    .toSorted()
+    // As the formatter orders them: without regard to small and large letters.
+    .toSorted((a, b) => a.toLowerCase() < b.toLowerCase() ? -1 : 1)
   const expected = modules.map((name) => `export * as ${name} from "./${name}.ts"\n`).join("")
   const text = existsSync(join(root, path)) ? read(root, path) : ""
   const head = leading.exec(text)?.[0]

@@ -156,6 +156,27 @@ export interface RetryOptions extends Options {
   readonly onGiveUp?: ((limit: Limit) => void) | undefined
 }
 
+/**
+ * The tries of one call that has several places to go to: one number of attempts, one elapsed limit and one deadline for all of them.
+ *
+ * - `sent`: a request is sent for the call: the first, another try, one somewhere else, or a second one beside the first.
+ * - `next`: after a failure, how long to wait before the next request; `undefined` where there is to be none. `"here"` is another try at
+ *   the same place: it waits as {@link exponential} says, by the number of such waits, is not made after an error that is not `retryable`, and
+ *   draws on the budget, if there is one: on the balance of `pool`, else on that of the options. `"elsewhere"` waits for nothing and draws on nothing: it is a
+ *   first request there, whose place is to be told `budget.deposit`. Whether an error is worth it there is for the caller to know.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tries {
+  readonly sent: () => void
+  readonly next: (
+    error: Retryable,
+    how: "here" | "elsewhere",
+    pool?: string
+  ) => Effect.Effect<Duration.Duration | undefined>
+}
+
 const millis = (input: Duration.Input): number => Math.max(0, Duration.toMillis(Duration.fromInputUnsafe(input)))
 
 const policyOf = (options: Options): delay.Policy => {
@@ -174,6 +195,26 @@ const policyOf = (options: Options): delay.Policy => {
 
 const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
+/** What is done where a limit ends the tries. */
+const giveUp = (
+  policy: delay.Policy,
+  limit: Limit,
+  failures: number,
+  pool: string | undefined,
+  onGiveUp: ((limit: Limit) => void) | undefined
+): Effect.Effect<void> => {
+  // Who asked for no retry is not told that there was none.
+  if (policy.attempts < 2) return Effect.void
+  onGiveUp?.(limit)
+  return Effect.logWarning("Gave up retrying").pipe(
+    Effect.annotateLogs({ limit, failures, ...(pool === undefined ? {} : { pool }) })
+  )
+}
+
+/** What an error asks for, in milliseconds. */
+const hintOf = ({ retryAfter }: Retryable): number | undefined =>
+  retryAfter === undefined ? undefined : Duration.toMillis(retryAfter)
+
 /** `deadline`: a moment of the clock's monotonic time, in milliseconds. */
 const scheduleOf = (
   options: Options,
@@ -183,33 +224,23 @@ const scheduleOf = (
   const policy = policyOf(options)
   const { budget, pool } = options
   const over = Cause.done(Duration.zero)
-  const giveUp = (limit: Limit, failures: number) => {
-    // Who asked for no retry is not told that there was none.
-    if (policy.attempts < 2) return over
-    onGiveUp?.(limit)
-    return Effect.andThen(
-      Effect.logWarning("Gave up retrying").pipe(
-        Effect.annotateLogs({ limit, failures, ...(pool === undefined ? {} : { pool }) })
-      ),
-      over
-    )
-  }
+  const end = (limit: Limit, failures: number) => Effect.andThen(giveUp(policy, limit, failures, pool, onGiveUp), over)
   return Schedule.fromStepWithMetadata(Effect.map(Clock.Clock, (clock) => {
     let previous = policy.base
     return ({ attempt, elapsed, input }: Schedule.InputMetadata<Retryable>) => {
       if (!input.retryable) return over
       return Effect.flatMap(Random.next, (random) => {
-        const retryAfter = input.retryAfter === undefined ? undefined : Duration.toMillis(input.retryAfter)
         const left = deadline - monotonic(clock)
-        const decision = delay.decide(policy, { failures: attempt, elapsed, retryAfter, left }, previous, random)
-        if ("limit" in decision) return giveUp(decision.limit, attempt)
+        const failure = { failures: attempt, sent: attempt, elapsed, retryAfter: hintOf(input), left }
+        const decision = delay.decide(policy, failure, previous, random)
+        if ("limit" in decision) return end(decision.limit, attempt)
         const wait = Duration.millis(decision.millis)
         previous = decision.previous
         const next: [Duration.Duration, Duration.Duration] = [wait, wait]
         if (budget === undefined) return Effect.succeed(next)
         return Effect.flatMap(
           budget.withdraw(pool),
-          (granted) => granted ? Effect.succeed(next) : giveUp("budget", attempt)
+          (granted) => granted ? Effect.succeed(next) : end("budget", attempt)
         )
       })
     }
@@ -285,3 +316,78 @@ export const retry: {
     return budget === undefined ? retried : Effect.andThen(budget.deposit(pool), retried)
   }
 )
+
+/**
+ * Begins the tries of a call that has several places to go to, with a deadline that counts from now. It sends and sleeps nothing by
+ * itself. See {@link Tries}; with one place, use {@link retry}.
+ *
+ * **Example** (Two places, and three requests in all)
+ *
+ * ```ts
+ * import { Backoff } from "@caprock/backoff"
+ * import { Console, Duration, Effect } from "effect"
+ *
+ * const busy: Backoff.Retryable = { retryable: true, retryableElsewhere: true }
+ *
+ * export const main = Effect.gen(function*() {
+ *   const tries = yield* Backoff.begin({ attempts: 3, jitter: "none" })
+ *   for (const how of ["elsewhere", "here", "here"] as const) {
+ *     tries.sent()
+ *     const wait = yield* tries.next(busy, how)
+ *     yield* Console.log(how, wait === undefined ? "no more" : Duration.format(wait))
+ *   }
+ * })
+ * // => elsewhere 0
+ * // => here 1s
+ * // => here no more
+ * ```
+ *
+ * @category retrying
+ * @since 0.1.0
+ */
+export const begin = (options: RetryOptions = {}): Effect.Effect<Tries> =>
+  Effect.map(Clock.Clock, (clock) => {
+    const policy = policyOf(options)
+    // From one place to another there is nothing to wait for.
+    const atOnce: delay.Policy = { ...policy, base: 0, cap: 0, jitter: "none" }
+    const { budget, onGiveUp } = options
+    const deadline = options.deadline === undefined ? Infinity : monotonic(clock) + millis(options.deadline)
+    let sent = 0
+    let failures = 0
+    let firstAt: number | undefined
+    let previous = policy.base
+    const next: Tries["next"] = (error, how, pool = options.pool) =>
+      Effect.flatMap(Random.next, (random) => {
+        const isHere = how === "here"
+        if (isHere && !error.retryable) return Effect.undefined
+        const now = monotonic(clock)
+        firstAt ??= now
+        const decision = delay.decide(
+          isHere ? policy : atOnce,
+          {
+            failures: isHere ? failures + 1 : 1,
+            sent,
+            elapsed: now - firstAt,
+            retryAfter: isHere ? hintOf(error) : undefined,
+            left: deadline - now
+          },
+          previous,
+          random
+        )
+        const end = (limit: Limit) => Effect.as(giveUp(policy, limit, sent, pool, onGiveUp), undefined)
+        if ("limit" in decision) return end(decision.limit)
+        const wait = Effect.succeed(Duration.millis(decision.millis))
+        if (!isHere) return wait
+        failures++
+        previous = decision.previous
+        return budget === undefined
+          ? wait
+          : Effect.flatMap(budget.withdraw(pool), (granted) => granted ? wait : end("budget"))
+      })
+    return {
+      sent: () => {
+        sent++
+      },
+      next
+    }
+  })

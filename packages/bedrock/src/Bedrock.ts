@@ -57,17 +57,22 @@ import * as Quotas from "@caprock/quota/Quotas"
 import type { LimiterStore } from "@caprock/rate-limiter/LimiterStore"
 import type * as Order from "@caprock/rate-limiter/Order"
 import * as RateLimiter from "@caprock/rate-limiter/RateLimiter"
+import type { Decision } from "@caprock/router/Decision"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as calls from "./internal/calls.ts"
 import * as copies from "./internal/copies.ts"
 import * as desks from "./internal/desk.ts"
 import * as settings from "./internal/options.ts"
 import * as questions from "./internal/questions.ts"
 import * as readings from "./internal/readings.ts"
+import * as routable from "./internal/routable.ts"
+import * as routing from "./internal/routing.ts"
 import * as session from "./internal/session.ts"
+import * as Routes from "./Routes.ts"
 
 // -----------------------------------------------------------------------------
 // Models
@@ -134,7 +139,7 @@ export type SharingOptions = Pick<RateLimiter.SharedOptions, "onLoss" | "lease" 
  * @category configuration
  * @since 0.1.0
  */
-export interface CallOptions {
+export interface CallOptions extends Routes.RouteOptions {
   /** The account's id, or any name for it: services on one limiter that name the same account share its pools. @default "default" */
   readonly account?: string | undefined
   /** Model behind an application inference profile, custom model or other id that does not say it. */
@@ -223,6 +228,8 @@ export interface Service extends Operations.Operations {
   readonly invokeModelWithBidirectionalStream: BedrockClient.Service["invokeModelWithBidirectionalStream"]
   /** How the pool of a model id, profile or ARN stands. */
   readonly snapshot: (modelId: string) => Effect.Effect<Snapshot, BedrockError>
+  /** Where a conversation that names a route would go now, in which order, and why: what its call begins with. Nothing is sent. */
+  readonly describe: (input: Parameters<Operations.Operations["converse"]>[0]) => Effect.Effect<Decision, BedrockError>
 }
 
 /**
@@ -248,7 +255,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<
   Bedrock["Service"],
   Settings.OptionsError,
-  BedrockClient.BedrockClient | RateLimiter.RateLimiter | RetryBudget.RetryBudget
+  BedrockClient.BedrockClient | RateLimiter.RateLimiter | RetryBudget.RetryBudget | Scope.Scope
 > {
   yield* Settings.check(settings.CallOptions, options)
   yield* copies.warned
@@ -262,7 +269,7 @@ export const make = Effect.fnUntraced(function*(
   const startAsyncInvoke = unmetered("StartAsyncInvoke", client.startAsyncInvoke)
   const listAsyncInvokes = unmetered("ListAsyncInvokes", client.listAsyncInvokes)
 
-  return Bedrock.of({
+  const plain: Service = {
     converse: (input) =>
       calls.unary(
         desk,
@@ -299,8 +306,13 @@ export const make = Effect.fnUntraced(function*(
     getAsyncInvoke: unmetered("GetAsyncInvoke", client.getAsyncInvoke),
     listAsyncInvokes,
     listAsyncInvokesAll: Operations.listAsyncInvokesAll({ listAsyncInvokes }),
-    snapshot: (modelId) => desks.snapshot(desk, modelId)
-  })
+    snapshot: (modelId) => desks.snapshot(desk, modelId),
+    describe: (input) => Effect.fail(desks.unknownRoute(desk, input.modelId))
+  }
+  // Who has none pays nothing for them.
+  return Bedrock.of(
+    options.routes === undefined ? plain : routable.over(plain, yield* routing.make(desk, client, options))
+  )
 })
 
 // -----------------------------------------------------------------------------
@@ -374,10 +386,7 @@ export const layerShared = (
   Layer.unwrap(Effect.map(
     settings.check(settings.SharedOptions, options),
     (options) =>
-      Layer.provide(
-        serviceOn(options, layerLimiterShared(Settings.pick(settings.SharedQuotaOptions, options))),
-        BedrockClient.layer(Settings.pick(BedrockClient.Options, options))
-      )
+      onClient(options, serviceOn(options, layerLimiterShared(Settings.pick(settings.SharedQuotaOptions, options))))
   ))
 
 /**
@@ -404,7 +413,16 @@ export const layerTest = (
 ): Layer.Layer<Bedrock | BedrockClientTest.BedrockClientTest, Settings.OptionsError> =>
   Layer.unwrap(Effect.map(
     settings.check<ServiceOptions>(settings.ServiceOptions, { withoutQuota: "unlimited", ...options }),
-    (options) => Layer.provideMerge(service(options), BedrockClient.layerTest(script))
+    (options) =>
+      // One script for all Regions.
+      Layer.provideMerge(
+        Layer.unwrap(Effect.map(BedrockClient.BedrockClient, (client) =>
+          Layer.provide(
+            service(options),
+            Layer.succeed(Routes.RegionClients, () => Effect.succeed(client))
+          ))),
+        BedrockClient.layerTest(script)
+      )
   ))
 
 // -----------------------------------------------------------------------------
@@ -442,5 +460,16 @@ const service = (
 ): Layer.Layer<Bedrock, Settings.OptionsError, BedrockClient.BedrockClient> =>
   serviceOn(options, layerLimiter(Settings.pick(settings.QuotaOptions, options)))
 
-const assembled = (options: Options): Layer.Layer<Bedrock, Settings.OptionsError> =>
-  Layer.provide(service(options), BedrockClient.layer(Settings.pick(BedrockClient.Options, options)))
+const assembled = (options: Options): Layer.Layer<Bedrock, Settings.OptionsError> => onClient(options, service(options))
+
+/** A service on the client of its own options; one for each Region where routes have targets in several. */
+const onClient = <R>(
+  options: Options,
+  service: Layer.Layer<Bedrock, Settings.OptionsError, BedrockClient.BedrockClient | R>
+): Layer.Layer<Bedrock, Settings.OptionsError, Exclude<R, BedrockClient.BedrockClient>> => {
+  const own = Settings.pick(BedrockClient.Options, options)
+  return Layer.provide(service, [
+    BedrockClient.layer(own),
+    Layer.succeed(Routes.RegionClients, (region: string) => BedrockClient.make({ ...own, region }))
+  ])
+}

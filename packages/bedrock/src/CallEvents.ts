@@ -16,7 +16,9 @@ import type { Told } from "./internal/told.ts"
  * - `AttemptFailed`: it failed with `error`; whether another follows is decided after this.
  * - `Settled`: of `reserved` by the server and `booked` by us, `charged` was what it cost. Only where that is known.
  * - `CallEnded`: exactly one for each call, whatever its end; a model id of which no pool is known fails before it is one. `attempts` counts the requests that were sent,
- *   `waitedMillis` is the wait for quota over all attempts, `serviceMillis` the time with the server.
+ *   `waitedMillis` is the wait for quota over all attempts, `serviceMillis` the time with the server. Of a call by a route, `account` says who answered and
+ *   what was tried; it waits for all the pools that may serve it, and `Waiting` is told of each.
+ * - `Adapted`: what of a request was changed for the target of its route that it is sent to.
  *
  * @category models
  * @since 0.1.0

@@ -4,8 +4,10 @@
  * @since 0.1.0
  */
 export * as Bedrock from "./Bedrock.ts"
+export * as CallAccount from "./CallAccount.ts"
 export * as CallEvents from "./CallEvents.ts"
 export * as CallLimits from "./CallLimits.ts"
 export * as CallMetrics from "./CallMetrics.ts"
 export * as CallTurn from "./CallTurn.ts"
 export * as Refund from "./Refund.ts"
+export * as Routes from "./Routes.ts"

@@ -1,5 +1,5 @@
 // What the entry point without Effect has to have in common with the service, and how a program ends that uses it.
-import { Bedrock, type CallLimits, type CallTurn } from "@caprock/bedrock"
+import { Bedrock, type CallLimits, type CallTurn, type Routes } from "@caprock/bedrock"
 import type * as Facade from "@caprock/bedrock/promise"
 import { createBedrock, OptionsError } from "@caprock/bedrock/promise"
 import { BedrockError, Reason } from "@caprock/errors"
@@ -22,7 +22,11 @@ const same = <A, B>(...differ: Same<A, B> extends true ? [] : [left: A, right: B
 
 describe("the types without Effect", () => {
   it("have every option, and every word", () => {
-    same<keyof Bedrock.Options, Exclude<keyof Facade.Options, "onEvent" | "onWarning">>()
+    // Routes are data of a variable there, and their functions are Effects.
+    same<
+      Exclude<keyof Bedrock.Options, keyof Routes.RouteOptions>,
+      Exclude<keyof Facade.Options, "onEvent" | "onWarning">
+    >()
     same<keyof NonNullable<Bedrock.Options["timeouts"]>, keyof NonNullable<Facade.Options["timeouts"]>>()
     same<keyof NonNullable<Bedrock.Options["meters"]>, keyof NonNullable<Facade.Options["meters"]>>()
     same<keyof NonNullable<Bedrock.Options["backoff"]>, keyof NonNullable<Facade.Options["backoff"]>>()

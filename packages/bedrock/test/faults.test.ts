@@ -25,9 +25,10 @@ import {
 import { type Asked, type End, faults, job, type Name, operations, type Row } from "../../client/test/faultTable.ts"
 
 /** Every operation is one of the table's. */
-const names: ReadonlyArray<Exclude<keyof Bedrock.Service, "snapshot" | "listAsyncInvokesAll">> = Object.keys(
-  operations
-) as ReadonlyArray<Name>
+const names: ReadonlyArray<Exclude<keyof Bedrock.Service, "snapshot" | "describe" | "listAsyncInvokesAll">> = Object
+  .keys(
+    operations
+  ) as ReadonlyArray<Name>
 
 const attempts = 2
 

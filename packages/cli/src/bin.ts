@@ -11,6 +11,7 @@ import * as Logger from "effect/Logger"
 import * as Cli from "./Cli.ts"
 import { demo } from "./commands/demo.ts"
 import { emulate } from "./commands/emulate.ts"
+import { route } from "./commands/route.ts"
 import { run } from "./commands/run.ts"
 import * as ExitCode from "./ExitCode.ts"
 import * as Signals from "./Signals.ts"
@@ -19,6 +20,7 @@ import * as Signals from "./Signals.ts"
 const commands = [
   run,
   emulate,
+  route,
   demo
 ] as const
 

@@ -1,5 +1,6 @@
 import * as Cli from "@caprock/cli/Cli"
 import { emulate } from "@caprock/cli/commands/emulate"
+import { route } from "@caprock/cli/commands/route"
 import { run } from "@caprock/cli/commands/run"
 import { teardown } from "@caprock/cli/ExitCode"
 import { Signals } from "@caprock/cli/Signals"
@@ -27,7 +28,7 @@ export const caprock = (
       written[name] += `${texts.join(" ")}\n`
     }
     const exit = yield* Effect.exit(
-      Command.runWith(Cli.root.pipe(Command.withSubcommands([run, emulate])), { version: "test" })(args).pipe(
+      Command.runWith(Cli.root.pipe(Command.withSubcommands([run, emulate, route])), { version: "test" })(args).pipe(
         Effect.provide([
           Cli.layer,
           options.signals ?? Layer.succeed(Signals, Signals.never),

@@ -68,6 +68,30 @@ describe("caprock run", () => {
       assert.strictEqual((yield* emulator.stats).requests, 60)
     }).pipe(platform))
 
+  live("two runs with one file keep one quota together", () =>
+    Effect.gen(function*() {
+      const { at, input, prompts } = yield* files
+      yield* prompts(Array.from({ length: 30 }, (_, n) => ({ prompt: `What of ${n}?` })))
+      const emulator = yield* Emulator.make({ ...quick, quota: { requests: 20 } })
+      const run = (name: string) =>
+        caprock([
+          "run",
+          input,
+          "--out",
+          at(name),
+          "-m",
+          model,
+          `--endpoint=${emulator.url}`,
+          "--rpm=20",
+          "--window=1s",
+          `--share=${at("quota")}`
+        ])
+      const both = yield* Effect.all([run("one.jsonl"), run("two.jsonl")], { concurrency: 2 })
+      for (const { code, stderr } of both) assert.strictEqual(code, 0, stderr)
+      const { requests, throttled } = yield* emulator.stats
+      assert.deepStrictEqual({ requests, throttled: throttled.total }, { requests: 60, throttled: 0 })
+    }).pipe(platform))
+
   live("each bad line ends in its message, and the others are answered", () =>
     Effect.gen(function*() {
       const { input, output, write } = yield* files
@@ -169,6 +193,18 @@ describe("caprock run", () => {
           "--window 6s was given"
         ],
         [run(input, "--out", output, "--verbose"), "--verbose"],
+        [run(input, "--out", output, "--share", at("quota")), "--emulate and --share", "caprock emulate"],
+        [
+          ["run", input, "--out", output, "--endpoint=http://127.0.0.1:1", "--share", at("none/quota")],
+          "--share: ",
+          "none",
+          "a folder of this machine's disk"
+        ],
+        [
+          ["run", input, "--out", output, "--endpoint=http://127.0.0.1:1", "--share=redis://127.0.0.1:1"],
+          "--share: Redis can't be reached",
+          "ECONNREFUSED"
+        ],
         [run(input, "--out", "/dev/full"), "/dev/full", "the disk is full (ENOSPC)"]
       ]
       // Both rows of a message stand below its heading.

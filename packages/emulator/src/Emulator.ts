@@ -81,6 +81,7 @@ export interface Service {
     readonly duration: Duration.Input
     readonly fault?: Fault.Fault | undefined
     readonly model?: string | undefined
+    readonly region?: string | undefined
   }) => Effect.Effect<void>
   /** From now on and for a time every quota is multiplied by a factor. Returns at once. */
   readonly dip: (options: {
@@ -175,10 +176,10 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
       })
     )
 
-    const outage: Service["outage"] = ({ duration, fault, model }) =>
+    const outage: Service["outage"] = ({ duration, fault, model, region }) =>
       Effect.sync(() => {
         const from = runtime.now()
-        faults.outage({ fault: fault ?? unavailable, model, from, until: from + Duration.toMillis(duration) })
+        faults.outage({ fault: fault ?? unavailable, model, region, from, until: from + Duration.toMillis(duration) })
       })
     const dip: Service["dip"] = ({ duration, factor, model }) =>
       Effect.acquireUseRelease(
@@ -187,8 +188,14 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
         (end) => Effect.sync(end)
       ).pipe(Effect.forkIn(scope, { startImmediately: true }), Effect.asVoid)
 
-    for (const { afterMillis, durationMillis, fault, model } of checked.outages ?? []) {
-      faults.outage({ fault: fault ?? unavailable, model, from: afterMillis, until: afterMillis + durationMillis })
+    for (const { afterMillis, durationMillis, fault, model, region } of checked.outages ?? []) {
+      faults.outage({
+        fault: fault ?? unavailable,
+        model,
+        region,
+        from: afterMillis,
+        until: afterMillis + durationMillis
+      })
     }
     for (const { afterMillis, durationMillis, factor, model } of checked.dips ?? []) {
       yield* Effect.sleep(afterMillis).pipe(

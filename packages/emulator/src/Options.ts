@@ -82,7 +82,9 @@ export const Outage = Schema.Struct({
   afterMillis: Millis,
   durationMillis: Millis,
   fault: Schema.optional(Fault.Fault),
-  model: Schema.optional(Schema.String)
+  model: Schema.optional(Schema.String),
+  /** The Region that it is in; all of them unless set. */
+  region: Schema.optional(Schema.String)
 })
 
 /**
@@ -128,6 +130,7 @@ export const Options = Schema.Struct({
   cacheMinimumTokens: Schema.optional(Positive),
   cacheTtl: Schema.optional(DurationInput),
   latency: Schema.optional(LatencyModel.LatencyModel),
+  latencies: Schema.optional(Schema.Record(Schema.String, LatencyModel.LatencyModel)),
   output: Schema.optional(Schema.Union([OutputModel.OutputModel, OutputFunction])),
   steering: Schema.optional(Schema.Boolean),
   usageHeaders: Schema.optional(Schema.Boolean),
@@ -201,6 +204,8 @@ export interface Options {
   readonly cacheTtl?: Duration.Input | undefined
   /** @default 10 milliseconds */
   readonly latency?: LatencyModel.LatencyModel | undefined
+  /** Of Regions that are slower or faster than the others. */
+  readonly latencies?: Readonly<Record<string, LatencyModel.LatencyModel>> | undefined
   /** @default lognormal around 150 tokens */
   readonly output?: OutputModel.OutputModel | OutputModel.OutputFunction | undefined
   /**

@@ -101,6 +101,7 @@ describe("the life of a batch job", () => {
         let status: BatchJob.BatchJob["status"] = "Submitted"
         const job: BatchJob.BatchJob = {
           arn: "arn",
+          region: "us-east-1",
           sequence: 0,
           owner: "me",
           token: undefined,

@@ -372,6 +372,29 @@ describe("faults", () => {
       assert.strictEqual(yield* send, "answered")
     }))
 
+  it.live("a Region may be out, or slow, while the others are well", () =>
+    Effect.gen(function*() {
+      const { emulator, sdk } = yield* start("h1", { latencies: { "eu-west-1": LatencyModel.fixed(20) } })
+      const elsewhere = yield* client(emulator, "h1", { region: "eu-west-1" })
+      assert.isAtLeast((yield* converse(elsewhere, "Hi", 100)).metrics?.latencyMs ?? 0, 20)
+      yield* emulator.outage({ duration: "1 hour", region: "eu-west-1" })
+      assert.strictEqual(yield* outcome(converse(elsewhere, "Hi", 100)), "Bedrock is unable to process your request.")
+      assert.isBelow((yield* converse(sdk, "Hi", 100)).metrics?.latencyMs ?? 20, 20)
+    }).pipe(Effect.scoped))
+
+  it.effect("an outage of one Region may be told beforehand", () =>
+    Effect.gen(function*() {
+      const { sdk } = yield* start("h1", {
+        outages: [
+          { afterMillis: 0, durationMillis: 1_000, region: "eu-west-1" },
+          { afterMillis: 1_000, durationMillis: 1_000, region: "us-east-1" }
+        ]
+      })
+      assert.strictEqual(yield* outcome(converse(sdk, "Hi", 100)), "answered")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* outcome(converse(sdk, "Hi", 100)), "Bedrock is unable to process your request.")
+    }))
+
   it.effect("rates strike their share, by draws that a second try does not repeat", () =>
     Effect.gen(function*() {
       const { emulator, sdk } = yield* start("h1", {

@@ -37,6 +37,22 @@ import type * as Verdict from "./Verdict.ts"
 const TypeId = "~@caprock/errors/BedrockError"
 
 /**
+ * A request of a call that had several targets to go to, and how it failed: its target's name, the tag of the reason, and what was said.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Tried = Schema.Struct({ target: Schema.String, reason: Schema.String, message: Schema.String })
+
+/**
+ * A request of a call that had several targets to go to, and how it failed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Tried = typeof Tried.Type
+
+/**
  * A failed call to Bedrock.
  *
  * - `operation`: the API operation, such as `"Converse"`.
@@ -44,6 +60,7 @@ const TypeId = "~@caprock/errors/BedrockError"
  * - `httpStatus`: where there was a response. An exception inside a stream has none of its own.
  * - `gaveUp`: what ended the retries, where the reason is worth another try: their number (`attempts`), their time
  *   (`elapsed`), the budget of all calls together (`budget`), or the call's own `deadline`, which the next wait would have passed.
+ * - `tried`: of a call by a route, all of its requests that failed, in their order; the error is the most telling of them.
  * - `cause`: the original error; if its text held a secret, a copy without it.
  *
  * @category errors
@@ -58,6 +75,7 @@ export class BedrockError extends Schema.TaggedError<BedrockError>()("BedrockErr
   httpStatus: Schema.optionalKey(Schema.Int),
   gaveUp: Schema.optionalKey(Schema.Literals(["attempts", "elapsed", "budget", "deadline"])),
   reason: Reason.Reason,
+  tried: Schema.optionalKey(Schema.Array(Tried)),
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   /** @since 0.1.0 */

@@ -206,8 +206,8 @@ export class TimeoutError extends Schema.TaggedError<TimeoutError>()(
 
 /**
  * This program did not let the call go: its predicted wait was longer than it may wait (`wait-too-long`), too many were
- * waiting (`room-full`), the store that processes share the quota through did not answer (`store-unavailable`), or the client or
- * limiter was closed (`shutting-down`). Nothing was sent, but for a call that was
+ * waiting (`room-full`), the store that processes share the quota through did not answer (`store-unavailable`), no target of its route could
+ * take it (`no-target`), or the client or limiter was closed (`shutting-down`). Nothing was sent, but for a call that was
  * under way when its client was closed: the envelope's `attempts` tell.
  *
  * @category reasons
@@ -216,7 +216,7 @@ export class TimeoutError extends Schema.TaggedError<TimeoutError>()(
 export class AdmissionError extends Schema.TaggedError<AdmissionError>()(
   "AdmissionError",
   {
-    kind: Schema.Literals(["wait-too-long", "room-full", "store-unavailable", "shutting-down"]),
+    kind: Schema.Literals(["wait-too-long", "room-full", "store-unavailable", "no-target", "shutting-down"]),
     predictedWait: optionalDuration,
     message: Schema.String
   }

@@ -224,6 +224,9 @@ export const table = {
   "AdmissionError/store-unavailable": again(
     "The store that processes share the quota through does not answer. Look at it; `onLoss` says what happens meanwhile."
   ),
+  "AdmissionError/no-target": never(
+    "No target of the route can take the call now; the message says why of each. Give the route another target, or a last resort."
+  ),
   "AdmissionError/shutting-down": never(
     "The layer that made this call is closed, and sends nothing more. Keep it open until its calls have ended."
   ),

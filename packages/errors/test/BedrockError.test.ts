@@ -65,6 +65,19 @@ describe("catching", () => {
 })
 
 describe("the three questions", () => {
+  it("says what was tried on its way, of a call that had several targets", () => {
+    const error = new BedrockError.BedrockError({
+      operation: "Converse",
+      attempts: 2,
+      tried: [
+        { target: "ireland", reason: "ServerError", message: "Try again." },
+        { target: "frankfurt", reason: "ThrottlingError", message: "Too many tokens." }
+      ],
+      reason: new Reason.ServerError({ kind: "unavailable", message: "Try again." })
+    })
+    assert.include(error.message, "2 requests sent, tried ireland: ServerError; frankfurt: ThrottlingError")
+  })
+
   it("are answered by the table", () => {
     assert.deepStrictEqual([throttled.retryable, throttled.retryableElsewhere], [true, true])
     assert.deepStrictEqual(throttled.retryAfter, Duration.seconds(3))

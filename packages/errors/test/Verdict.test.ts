@@ -56,6 +56,7 @@ const answers: Readonly<Record<Verdict.Row, readonly [here: boolean, elsewhere: 
     "AdmissionError/wait-too-long": [false, "target"],
     "AdmissionError/room-full": [false, "target"],
     "AdmissionError/store-unavailable": [true, "target"],
+    "AdmissionError/no-target": [false, "none"],
     "AdmissionError/shutting-down": [false, "none"],
     "UnknownError/aborted": [false, "none"],
     UnknownError: [false, "none"]
@@ -139,7 +140,7 @@ const examples: ReadonlyArray<readonly [Reason.Reason, Verdict.Row]> = [
   ...(["credentials", "connect", "first-token", "between-tokens", "call", "deadline"] as const).map((kind) =>
     [new Reason.TimeoutError({ kind, message }), `TimeoutError/${kind}`] as const
   ),
-  ...(["wait-too-long", "room-full", "store-unavailable", "shutting-down"] as const).map((kind) =>
+  ...(["wait-too-long", "room-full", "store-unavailable", "no-target", "shutting-down"] as const).map((kind) =>
     [new Reason.AdmissionError({ kind, message }), `AdmissionError/${kind}`] as const
   ),
   [new Reason.UnknownError({ message }), "UnknownError"],

@@ -393,6 +393,18 @@ export class Ledger {
     return { requests, tokens }
   }
 
+  /** The part of a limit that is left now, of the one that has the least of it: 1 where nothing is used, less than 0 in debt. */
+  free(now: number): number {
+    this.advance(now)
+    let free = 1
+    for (const { requestLimit, requests, tokenLimit, tokens } of this.windows) {
+      // Of no limit all is left, and of one of 0 nothing.
+      if (requestLimit < Infinity) free = Math.min(free, requestLimit > 0 ? 1 - requests / requestLimit : 0)
+      if (tokenLimit < Infinity) free = Math.min(free, tokenLimit > 0 ? 1 - tokens / tokenLimit : 0)
+    }
+    return free
+  }
+
   /**
    * The first time, `now` or later, at which so much fits if nothing else happens, and what is left then. With growth the time may be too
    * early, when a charge leaves. What is left is never told too high.

@@ -13,7 +13,7 @@ import type { Reason } from "./RateLimiterError.ts"
  * - `Waiting`: there is no room for it yet.
  * - `Admitted`: it may be sent, after a wait or at once.
  * - `Refused`: it was not admitted, and why.
- * - `Left`: it was interrupted while it waited.
+ * - `Left`: it waits there no longer: it was interrupted, or stood in several pools' rooms and another admitted it.
  * - `Settled`: it is over, and was charged so much of what had been booked. `undefined` where nobody told.
  * - `Throttled`: the server refused what was admitted; `explained` by a debt in the books, or not.
  *

@@ -50,15 +50,18 @@ import * as Layer from "effect/Layer"
 import type * as Redis from "effect/persistence/Redis"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import type { Choice, Headroom } from "./Choice.ts"
 import type { Cost } from "./Cost.ts"
-import { checkMeters, type Held, sharedPart } from "./internal/books.ts"
+import { checkMeters, sharedPart } from "./internal/books.ts"
+import { Choosing } from "./internal/choosing.ts"
+import { Door } from "./internal/door.ts"
 import * as Listeners from "./internal/listeners.ts"
-import { OpenReservation } from "./internal/openReservation.ts"
+import type { OpenReservation } from "./internal/openReservation.ts"
 import { resolve } from "./internal/order.ts"
 import { isPlain, SharedParts } from "./internal/parts.ts"
 import * as Pool from "./internal/pool.ts"
 import * as Sharing from "./internal/sharing.ts"
-import { type Refusals, Visit } from "./internal/visit.ts"
+import { Visit } from "./internal/visit.ts"
 import type { Level } from "./Ledger.ts"
 import type { LimiterEvent } from "./LimiterEvent.ts"
 import {
@@ -71,16 +74,7 @@ import {
 import type { Meter, Unit } from "./Meter.ts"
 import type * as Order from "./Order.ts"
 import * as Priority from "./Priority.ts"
-import {
-  InvalidMeter,
-  InvalidOption,
-  LimiterClosed,
-  PoolParked,
-  RateLimiterError,
-  RoomFull,
-  StoreUnavailable,
-  WaitTooLong
-} from "./RateLimiterError.ts"
+import { InvalidMeter, InvalidOption, RateLimiterError } from "./RateLimiterError.ts"
 import type { Reservation, Settlement } from "./Reservation.ts"
 
 // -----------------------------------------------------------------------------
@@ -207,6 +201,11 @@ export class RateLimiter extends Context.Service<RateLimiter, {
   readonly reserve: (cost: Cost) => Effect.Effect<Reservation, RateLimiterError, Scope.Scope>
 
   /**
+   * One wait for any of several pools: see {@link Choice}. Its scope is that of the reservation as well.
+   */
+  readonly choice: Effect.Effect<Choice, never, Scope.Scope>
+
+  /**
    * Runs an effect when its cost is admitted. On success it settles with `settlement`, or with what was booked; on
    * failure or interruption what was booked stays charged until it leaves the window.
    */
@@ -242,6 +241,13 @@ export class RateLimiter extends Context.Service<RateLimiter, {
    * `reserve` would at once.
    */
   readonly estimate: (cost: Cost) => Effect.Effect<Duration.Duration, RateLimiterError>
+
+  /**
+   * `estimate` for those who choose among many pools at every call: at once, in plain numbers, and failing with nothing. Costs about as much as a
+   * reservation does to decide on where nobody waits; with many who wait, what their tenants and charges are many. What it says of a pool holds for some
+   * milliseconds.
+   */
+  readonly headroomUnsafe: (cost: Cost) => Headroom
 
   /**
    * Lets nobody in any more (`LimiterClosed`), and waits until all who wait have been admitted and all reservations are over. Who still waits
@@ -296,11 +302,10 @@ const makeWith = Effect.fnUntraced(
     const pools = new Map<string, Pool.Pool>()
     const shared = new SharedParts(Duration.toMillis(guard))
     const { events, tell } = Listeners.make()
-    let closed = false
     const idle = new Set<() => void>()
 
     const close = Effect.sync(() => {
-      closed = true
+      door.closed = true
       for (const pool of pools.values()) pool.close()
     })
 
@@ -330,8 +335,6 @@ const makeWith = Effect.fnUntraced(
       now,
       after: wakeAfter
     })
-    yield* Effect.addFinalizer(() => sharing === undefined ? close : Effect.andThen(close, sharing.leave))
-
     const poolOf = (name: string): Pool.Pool | RateLimiterError => {
       const known = pools.get(name)
       if (known !== undefined) return known
@@ -370,34 +373,8 @@ const makeWith = Effect.fnUntraced(
       return pool
     }
 
-    const reservation = (pool: Pool.Pool, cost: Cost, held: Held, millis: number): OpenReservation => {
-      const waited = Duration.millis(millis)
-      tell(() => ({
-        _tag: "Admitted",
-        pool: cost.pool,
-        priority: cost.priority ?? "standard",
-        tenant: held.owner.tenant,
-        booked: held.charge.tokens,
-        waited
-      }))
-      return new OpenReservation(pool, cost.pool, held, waited, tell)
-    }
-
-    const refuse = ({ pool }: Cost, reason: RateLimiterError["reason"]) => {
-      tell(() => ({ _tag: "Refused", pool, reason }))
-      return Effect.fail(new RateLimiterError({ pool, reason }))
-    }
-    const tooLong = (cost: Cost, predicted: number, maxWait: Duration.Duration) =>
-      refuse(cost, new WaitTooLong({ predicted: Duration.millis(predicted), maxWait }))
-    const refusals: Refusals = {
-      closed: (cost) => refuse(cost, new LimiterClosed()),
-      lost: (cost, error) => refuse(cost, unavailable(error)),
-      parked: (cost, pool) => refuse(cost, new PoolParked({ remaining: Duration.millis(pool.parkedMillis) })),
-      full: (cost, pool) => {
-        const predicted = Duration.millis(pool.forecast(cost) - now())
-        return refuse(cost, new RoomFull({ waiting: pool.waiting, predicted }))
-      }
-    }
+    const door = new Door(poolOf, now, tell, wakeAfter)
+    yield* Effect.addFinalizer(() => sharing === undefined ? close : Effect.andThen(close, sharing.leave))
 
     const own = (scope: Scope.Scope, open: OpenReservation) => Effect.as(Scope.addFinalizer(scope, open.abandon), open)
 
@@ -405,24 +382,14 @@ const makeWith = Effect.fnUntraced(
     const reserve = (cost: Cost): Effect.Effect<Reservation, RateLimiterError, Scope.Scope> =>
       Effect.uninterruptibleMask((restore) =>
         Effect.withFiber((fiber) => {
-          if (closed) return refusals.closed(cost)
-          const pool = poolOf(cost.pool)
+          const pool = door.enter(cost)
           if (pool instanceof RateLimiterError) return Effect.fail(pool)
-          const refusal = pool.refusal(cost)
-          if (refusal !== undefined) return refuse(cost, refusal)
-          if (pool.parkedMillis > 0) return refusals.parked(cost, pool)
-          const { lost } = pool
-          if (lost !== undefined) return refusals.lost(cost, lost)
           const scope = Context.getUnsafe(fiber.context, Scope.Scope)
           const since = now()
           const booked = pool.admitNow(cost)
-          if (booked !== undefined) return own(scope, reservation(pool, cost, booked, 0))
-          const { maxWait } = cost
-          if (maxWait !== undefined) {
-            const predicted = pool.forecast(cost) - since
-            if (predicted > Duration.toMillis(maxWait)) return tooLong(cost, predicted, maxWait)
-          }
-          return wait(cost, pool, scope, since, restore)
+          if (booked !== undefined) return own(scope, door.admitted(cost, pool, booked, 0))
+          const late = door.tooLate(cost, pool, since)
+          return late === undefined ? wait(cost, pool, scope, since, restore) : Effect.fail(late)
         })
       )
 
@@ -433,18 +400,12 @@ const makeWith = Effect.fnUntraced(
       since: number,
       restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
     ) => {
-      tell(() => ({
-        _tag: "Waiting",
-        pool: cost.pool,
-        priority: cost.priority ?? "standard",
-        tenant: cost.tenant ?? "",
-        tokens: cost.tokens
-      }))
-      const visit = new Visit(cost, pool, refusals)
+      door.waits(cost)
+      const visit = new Visit(cost, pool, door)
       const turn = Effect.callback<void, RateLimiterError>((resume) => {
         // It was shut down between the question and the wait: a fiber may have to give way there.
-        if (closed) resume(refusals.closed(cost))
-        else visit.begin(resume)
+        if (door.closed) resume(Effect.fail(door.shut(cost)))
+        else visit.begin((refused) => resume(refused === undefined ? Effect.void : Effect.fail(refused)))
       })
       const { maxWait } = cost
       const bounded = maxWait === undefined ? turn : Effect.timeoutOrElse(turn, {
@@ -452,23 +413,21 @@ const makeWith = Effect.fnUntraced(
         orElse: () =>
           Effect.suspend(() =>
             // Admitted at the very end of its wait is admitted.
-            visit.granted === undefined ? tooLong(cost, now() - since, maxWait) : Effect.void
+            visit.granted === undefined ? Effect.fail(door.tooLong(cost, now() - since, maxWait)) : Effect.void
           )
       })
       return restore(bounded).pipe(
         Effect.onExit((exit) => {
           if (Exit.isSuccess(exit)) return Effect.void
           return Effect.sync(() => {
-            if (Exit.hasInterrupts(exit)) {
-              tell(() => ({ _tag: "Left", pool: cost.pool, waited: Duration.millis(now() - since) }))
-            }
+            if (Exit.hasInterrupts(exit)) door.left(cost, since)
             visit.leave()
           })
         }),
         Effect.flatMap(() =>
           visit.granted === undefined
-            ? refusals.closed(cost)
-            : own(scope, reservation(pool, cost, visit.granted, now() - since))
+            ? Effect.fail(door.shut(cost))
+            : own(scope, door.admitted(cost, pool, visit.granted, now() - since))
         )
       )
     }
@@ -487,6 +446,7 @@ const makeWith = Effect.fnUntraced(
 
     return RateLimiter.of({
       reserve,
+      choice: Effect.acquireRelease(Effect.sync(() => new Choosing(door)), (choosing) => choosing.close),
       limit,
       throttled: (name, unit) =>
         Effect.sync(() => {
@@ -509,24 +469,16 @@ const makeWith = Effect.fnUntraced(
         }),
       estimate: (cost) =>
         Effect.suspend(() => {
-          const pool = poolOf(cost.pool)
-          if (pool instanceof RateLimiterError) return Effect.fail(pool)
-          const parked = pool.parkedMillis
-          const { lost } = pool
-          const reason = closed
-            ? new LimiterClosed()
-            : lost !== undefined
-            ? unavailable(lost)
-            : parked > 0
-            ? new PoolParked({ remaining: Duration.millis(parked) })
-            : pool.refusal(cost)
-          return reason === undefined
-            ? Effect.succeed(Duration.millis(pool.forecast(cost) - now()))
-            : Effect.fail(new RateLimiterError({ pool: cost.pool, reason }))
+          const at = now()
+          const pool = door.look(cost, at)
+          return pool instanceof RateLimiterError
+            ? Effect.fail(pool)
+            : Effect.succeed(Duration.millis(pool.forecast(cost, at) - at))
         }),
+      headroomUnsafe: (cost) => door.headroom(cost),
       shutdown: (within) =>
         Effect.suspend(() => {
-          closed = true
+          door.closed = true
           return Effect.andThen(Effect.timeoutOption(allIdle, within), close)
         }),
       events,
@@ -560,9 +512,6 @@ const notPositive = (option: string, duration: Duration.Input | undefined): Inva
     ? undefined
     : new InvalidOption({ option, problem: `is ${millis} ms: it must be finite and more than 0` })
 }
-
-const unavailable = ({ cause, message }: LimiterStoreError) =>
-  new StoreUnavailable(cause === undefined ? { problem: message } : { problem: message, cause })
 
 // -----------------------------------------------------------------------------
 // Layers

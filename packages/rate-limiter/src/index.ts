@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as Choice from "./Choice.ts"
 export * as Cost from "./Cost.ts"
 export * as Ledger from "./Ledger.ts"
 export * as LimiterEvent from "./LimiterEvent.ts"

@@ -8,6 +8,7 @@ class Waiter implements Queued {
   line: Queued["line"] & undefined
   ahead: this | undefined
   behind: this | undefined
+  part = 1
   readonly requests = 2
   readonly tenant: string
   readonly size: number

@@ -3,6 +3,7 @@ import { Meter, RateLimiter } from "@caprock/rate-limiter"
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Clock, Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import type { SharedQuota } from "../src/internal/sharedQuota.ts"
 import * as FaultyStore from "./faultyStore.ts"
 
 type Limiter = RateLimiter.RateLimiter["Service"]
@@ -101,6 +102,11 @@ describe("the quota of all", () => {
       })
       const log: Array<Sent> = []
       const begin = (process: number) => backlog(limiters[process] as Limiter, 400, log, `${process}`)
+      // Evenly, so that something leaves all the time, and at each death.
+      for (let sent = 0; sent < limit; sent++) {
+        yield* backlog(limiters[sent % 8] as Limiter, 1, log, `${sent % 8}`)
+        yield* pass(window / limit)
+      }
       for (let process = 0; process < 8; process++) yield* begin(process)
       yield* pass(window)
       for (let dead = 0; dead < 16; dead++) {
@@ -116,6 +122,11 @@ describe("the quota of all", () => {
       for (const sample of samples) assert.isAtMost(sample, limit)
       const occupied = samples.reduce((sum, sample) => sum + sample, 0) / samples.length / limit
       assert.isAtLeast(occupied, 0.95)
+      // Nor is anything kept of who was given something, and died.
+      for (const books of store.books().values()) {
+        const { members, pushed }: SharedQuota = JSON.parse(books)
+        assert.includeMembers(Object.keys(members), Object.keys(pushed))
+      }
     }).pipe(Effect.scoped))
 
   it.effect("is there at once for one who comes when nobody else uses it", () =>
@@ -333,6 +344,91 @@ describe("a store that is away", () => {
       for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
     }).pipe(Effect.scoped))
 
+  it.effect("comes back empty while one that held a share is dead: the others use their own until it gives again", () =>
+    Effect.gen(function*() {
+      const { limiters, store } = yield* processes(3, { meters: requests(60) })
+      const log: Array<Sent> = []
+      // One comes each second, and then more wait than may go.
+      for (let second = 0; second < 70; second++) {
+        yield* backlog(limiters[second % 3] as Limiter, 1, log, "first")
+        yield* pass(1_000)
+      }
+      for (const index of [0, 1]) yield* backlog(limiters[index] as Limiter, 200, log, "then")
+      yield* pass(2_000)
+      store.faults.cut.add(2)
+      store.restore(new Map())
+      const lostAt = yield* Clock.currentTimeMillis
+      yield* pass(minute)
+      assert.isAtLeast(countOf(log, "then", lostAt + 2_000, lostAt + minute), 30)
+      yield* pass(minute)
+      assert.isAtLeast(countOf(log, "then", lostAt + minute, lostAt + 2 * minute), 55)
+      for (const { at } of log) assert.isAtMost(log.filter((one) => one.at > at - minute && one.at <= at).length, 60)
+    }).pipe(Effect.scoped))
+
+  it.effect("comes back empty, and all say what they hold: it is for all alike again before a window is over", () =>
+    Effect.gen(function*() {
+      const { limiters, store } = yield* processes(2, { meters: requests(60) })
+      const log: Array<Sent> = []
+      for (let second = 0; second < 70; second++) {
+        yield* backlog(limiters[second % 4 === 0 ? 1 : 0] as Limiter, 1, log, "first")
+        yield* pass(1_000)
+      }
+      store.restore(new Map())
+      yield* pass(200)
+      yield* backlog(limiters[0], 200, log, "a")
+      yield* backlog(limiters[1], 200, log, "b")
+      yield* pass(minute)
+      assert.isAtLeast(countOf(log, "a") + countOf(log, "b"), 55)
+      assert.isAtMost(Math.abs(countOf(log, "a") - countOf(log, "b")), 8)
+    }).pipe(Effect.scoped))
+
+  it.effect("comes back empty: until it gives again, who needs much saves up its own for it, and asks no more often", () =>
+    Effect.gen(function*() {
+      const { limiters, store } = yield* processes(3, { meters: () => [Meter.tokens(600)] })
+      const log: Array<Sent> = []
+      for (let second = 0; second < 70; second++) {
+        yield* backlog(limiters[second % 3] as Limiter, 1, log, "first")
+        yield* pass(1_000)
+      }
+      for (const index of [0, 1]) yield* backlog(limiters[index] as Limiter, 20, log, "large", { tokens: 50 })
+      yield* pass(2_000)
+      store.faults.cut.add(2)
+      store.restore(new Map())
+      yield* pass(5_000)
+      const [from, before] = [yield* Clock.currentTimeMillis, store.exchanges()]
+      yield* pass(50_000)
+      // Ten tokens of each one's own leave every three seconds.
+      assert.isAtLeast(countOf(log, "large", from, from + 50_000), 5)
+      // Each says eight times in its lease that it is alive.
+      assert.isAtMost(store.exchanges() - before, 2 * (8 * 50 / 4 + 10))
+    }).pipe(Effect.scoped))
+
+  it.effect("comes back empty: until it gives again, waits are predicted by what leaves of each one's own", () =>
+    Effect.gen(function*() {
+      const { limiters, store } = yield* processes(3, { meters: requests(60) })
+      const log: Array<Sent> = []
+      for (let second = 0; second < 70; second++) {
+        yield* backlog(limiters[second % 3] as Limiter, 1, log, "first")
+        yield* pass(1_000)
+      }
+      for (const index of [0, 1]) yield* backlog(limiters[index] as Limiter, 60, log, "bulk", { priority: "bulk" })
+      store.faults.cut.add(2)
+      store.restore(new Map())
+      yield* pass(5_000)
+      const [limiter] = limiters
+      const [urgent, late] = [
+        yield* limiter.estimate({ pool: "p", requests: 1, tokens: 0, priority: "interactive" }),
+        yield* limiter.estimate({ pool: "p", requests: 1, tokens: 0, priority: "bulk" })
+      ]
+      // One of its twenty leaves each three seconds; of those who wait before it, more than the store lets it wait for.
+      assert.isAtMost(Duration.toSeconds(urgent), 4)
+      assert.isAbove(Duration.toSeconds(late), 50)
+      const asked = yield* Clock.currentTimeMillis
+      yield* backlog(limiter, 1, log, "urgent", { priority: "interactive", maxWait: Duration.seconds(15) })
+      yield* pass(5_000)
+      assert.strictEqual(countOf(log, "urgent", asked, asked + 4_000), 1)
+    }).pipe(Effect.scoped))
+
   it.effect("share: one that never had an answer does not know with whom it shares, and fails until it has one", () =>
     Effect.gen(function*() {
       const { limiters: [limiter], store } = yield* processes(1, { meters: requests(60) })
@@ -396,6 +492,22 @@ describe("what one process learns", () => {
       yield* pass(1_000)
       assert.strictEqual(countOf(log, "b"), 0)
       yield* pass(2 * minute)
+      assert.strictEqual(countOf(log, "b"), 60)
+    }).pipe(Effect.scoped))
+
+  it.effect("somebody else's use is told no more when the store was away for longer than it counts", () =>
+    Effect.gen(function*() {
+      const { limiters: [one, other], store } = yield* processes(2, { meters: requests(60), onLoss: "wait" })
+      const log: Array<Sent> = []
+      yield* backlog(one, 5, log, "a")
+      yield* pass(2_000)
+      store.faults.down = true
+      yield* one.throttled("p", "requests")
+      yield* pass(2 * minute)
+      store.faults.down = false
+      yield* pass(3_000)
+      yield* backlog(other, 60, log, "b")
+      yield* pass(1_000)
       assert.strictEqual(countOf(log, "b"), 60)
     }).pipe(Effect.scoped))
 

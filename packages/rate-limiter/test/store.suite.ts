@@ -415,6 +415,25 @@ export const suite = (it: Methods): void => {
       assert.strictEqual(got(b), 5)
     }))
 
+  it.effect("takes for its own absence only what is long for all of them, with whatever lease", () =>
+    Effect.gen(function*() {
+      const { exchange, now, open, process, quota, sleep } = yield* begin(meters(10, 100))
+      const short = process("short")
+      const long = new Process(`long of ${quota}`, meters(10, 100), 4 * lease)
+      yield* open(short, long)
+      yield* exchange(short, { lines: [line(5, one)] })
+      yield* exchange(long, { lines: [line(1, one)] })
+      const diedAt = now()
+      // It says something as often as it has to.
+      yield* sleep(lease - 1)
+      const before = yield* exchange(long)
+      assert.deepStrictEqual([before.members.length, before.opensInMillis], [2, 0])
+      yield* sleep(lease - 1)
+      const after = yield* exchange(long)
+      assert.deepStrictEqual([after.members, after.opensInMillis], [[long.name], 0])
+      assert.deepStrictEqual(after.remains["requests"], { amount: 5, inMillis: diedAt + lease + window - now() })
+    }))
+
   it.effect("goes on from where it was when its clock is set back", () =>
     Effect.gen(function*() {
       const { exchange, now, open, process, sleep } = yield* begin(meters(10, 100))
@@ -455,6 +474,32 @@ export const suite = (it: Methods): void => {
       yield* sleep(opening - 100)
       yield* exchange(c, { lines: [line(10, one)] })
       assert.deepStrictEqual([got(a), got(b), got(c)], [4, 3, 3])
+    }))
+
+  it.effect("is emptied: while it gives nothing, what leaves is used again, and counts when its process dies then", () =>
+    Effect.gen(function*() {
+      const { exchange, now, open, process, quota, rig, sleep } = yield* begin(meters(10, 100))
+      const [a, b] = [process("a"), process("b")]
+      yield* open(a, b)
+      yield* exchange(a, { lines: [line(6, one)] })
+      a.charge({ requests: 6, tokens: 60 }, now())
+      const chargedAt = now()
+      const kept = () => exchange(b, { lines: [line(10, one)] })
+      while (now() < chargedAt + window - lease / 2) {
+        yield* sleep(100)
+        yield* exchange(a)
+        yield* kept()
+      }
+      yield* rig.wipe(quota)
+      yield* kept()
+      // It left to others what leaves, until it hears that nobody is given anything.
+      assert.isAbove((yield* exchange(a, { yields: true, lines: [line(6, one)] })).opensInMillis, 0)
+      const diedAt = now()
+      while (now() < diedAt + lease) {
+        yield* sleep(100)
+        yield* kept()
+      }
+      assert.deepStrictEqual((yield* kept()).remains["requests"], { amount: 6, inMillis: window })
     }))
 
   it.effect("is emptied, and one of them does not come: it waits until nothing of it counts", () =>

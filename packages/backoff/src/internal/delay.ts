@@ -17,8 +17,10 @@ export interface Policy {
 export type Limit = "attempts" | "elapsed" | "budget" | "deadline"
 
 export interface Failure {
-  /** How many have failed so far, this one included. */
+  /** How many have failed so far, this one included: by these the wait grows. */
   readonly failures: number
+  /** How many requests were sent so far, for `attempts`. */
+  readonly sent: number
   /** Since the first failure. */
   readonly elapsed: number
   readonly retryAfter: number | undefined
@@ -58,7 +60,7 @@ const bounds = (policy: Policy, failures: number, previous: number): readonly [l
  * first.
  */
 export const decide = (policy: Policy, failure: Failure, previous: number, random: number): Decision => {
-  if (failure.failures >= policy.attempts) return { limit: "attempts" }
+  if (failure.sent >= policy.attempts) return { limit: "attempts" }
   const [low, high] = bounds(policy, failure.failures, previous)
   const jittered = low + random * (high - low)
   const hinted = failure.retryAfter === undefined

@@ -87,14 +87,7 @@ export const admit = <A, R>(
   const entry = accountant.open(request, longest === Infinity ? undefined : Duration.millis(longest), turn)
   tell?.({ _tag: "Waiting", pool, tokens: entry.cost.tokens })
   return Effect.matchCauseEffect(restore(limiter.reserve(entry.cost)), {
-    onSuccess: (reservation) => {
-      tally.attempts++
-      const waitedMillis = Duration.toMillis(reservation.waited)
-      tally.waitedMillis += waitedMillis
-      entry.begin()
-      tell?.({ _tag: "Admitted", pool, attempt: tally.attempts, waitedMillis })
-      return use(new Admitted(call, entry, reservation))
-    },
+    onSuccess: (reservation) => use(admitted(call, entry, reservation)),
     // Refused, or interrupted while it waited: nobody else will end it.
     onFailure: (cause) => {
       const refusal = Cause.map(
@@ -109,6 +102,17 @@ export const admit = <A, R>(
   })
 }
 
+/** The attempt of an entry that was admitted. @internal */
+export const admitted = (call: Call, entry: Entry, reservation: Reservation): Attempt => {
+  const { request: { pool }, tally, tell } = call
+  tally.attempts++
+  const waitedMillis = Duration.toMillis(reservation.waited)
+  tally.waitedMillis += waitedMillis
+  entry.begin()
+  tell?.({ _tag: "Admitted", pool, attempt: tally.attempts, waitedMillis })
+  return new Admitted(call, entry, reservation)
+}
+
 /**
  * One attempt for one answer: admitted, sent and settled.
  *
@@ -120,15 +124,24 @@ export const make = <A>(
   servedBy: (answer: A, attempt: Attempt) => Served
 ): Effect.Effect<A, BedrockError> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.scoped(admit(call, restore, (attempt) =>
-      Effect.onExit(
-        restore(timely(Effect.provideService(sent, CallObserver, attempt.observer), call.limits)),
-        (exit) => {
-          if (Exit.isSuccess(exit)) return attempt.succeeded(() => servedBy(exit.value, attempt))
-          const error = failureOf(exit.cause)
-          return error === undefined ? attempt.abandoned : attempt.failed(error)
-        }
-      )))
+    Effect.scoped(admit(call, restore, (attempt) => settled(call, restore, attempt, sent, servedBy)))
+  )
+
+/** Sends the request of an attempt that was admitted, and settles it by how it ends. @internal */
+export const settled = <A>(
+  { limits }: Call,
+  restore: Restore,
+  attempt: Attempt,
+  sent: Effect.Effect<A, BedrockError>,
+  servedBy: (answer: A, attempt: Attempt) => Served
+): Effect.Effect<A, BedrockError> =>
+  Effect.onExit(
+    restore(timely(Effect.provideService(sent, CallObserver, attempt.observer), limits)),
+    (exit) => {
+      if (Exit.isSuccess(exit)) return attempt.succeeded(() => servedBy(exit.value, attempt))
+      const error = failureOf(exit.cause)
+      return error === undefined ? attempt.abandoned : attempt.failed(error)
+    }
   )
 
 /** What an effect failed with, if it did. @internal */

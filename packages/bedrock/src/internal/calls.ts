@@ -9,6 +9,7 @@ import * as Catalogue from "@caprock/quota/Catalogue"
 import * as ModelId from "@caprock/quota/ModelId"
 import * as Pool from "@caprock/quota/Pool"
 import type { RateLimiter } from "@caprock/rate-limiter/RateLimiter"
+import type { Account } from "@caprock/router/Account"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
@@ -261,7 +262,8 @@ const begin = (
   })
 }
 
-const wrongLimits = (subject: Subject, message: string): BedrockError =>
+/** @internal */
+export const wrongLimits = (subject: Subject, message: string): BedrockError =>
   failure(subject, new Reason.ValidationError({ kind: "malformed", message }))
 
 const retried = <A, R>(
@@ -287,14 +289,24 @@ const retried = <A, R>(
     )
 }
 
-const ended = (
+/** @internal */
+export const ended = (
   { counters }: Desk,
   pool: string,
   { context, tally, tell }: Pick<Call, "context" | "tally" | "tell">,
-  exit: Exit.Exit<unknown, unknown>
+  exit: Exit.Exit<unknown, unknown>,
+  account?: Account
 ): Effect.Effect<void> =>
   Effect.sync(() => {
     const { sent, serviceMillis, waitedMillis } = tally
     counters.count(pool, tally, exit, context)
-    tell?.({ _tag: "CallEnded", pool, attempts: sent, waitedMillis, serviceMillis, succeeded: exit._tag === "Success" })
+    tell?.({
+      _tag: "CallEnded",
+      pool,
+      attempts: sent,
+      waitedMillis,
+      serviceMillis,
+      succeeded: exit._tag === "Success",
+      ...(account === undefined ? {} : { account })
+    })
   })

@@ -2,6 +2,7 @@
 import * as RetryBudget from "@caprock/backoff/RetryBudget"
 import * as Settings from "@caprock/client/Settings"
 import type { BedrockError } from "@caprock/errors/BedrockError"
+import * as Reason from "@caprock/errors/Reason"
 import * as Catalogue from "@caprock/quota/Catalogue"
 import * as RateLimiter from "@caprock/rate-limiter/RateLimiter"
 import * as Clock from "effect/Clock"
@@ -12,7 +13,7 @@ import type { CallOptions, Snapshot } from "../Bedrock.ts"
 import { Accountant } from "./accountant.ts"
 import { type Desk, placeOf, subjectOf } from "./calls.ts"
 import { Counters } from "./counting.ts"
-import { fromLimiter } from "./failures.ts"
+import { failure, fromLimiter } from "./failures.ts"
 import { monotonic } from "./limits.ts"
 import * as listening from "./listening.ts"
 import * as questions from "./questions.ts"
@@ -42,6 +43,13 @@ export const make = Effect.fnUntraced(function*(
 
 const millisOf = (limit: Duration.Input | undefined): number =>
   limit === undefined ? Infinity : Settings.millisOf(limit)
+
+/** @internal */
+export const unknownRoute = (desk: Desk, modelId: string | undefined): BedrockError =>
+  failure(
+    { operation: "Describe", modelId: modelId ?? "", region: desk.region },
+    new Reason.ValidationError({ kind: "unknown-model", message: `There is no route ${modelId ?? "without a name"}.` })
+  )
 
 /** @internal */
 export const snapshot = (desk: Desk, modelId: string): Effect.Effect<Snapshot, BedrockError> =>

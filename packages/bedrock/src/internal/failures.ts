@@ -84,12 +84,18 @@ const count = (n: number): string => Math.ceil(n).toLocaleString("en-US")
 const rounded = (wait: Duration.Duration): string =>
   Duration.format(Duration.millis(Math.round(Duration.toMillis(wait))))
 
-/** The same error, with the number of requests that were sent for the whole call, and what ended its retries. */
-export const withAttempts = (error: BedrockError, attempts: number, gaveUp?: Limit): BedrockError =>
-  error.attempts === attempts && gaveUp === undefined ? error : new BedrockError({
+/** The same error, with the number of requests that were sent for the whole call, what ended its retries, and what was tried of a route. */
+export const withAttempts = (
+  error: BedrockError,
+  attempts: number,
+  gaveUp?: Limit,
+  tried?: BedrockError["tried"]
+): BedrockError =>
+  error.attempts === attempts && gaveUp === undefined && tried === undefined ? error : new BedrockError({
     ...error,
     // The one field of an error that is not enumerable.
     ...(error.cause === undefined ? {} : { cause: error.cause }),
     ...(gaveUp === undefined ? {} : { gaveUp }),
+    ...(tried === undefined ? {} : { tried }),
     attempts
   })

@@ -74,8 +74,20 @@ const SharingOptions = Schema.Struct({
 /** @internal */
 export const SharedQuotaOptions = Schema.Struct({ ...QuotaOptions.fields, ...SharingOptions.fields })
 
+/** Something that is looked into where it is used. */
+const object = (expected: string) =>
+  Schema.declare<object>((value): value is object => typeof value === "object" && value !== null, { expected })
+
+/** What is wrong with them in themselves is told when they are built. */
+const RouteOptions = Schema.Struct({
+  routes: Schema.optionalKey(object("targets and routes, as in a file of routes")),
+  functions: Schema.optionalKey(object("functions by the names that routes have for them")),
+  lastResorts: Schema.optionalKey(object("functions by the names of routes"))
+})
+
 /** @internal */
 export const CallOptions = Schema.Struct({
+  ...RouteOptions.fields,
   account: Schema.optionalKey(Settings.name),
   resolve: Schema.optionalKey(models),
   backoff: Schema.optionalKey(Schema.Struct({
@@ -120,6 +132,7 @@ export const variables: ReadonlyArray<Settings.Variable> = [
   { name: "CAPROCK_RPM", option: "quotas.default.requestsPerMinute", read: number, example: "200", unless },
   { name: "CAPROCK_TPM", option: "quotas.default.tokensPerMinute", read: number, example: "200000", unless },
   { name: "CAPROCK_ACCOUNT", option: "account", read: text, example: "production" },
+  { name: "CAPROCK_ROUTES", option: "routes", read: json, example: "{\"targets\":{},\"routes\":{}}" },
   { name: "CAPROCK_MAX_WAIT", option: "maxWait", read: text, example: "20 seconds" },
   { name: "CAPROCK_DEADLINE", option: "deadline", read: text, example: "2 minutes" },
   { name: "CAPROCK_ATTEMPTS", option: "backoff.attempts", read: number, example: "6" },
@@ -150,7 +163,7 @@ export const load = <A extends Given>(options: A): Effect.Effect<A, Settings.Opt
     : Settings.load(Options, variables, options)
 
 /** Those of a limiter for clients of the SDK, which have their own settings, and whose requests nobody here can end. */
-const { deadline: _, ...limiterFields } = ServiceOptions.fields
+const { deadline: _, functions: __, lastResorts: ___, routes: ____, ...limiterFields } = ServiceOptions.fields
 const LimiterOptions = Schema.Struct(limiterFields)
 
 /** The same for {@link LimiterOptions}. @internal */

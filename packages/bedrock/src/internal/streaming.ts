@@ -52,18 +52,39 @@ export const open = <A>(
   opening: (close: Close) => void
 ): Effect.Effect<Opened<A>, BedrockError> =>
   Effect.uninterruptibleMask((restore) => {
-    // Each has one to end: a scope with several of them takes a fiber's steps to go through them.
     const reserved = Scope.makeUnsafe()
-    const requested = Scope.makeUnsafe()
-    let admitted: attempts.Attempt | undefined
+    const { close, send } = sending(call, reading, sent)
+    const closeBoth: Close = (exit) => Effect.ensuring(close(exit), Scope.close(reserved, exit))
+    opening(closeBoth)
+    const begun = attempts.admit(call, restore, (attempt) => send(restore, attempt))
+    return Effect.onError(Scope.provide(begun, reserved), (cause) => closeBoth(Exit.failCause(cause)))
+  })
+
+/**
+ * How the stream of an attempt is sent and read up to its first content, once it is admitted; and how it is left. The limiter is to be told
+ * after that.
+ *
+ * @internal
+ */
+export const sending = <A>(
+  call: Call,
+  reading: (request: Request) => Reading<A>,
+  sent: Stream.Stream<A, BedrockError>
+): {
+  readonly close: Close
+  readonly send: (restore: attempts.Restore, attempt: attempts.Attempt) => Effect.Effect<Opened<A>, BedrockError>
+} => {
+  // Each has one to end: a scope with several of them takes a fiber's steps to go through them.
+  const requested = Scope.makeUnsafe()
+  let admitted: attempts.Attempt | undefined
+  return {
     // What the connection's end tells of the request comes before its settlement, and the limiter is told last.
-    const close: Close = (exit) =>
-      Scope.close(requested, exit).pipe(
-        Effect.ensuring(Effect.suspend(() => admitted?.abandoned ?? Effect.void)),
-        Effect.ensuring(Scope.close(reserved, exit))
-      )
-    opening(close)
-    const begun = attempts.admit(call, restore, (attempt) => {
+    close: (exit) =>
+      Effect.ensuring(
+        Scope.close(requested, exit),
+        Effect.suspend(() => admitted?.abandoned ?? Effect.void)
+      ),
+    send: (restore, attempt) => {
       admitted = attempt
       return restore(
         // Whoever sends the request has to know them, and has sent it when its first content is here.
@@ -72,9 +93,9 @@ export const open = <A>(
           call.limits
         )
       )
-    })
-    return Effect.onError(Scope.provide(begun, reserved), (cause) => close(Exit.failCause(cause)))
-  })
+    }
+  }
+}
 
 const begin = <A>(
   attempt: attempts.Attempt,

@@ -1,4 +1,5 @@
 // What a listener of calls is told, whatever the class of errors is: with Effect and without.
+import type { Account, Adapted } from "@caprock/router/Account"
 
 /** One event of a call whose errors are of class `E`. Times are milliseconds. */
 export type Told<E> =
@@ -19,4 +20,12 @@ export type Told<E> =
     readonly waitedMillis: number
     readonly serviceMillis: number
     readonly succeeded: boolean
+    /** Of a call by a route. */
+    readonly account?: Account
+  }
+  | {
+    readonly _tag: "Adapted"
+    readonly pool: string
+    readonly target: string
+    readonly adapted: ReadonlyArray<Adapted>
   }

@@ -80,6 +80,13 @@ const runFlags = {
     ),
     Flag.optional
   ),
+  share: Flag.String("share").pipe(
+    Flag.withMetavar("file or URL"),
+    Flag.withDescription(
+      "Keep the quota together with all that share it: other runs with the same file on this machine, or the same redis:// on any"
+    ),
+    Flag.optional
+  ),
   stream: Flag.Boolean("stream").pipe(
     Flag.withDescription("Stream answers, so that a dead connection is noticed early and a cut answer is kept in part"),
     Flag.withDefault(false)
@@ -157,7 +164,8 @@ export const run = Command.make(
         quotas,
         meters: { window: given.window, day: Duration.times(given.window, 1440) },
         maxConnections: given.maxConnections,
-        stream: given.stream
+        stream: given.stream,
+        share: Option.getOrUndefined(given.share)
       })
       const defaults: Defaults = {
         ...(id === undefined ? {} : { model: id }),
@@ -173,13 +181,22 @@ export const run = Command.make(
             Screen.layerLogger
           ).pipe(Layer.provideMerge(target))
         ),
-        Effect.catchTag("OptionsError", ({ message }) =>
-          Effect.fail(
-            new CliFailure({
-              problem: message,
-              remedy: "Correct the flag of that name, or the variable that stands in for it."
-            })
-          )),
+        Effect.catchTags({
+          OptionsError: ({ message }) =>
+            Effect.fail(
+              new CliFailure({
+                problem: message,
+                remedy: "Correct the flag of that name, or the variable that stands in for it."
+              })
+            ),
+          ShareError: ({ message }) =>
+            Effect.fail(
+              new CliFailure({
+                problem: `--share: ${message}`,
+                remedy: "Give a file in a folder of this machine's disk, or redis://host:port of a Redis that runs."
+              })
+            )
+        }),
         // Each failed line has its own in the output; what the layers log besides is asked for with --log-level.
         Effect.provideService(
           References.MinimumLogLevel,
@@ -214,8 +231,16 @@ export const run = Command.make(
 const readEndpoint = Effect.fnUntraced(function*(given: {
   readonly emulate: boolean
   readonly endpoint: Option.Option<string>
+  readonly share: Option.Option<string>
   readonly window: Duration.Duration
 }) {
+  if (given.emulate && Option.isSome(given.share)) {
+    return yield* new CliFailure({
+      problem: "--emulate and --share were given.",
+      remedy:
+        "Each run has an emulator of its own with --emulate: start `caprock emulate`, and give all runs --endpoint."
+    })
+  }
   if (given.emulate && Option.isSome(given.endpoint)) {
     return yield* new CliFailure({
       problem: "--emulate and --endpoint were given.",

@@ -7,6 +7,8 @@ import type { ConverseCommandOutput } from "@aws-sdk/client-bedrock-runtime"
 import * as Bedrock from "@caprock/bedrock/Bedrock"
 import { CallEvents } from "@caprock/bedrock/CallEvents"
 import type { OptionsError } from "@caprock/client/Settings"
+import * as LimiterStore from "@caprock/rate-limiter/LimiterStore"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
@@ -21,7 +23,17 @@ import { type Answer, type PoolSnapshot, Target } from "./Target.ts"
 export interface Options extends Bedrock.Options {
   /** Whether answers are streamed, so that what arrived of one that was cut is known. */
   readonly stream: boolean
+  /** What all runs that share the quotas have in common: a file on this machine, or the URL of a Redis. */
+  readonly share?: string | undefined
 }
+
+/**
+ * The quotas can't be shared.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ShareError extends Data.TaggedError("ShareError")<{ readonly message: string }> {}
 
 /**
  * The target on a `Bedrock` of your own.
@@ -56,11 +68,43 @@ export const layerNoDeps = (options: { readonly stream: boolean }): Layer.Layer<
   )
 
 /**
+ * The target that a run asks. Fails where an option makes no sense, or where what the quotas are shared through can't be used.
+ *
  * @category layers
  * @since 0.1.0
  */
-export const layer = ({ stream, ...options }: Options): Layer.Layer<Target, OptionsError> =>
-  layerNoDeps({ stream }).pipe(Layer.provide(Bedrock.layer(options)))
+export const layer = ({ share, stream, ...options }: Options): Layer.Layer<Target, OptionsError | ShareError> =>
+  layerNoDeps({ stream }).pipe(
+    Layer.provide(
+      share === undefined
+        ? Bedrock.layer(options)
+        : Layer.provide(Bedrock.layerShared(options), storeOf(share))
+    )
+  )
+
+const storeOf = (place: string): Layer.Layer<LimiterStore.LimiterStore, ShareError> =>
+  /^rediss?:\/\//.test(place)
+    ? inRedis(place)
+    : Layer.catchTag(LimiterStore.layerLocal({ path: place }), "LimiterStoreError", ({ message }) => unusable(message))
+
+/** Loaded where it is asked for: few runs need it. */
+const inRedis = (url: string): Layer.Layer<LimiterStore.LimiterStore, ShareError> =>
+  LimiterStore.layerRedis().pipe(Layer.provide(
+    Layer.unwrap(
+      Effect.map(
+        Effect.promise(() => import("@effect/platform-node/NodeRedis")),
+        (NodeRedis) => NodeRedis.layer({ url, disableOfflineQueue: true })
+      )
+    ).pipe(
+      // Its own message is empty.
+      Layer.catchTag(
+        "RedisError",
+        ({ cause }) => unusable(`Redis can't be reached: ${cause instanceof Error ? cause.message : String(cause)}`)
+      )
+    )
+  ))
+
+const unusable = (message: string) => Layer.effectContext(Effect.fail(new ShareError({ message })))
 
 const nothing: PoolSnapshot = { waiting: 0, meters: [] }
 

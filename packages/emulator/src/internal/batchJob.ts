@@ -34,6 +34,7 @@ const ends: ReadonlySet<Status> = new Set(["Stopped", "Completed", "PartiallyCom
 /** Times are milliseconds since the epoch. */
 export interface BatchJob extends Jobs.Job {
   readonly name: string
+  readonly region: string
   readonly ref: ModelId.ModelRef
   /** The inputs of the request that a description gives back. */
   readonly echoed: Readonly<Record<string, unknown>>

@@ -165,6 +165,7 @@ export const make = (
     const job: BatchJob.BatchJob = {
       ...asked,
       arn: `arn:aws:bedrock:${region}:${accountId}:model-invocation-job/${id}`,
+      region,
       sequence: sequence++,
       name: Json.text(jobName),
       type: modelInvocationType === "Converse" ? "Converse" : "InvokeModel",
@@ -224,12 +225,14 @@ export const make = (
       random: (purpose) => Random.forRequest(config.seed, digest, 0, purpose),
       steered,
       input: { inputTokens: reading.prompt.tokens, cacheReadTokens: 0, cacheWriteTokens: 0, caching: false },
+      latency: config.latencyOf(job.region),
       serviceTier: undefined
     })
     const fault = broken ?? steered.fault ?? faults.choose(
       sinceStart(),
       "BatchRecord",
       job.ref,
+      job.region,
       () => Random.forRequest(Random.seedOf(`${config.seed.join()} ${job.digest.join()}`), digest, 0, Draw.label.fault)
     )
     if (fault?._tag === "Error") return failed(fault)

@@ -29,7 +29,7 @@ export interface Config {
   readonly requireAuth: boolean
   readonly cacheMinimumTokens: number
   readonly cacheTtl: number
-  readonly latency: LatencyModel.LatencyModel
+  readonly latencyOf: (region: string) => LatencyModel.LatencyModel
   readonly output: OutputModel.OutputModel | OutputModel.OutputFunction
   readonly steering: boolean
   readonly usageHeaders: boolean
@@ -76,7 +76,7 @@ export const of = (options: Options.Options): Config => {
     requireAuth: options.requireAuth ?? defaults.requireAuth,
     cacheMinimumTokens: options.cacheMinimumTokens ?? defaults.cacheMinimumTokens,
     cacheTtl: Duration.toMillis(options.cacheTtl ?? defaults.cacheTtl),
-    latency: options.latency ?? defaults.latency,
+    latencyOf: (region) => options.latencies?.[region] ?? options.latency ?? defaults.latency,
     output: options.output ?? defaults.output,
     steering: options.steering ?? defaults.steering,
     usageHeaders: options.usageHeaders ?? defaults.usageHeaders,

@@ -15,6 +15,7 @@ export interface Script {
 interface Outage {
   readonly fault: Fault.Fault
   readonly model: string | undefined
+  readonly region: string | undefined
   readonly from: number
   readonly until: number
 }
@@ -26,6 +27,7 @@ export interface FaultControl {
     now: number,
     operation: Fault.Target,
     ref: ModelRef | undefined,
+    region: string,
     random: () => Random
   ) => Fault.Fault | undefined
   /** Ends when silences are released. */
@@ -71,7 +73,7 @@ export const make = (rates: ReadonlyArray<Fault.FaultRate>): FaultControl => {
     outage: (outage) => {
       outages.push(outage)
     },
-    choose: (now, operation, ref, random) => {
+    choose: (now, operation, ref, region, random) => {
       const matches = (one: { readonly fault: Fault.Fault; readonly model?: string | undefined }): boolean =>
         names(one.model, ref) && applies(one.fault, operation)
       if (scripts.length > 0) {
@@ -84,7 +86,9 @@ export const make = (rates: ReadonlyArray<Fault.FaultRate>): FaultControl => {
       }
       if (outages.length > 0 && operation !== "BatchRecord") {
         outages = outages.filter((outage) => outage.until > now)
-        const outage = outages.find((outage) => outage.from <= now && matches(outage))
+        const outage = outages.find((outage) =>
+          outage.from <= now && (outage.region ?? region) === region && matches(outage)
+        )
         if (outage !== undefined) return outage.fault
       }
       if (rates.length > 0) {

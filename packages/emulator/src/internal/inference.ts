@@ -175,6 +175,7 @@ export const make = (
         cacheWriteTokens: hit.write,
         caching: checkpoints.length > 0
       },
+      latency: config.latencyOf(visit.caller.region),
       serviceTier: typeof serviceTier === "string" ? serviceTier : undefined
     })
     const fault = broken ?? steered.fault ?? visit.faultOf(ref, digest, attempt)

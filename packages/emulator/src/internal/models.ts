@@ -18,6 +18,8 @@ interface Occasion {
   readonly random: (purpose: number) => Random.Random
   readonly steered: Steering.Steering
   readonly input: Omit<Answer.Answer["usage"], "outputTokens">
+  /** Of the Region that is asked. */
+  readonly latency: LatencyModel.LatencyModel
   readonly serviceTier: string | undefined
 }
 
@@ -68,7 +70,7 @@ export const make = (config: Config): Models => {
         ? "Input is too long for requested model."
         : undefined
     },
-    draw: (reading, { id, input, random, serviceTier, steered }) => {
+    draw: (reading, { id, input, latency, random, serviceTier, steered }) => {
       const drawn = Draw.draw(config.output, reading, mostOf(reading), steered.output, random(Draw.label.output))
       const broken = "_tag" in drawn ? drawn : undefined
       const output: Draw.Drawn = "_tag" in drawn ? nothingDrawn : drawn
@@ -86,7 +88,7 @@ export const make = (config: Config): Models => {
         },
         broken,
         timing: steered.latency === undefined
-          ? LatencyModel.draw(config.latency, output.outputTokens, random(Draw.label.latency))
+          ? LatencyModel.draw(latency, output.outputTokens, random(Draw.label.latency))
           : { first: steered.latency / 4, total: steered.latency },
         vector: () =>
           Array.from({ length: reading.invoke?.dimensions ?? 0 }, () => Math.round((vectors() * 2 - 1) * 1e6) / 1e6)

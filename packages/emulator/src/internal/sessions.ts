@@ -179,7 +179,7 @@ export const make = (house: House, inference: Inference): (visit: Visit) => Gone
       const text = drawn.text ?? pseudo.take(random(Draw.label.text), drawn.outputTokens)
       const pieces = Text.split(text, Math.min(Math.max(Math.ceil(drawn.outputTokens / tokensPerPiece), 1), mostPieces))
       const { first, total } = steered.latency === undefined
-        ? LatencyModel.draw(config.latency, drawn.outputTokens, random(Draw.label.latency))
+        ? LatencyModel.draw(config.latencyOf(visit.caller.region), drawn.outputTokens, random(Draw.label.latency))
         : { first: steered.latency / 4, total: steered.latency }
       const slowed = fault?._tag === "Slow" ? fault.factor : 1
       let startedAt = now()

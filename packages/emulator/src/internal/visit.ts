@@ -188,6 +188,7 @@ export class Visit {
       this.arrivedAt,
       this.route.operation,
       ref,
+      this.caller.region,
       () => Random.forRequest(config.seed, digest, attempt, Draw.label.fault)
     )
   }

@@ -18,6 +18,7 @@ interface Described {
   readonly httpStatus?: number
   readonly gaveUp?: keyof typeof ends
   readonly reason: Reason.Reason
+  readonly tried?: ReadonlyArray<{ readonly target: string; readonly reason: string }>
 }
 
 const detailOf = (reason: Reason.Reason): string | undefined => {
@@ -55,7 +56,10 @@ export const describe = (error: Described): string => {
       ? []
       : [`not before ${Duration.format(Duration.millis(Math.ceil(Duration.toMillis(retryAfter))))}`]),
     error.attempts === 1 ? "1 request sent" : `${error.attempts} requests sent`,
-    ...(error.gaveUp === undefined ? [] : [ends[error.gaveUp]])
+    ...(error.gaveUp === undefined ? [] : [ends[error.gaveUp]]),
+    ...(error.tried === undefined || error.tried.length === 0
+      ? []
+      : [`tried ${error.tried.map(({ reason, target }) => `${target}: ${reason}`).join("; ")}`])
   ].join(", ")
   return [
     `${what}.`,

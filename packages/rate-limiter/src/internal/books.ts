@@ -231,6 +231,14 @@ export class Books {
     return this.parts.length === 0 ? left : { ...left, parts: this.parts.map((part) => part.left(now)) }
   }
 
+  /** The part that is left now, of the meter that has the least of it. */
+  free(now: number): number {
+    return this.parts.reduce(
+      (least, { left, limit }) => limit < Infinity ? Math.min(least, limit > 0 ? left(now) / limit : 0) : least,
+      this.ledger.free(now)
+    )
+  }
+
   isWithin(spare: Amount, owner: Owner, tokens: number): boolean {
     if (owner.requests > spare.requests || tokens > spare.tokens) return false
     const { parts } = spare

@@ -10,6 +10,8 @@ export interface Queued {
   readonly tokens: number
   /** How many came before it, ever. */
   readonly turn: number
+  /** The part of it that is likely to be served here: less than 1 where it waits elsewhere too. */
+  part: number
   line: Line<this> | undefined
   ahead: this | undefined
   behind: this | undefined
@@ -27,6 +29,8 @@ export class Line<W extends Queued> implements Ranked {
   requests = 0
   tokens = 0
   size = 0
+  /** The same of the parts that are likely to be served here. */
+  readonly likely = { requests: 0, tokens: 0, size: 0 }
   /** What it was refunded since its rank was set. */
   credit = 0
   readonly tenant: string
@@ -148,6 +152,12 @@ export class FairQueue<W extends Queued> {
     if (line !== undefined) line.credit += size / line.weight
   }
 
+  /** Another part of one who waits is likely to be served here. */
+  reweigh(waiter: W, part: number): void {
+    if (waiter.line !== undefined) expect(waiter.line, waiter, part - waiter.part)
+    waiter.part = part
+  }
+
   /** What is known of a tenant. */
   lineOf(tenant: string): Line<W> | undefined {
     return this.lines.get(tenant)
@@ -186,9 +196,18 @@ export class FairQueue<W extends Queued> {
   }
 }
 
-const count = <W extends Queued>(line: Line<W>, { requests, size, tokens }: W, sign: 1 | -1): void => {
+const count = <W extends Queued>(line: Line<W>, waiter: W, sign: 1 | -1): void => {
+  const { part, requests, size, tokens } = waiter
   line.count += sign
   line.requests += sign * requests
   line.tokens += sign * tokens
   line.size += sign * size
+  expect(line, waiter, sign * part)
+}
+
+const expect = <W extends Queued>({ count, likely }: Line<W>, { requests, size, tokens }: W, part: number): void => {
+  // Sums of fractions drift.
+  likely.requests = count === 0 ? 0 : likely.requests + part * requests
+  likely.tokens = count === 0 ? 0 : likely.tokens + part * tokens
+  likely.size = count === 0 ? 0 : likely.size + part * size
 }

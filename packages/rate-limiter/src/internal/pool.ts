@@ -111,8 +111,8 @@ export class Pool implements Sharer {
         weight: line.weight,
         sinceMillis: now - since,
         count: line.count,
-        requests: line.requests,
-        tokens: line.tokens,
+        requests: line.likely.requests,
+        tokens: line.likely.tokens,
         first: request,
         // Who is asked what to book is taken to go now.
         booking: line.head === next ? request.amount() : this.plainAmount(request)
@@ -248,10 +248,17 @@ export class Pool implements Sharer {
     return held
   }
 
+  /** The part of its quota that is free, on the meter that has the least of it: of all processes, where they share it. */
+  free(now: number): number {
+    const free = this.shared.length === 0
+      ? this.books.free(now)
+      : this.levels().reduce((least, { limit, used }) => Math.min(least, limit > 0 ? 1 - used / limit : 0), 1)
+    return Math.max(0, free)
+  }
+
   /** When one who came now would be admitted. */
-  forecast(cost: Cost): number {
+  forecast(cost: Cost, now: number): number {
     const { books, room } = this
-    const now = this.now()
     const owner = ownerOf(cost)
     const passes = room.size === 0 || books.isWithin(this.spare, owner, cost.tokens)
     const booking = passes ? this.amountToBook(cost) : this.plainAmount(owner)
@@ -268,20 +275,40 @@ export class Pool implements Sharer {
       : this.shared.reduce((at, share) => Math.max(at, share.forecast(owner, ahead, tokens, now)), now)
   }
 
-  /** Lets it wait; `undefined` when there is no room for it. */
-  wait(request: Request): Waiter | undefined {
+  /** Lets it in to wait; `undefined` when there is no room for it. */
+  enter(request: Request): Waiter | undefined {
     if (!this.room.makeRoom(request)) return undefined
     const now = this.now()
-    const mayPass = this.room.size > 0 && this.books.isWithin(this.spare, request, request.tokens)
-    const foretold = !mayPass && this.accuracy.isDue(now)
+    const foretold = !this.mayPass(request, this.room.size) && this.accuracy.isDue(now)
       ? { since: now, millis: this.startOf(request, request.tokens, now) - now }
       : undefined
     const waiter = this.room.add(request, now)
     waiter.foretold = foretold
-    if (mayPass || this.room.head(now) === waiter) this.pump()
+    return waiter
+  }
+
+  /** It was let in, and may be next, or go before those who are. */
+  wait(waiter: Waiter): void {
+    const { request } = waiter
+    const now = this.now()
+    if (this.mayPass(request, this.room.size - 1) || this.room.head(now) === waiter) this.pump()
     else if (this.books.isWithin(this.later, request, request.tokens)) this.wakeAtNextLeaving(now)
     this.changed()
-    return waiter
+  }
+
+  /** One who waits is likely to be served here with this part of it. */
+  reweigh(waiter: Waiter, part: number): void {
+    this.room.reweigh(waiter, part)
+  }
+
+  /** The time of the whole quota that a cost takes, in milliseconds: 0 where no rate limits it. */
+  sizeOf({ requests, tokens }: Cost): number {
+    return this.room.sizeOf(requests, tokens)
+  }
+
+  /** Whether it may go before so many who wait without moving the start of any of them. */
+  private mayPass(request: Request, waiting: number): boolean {
+    return waiting > 0 && this.books.isWithin(this.spare, request, request.tokens)
   }
 
   /** Books for one who waited. */
@@ -350,7 +377,11 @@ export class Pool implements Sharer {
 
   /** For how long nobody is admitted; 0 or less when it is open. */
   get parkedMillis(): number {
-    return this.parked - this.now()
+    return this.parkedAfter(this.now())
+  }
+
+  parkedAfter(now: number): number {
+    return this.parked - now
   }
 
   /** Nobody is admitted for so long, and who waits is told. */

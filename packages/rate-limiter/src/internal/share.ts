@@ -112,6 +112,8 @@ export class Share {
   private fenceAt = -Infinity
   private askedAt = -Infinity
   private wanted = false
+  /** Until then the store gives nothing to anybody: what is given back would be idle. */
+  private closedUntil = -Infinity
   private listed = 0
   /** It was given something by what others said, and is given no more before it says something itself. */
   private pushed = false
@@ -133,6 +135,7 @@ export class Share {
   private messages = 0
   private aheadAt = -Infinity
   private foreign: string | null = null
+  private foreignAt = -Infinity
   /** Nobody is to be admitted until then, and the store may not know it yet. */
   private parkedUntil = -Infinity
   /** What was used in the last moments. */
@@ -154,7 +157,7 @@ export class Share {
 
   /** Whether anybody may be admitted now. */
   mayAdmit(now: number): boolean {
-    return this.alone || (now < this.fenceAt && (!this.wanted || this.admitting || now < this.heldUntil))
+    return this.alone || (now < this.fenceAt && (!this.yields(now) || this.admitting || now < this.heldUntil))
   }
 
   /** Why nobody is admitted, where that is to be told at once. */
@@ -201,6 +204,7 @@ export class Share {
   drawnOn(meter: string): void {
     if (!this.meters.some(({ name }) => name === meter)) return
     this.foreign = meter
+    this.foreignAt = this.world.now()
     this.changed()
   }
 
@@ -223,17 +227,23 @@ export class Share {
     const { standing } = this
     if (standing === undefined) return now
     let wait = standing.opensInMillis - (now - this.heardAt)
+    let own = 0
     for (const meter of this.meters) {
       const limit = standing.limits[meter.name] ?? meter.limit()
+      const stays = meter.staysMillis()
+      const needed = meter.amountOf({ requests: ahead.requests }, ahead.tokens) + meter.amountOf(owner, tokens)
       const before = standing.waiting.reduce(
         (sum, { all, priority }) => priority >= owner.priority ? sum + at(all, meter.name) : sum,
-        meter.amountOf({ requests: ahead.requests }, ahead.tokens)
+        0
       )
-      const free = at(standing.free, meter.name) + Math.max(0, this.shareOf(meter) - meter.used(now))
-      const over = before + meter.amountOf(owner, tokens) - free
-      if (over > 0 && meter.staysMillis() > 0) wait = Math.max(wait, over / limit * meter.staysMillis())
+      const share = this.shareOf(meter)
+      const spare = Math.max(0, share - meter.used(now))
+      const over = before + needed - at(standing.free, meter.name) - spare
+      if (over > 0 && stays > 0) wait = Math.max(wait, over / limit * stays)
+      if (needed > spare) own = Math.max(own, share > 0 && stays > 0 ? (needed - spare) / share * stays : Infinity)
     }
-    return now + Math.max(0, wait)
+    // While the store gives nothing, what leaves here is used here.
+    return now + Math.max(0, now < this.closedUntil ? Math.min(wait, own) : wait)
   }
 
   /** What wakes it from outside. */
@@ -257,6 +267,16 @@ export class Share {
     this.timer?.stop()
     this.timer = undefined
     return this.standing === undefined || now >= this.fenceAt ? undefined : this.message(now, true)
+  }
+
+  /** Somebody waits here who needs of other shares as well. */
+  private get needsOthers(): boolean {
+    return [...this.sharers].some(({ hasSeveral, waiting }) => hasSeveral && waiting > 0)
+  }
+
+  /** What comes free here is for others. */
+  private yields(now: number): boolean {
+    return this.wanted && now >= this.closedUntil
   }
 
   private get waiting(): number {
@@ -316,7 +336,9 @@ export class Share {
 
   /** When the store is to be asked next; `Infinity` for not at all, as things are. */
   private due(now: number): number {
-    const { fenceAt, foreign, heardAt, listed, meters, parkedUntil, standing, told, untold, waiting, wanted } = this
+    const { closedUntil, fenceAt, foreign, heardAt, listed, meters, parkedUntil, standing, told, untold, waiting } =
+      this
+    const wanted = this.yields(now)
     const soonest = this.soonest(now)
     const holds = meters.some((meter) => this.shareOf(meter) > 0 || meter.used(now) > 0)
     if (this.lostWith !== undefined) return soonest
@@ -335,7 +357,8 @@ export class Share {
       const owed = this.owedOf(meter, now) - at(this.toldOwed, meter.name)
       if (owed > 0 || (wanted && owed < 0)) return soonest
       const spare = this.spareOf(meter, now)
-      if (wanted || waiting > 0) {
+      if (now < closedUntil) next = Math.min(next, closedUntil)
+      else if (wanted || waiting > 0) {
         if (spare > 0) return soonest
         next = Math.min(next, meter.nextLeaving())
       } else if (2 * spare < at(this.recent, meter.name)) next = Math.min(next, this.aheadAt)
@@ -395,6 +418,7 @@ export class Share {
     this.heardAt = now
     this.fenceAt = askedAt + this.world.leaseMillis
     this.wanted = standing.wanted
+    this.closedUntil = now + standing.opensInMillis
     this.listed = standing.listed
     if (message.parkMillis > 0) this.parkedUntil = -Infinity
     this.failures = 0
@@ -415,14 +439,14 @@ export class Share {
     const before = { ...this.granted }
     for (const meter of this.meters) {
       // While others wait, what came free here since the store was last told goes by it as well.
-      const aside = this.wanted ? this.spareOf(meter, now) : 0
+      const aside = this.yields(now) ? this.spareOf(meter, now) : 0
       this.granted[meter.name] = Math.max(at(this.granted, meter.name), at(granted, meter.name))
       meter.setShare(this.shareOf(meter) - aside)
     }
     this.admit()
     for (const meter of this.meters) meter.setShare(this.shareOf(meter))
     const isMore = this.meters.some(({ name }) => at(this.granted, name) > at(before, name))
-    if (isMore && [...this.sharers].some(({ hasSeveral, waiting }) => hasSeveral && waiting > 0)) {
+    if (isMore && this.needsOthers) {
       this.heldUntil = now + this.world.beatMillis * holdBeats
     }
   }
@@ -459,13 +483,14 @@ export class Share {
 
   /** What the store is told now. What is given back with it may not be used from here on. */
   private message(now: number, all: boolean): Message {
-    const { alone, meters, standing, waiting, wanted, world } = this
+    const { alone, meters, standing, waiting, world } = this
+    const wanted = this.yields(now)
     // A store that does not answer gives to nobody what is given back: it would be idle. Who goes on alone says that it holds what it does.
     const keeps = alone || (this.failures > 0 && (now < this.fenceAt || world.onLoss === "share"))
     const rest: Mutable = {}
     const owed: Mutable = {}
     const ahead: Mutable = {}
-    const isHeld = !all && now < this.heldUntil && now < this.fenceAt
+    const isHeld = !all && now < Math.max(this.heldUntil, this.closedUntil) && now < this.fenceAt
     this.decay(now)
     for (const meter of meters) {
       const { name } = meter
@@ -491,7 +516,9 @@ export class Share {
     this.told = lines.reduce((sum, { count }) => sum + count, 0)
     this.untold = all ? 0 : waiting - this.told
     const parkMillis = Math.max(0, this.parkedUntil - now)
-    const { foreign } = this
+    const drawn = meters.find(({ name }) => name === this.foreign)
+    // What was drawn longer ago has left.
+    const foreign = drawn !== undefined && now - this.foreignAt < drawn.staysMillis() ? drawn.name : null
     this.foreign = null
     this.toldOwed = owed
     const busy = waiting > 0 || meters.some((meter) => meter.used(now) > 0)
@@ -520,7 +547,8 @@ export class Share {
       granted: { ...this.granted },
       given: { ...this.given },
       owed,
-      yields: wanted && !alone && !isHeld,
+      // Who may be given something to hold for a moment uses meanwhile what leaves.
+      yields: wanted && !alone && !isHeld && !this.needsOthers,
       leaving: Object.fromEntries(
         meters.map((meter) => [meter.name, coarse(meter.leaving(now), this.keptOf(meter, now))])
       ),

@@ -429,7 +429,9 @@ export const exchange = (known: SharedQuota | undefined, message: Message, now: 
   }
   const { free, joined, limits, member, waitedBefore } = hear(quota, message)
   const served = share(quota, free, limits, message)
-  member.yields = message.yields && Object.keys(quota.waiting).some((other) => other !== name)
+  // While nothing is given to anybody it is told so, and uses again what leaves.
+  member.yields = message.yields && quota.time >= quota.opensAt &&
+    Object.keys(quota.waiting).some((other) => other !== name)
   // Nobody waits: what one may need next it may hold, as long as there is as much for each.
   if (isOpen(quota) && Object.keys(quota.waiting).length === 0) {
     const most = (meter: string) => valueOf(free, meter) / (2 * Object.keys(quota.members).length)

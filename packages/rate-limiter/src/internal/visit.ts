@@ -1,21 +1,14 @@
 // One call's wait for admission. What a waiter takes up is mostly this, so it is one object and no functions of its own.
-import * as Effect from "effect/Effect"
 import type { Booking, Cost } from "../Cost.ts"
 import type { LimiterStoreError } from "../LimiterStore.ts"
 import type { RateLimiterError } from "../RateLimiterError.ts"
 import type { Held } from "./books.ts"
+import type { Door } from "./door.ts"
 import { ownerOf, type Pool } from "./pool.ts"
 import type { Request, Waiter } from "./waitingRoom.ts"
 
-/** What becomes of those who are not admitted. */
-export interface Refusals {
-  readonly closed: (cost: Cost) => Effect.Effect<never, RateLimiterError>
-  readonly parked: (cost: Cost, pool: Pool) => Effect.Effect<never, RateLimiterError>
-  readonly lost: (cost: Cost, error: LimiterStoreError) => Effect.Effect<never, RateLimiterError>
-  readonly full: (cost: Cost, pool: Pool) => Effect.Effect<never, RateLimiterError>
-}
-
-type Resume = (end: Effect.Effect<void, RateLimiterError>) => void
+/** It may go on, or why it is not admitted. */
+type Resume = (refused: RateLimiterError | undefined) => void
 
 /** Nobody is told anything before it begins to wait. */
 const unheard: Resume = () => {}
@@ -30,12 +23,13 @@ export class Visit implements Request {
   /** What was booked when it was admitted. */
   granted: Held | undefined
   private waiter: Waiter | undefined
+  private gone = false
   private resume: Resume = unheard
-  private readonly cost: Cost
-  private readonly pool: Pool
-  private readonly refusals: Refusals
+  readonly cost: Cost
+  readonly pool: Pool
+  private readonly door: Door
 
-  constructor(cost: Cost, pool: Pool, refusals: Refusals) {
+  constructor(cost: Cost, pool: Pool, door: Door) {
     const { priority, requests, tenant, tokens, units } = ownerOf(cost)
     this.priority = priority
     this.tenant = tenant
@@ -44,18 +38,28 @@ export class Visit implements Request {
     this.units = units
     this.cost = cost
     this.pool = pool
-    this.refusals = refusals
+    this.door = door
   }
 
   /** Waits from now on, if there is room. */
   begin(resume: Resume): void {
     this.resume = resume
-    this.waiter = this.pool.wait(this)
-    if (this.waiter === undefined) this.shed()
+    const waiter = this.pool.enter(this)
+    this.waiter = waiter
+    if (waiter === undefined) return this.shed()
+    // Whoever was shed for it may have ended it in the same step.
+    if (this.gone) this.pool.leave(waiter)
+    else this.pool.wait(waiter)
+  }
+
+  /** It is likely to be served here with this part of it. */
+  reweigh(part: number): void {
+    if (this.waiter !== undefined) this.pool.reweigh(this.waiter, part)
   }
 
   /** Waits no longer, and gives back what it was admitted with. */
   leave(): void {
+    this.gone = true
     if (this.waiter !== undefined) this.pool.leave(this.waiter)
     // Admitted, and interrupted before it could take it: a scheduler may put the two this close.
     if (this.granted !== undefined) this.pool.release(this.granted)
@@ -70,22 +74,22 @@ export class Visit implements Request {
   }
 
   proceed(): void {
-    this.resume(Effect.void)
+    this.resume(undefined)
   }
 
   close(): void {
-    this.resume(this.refusals.closed(this.cost))
+    this.resume(this.door.shut(this.cost))
   }
 
   park(): void {
-    this.resume(this.refusals.parked(this.cost, this.pool))
+    this.resume(this.door.parked(this.cost, this.pool))
   }
 
   lose(error: LimiterStoreError): void {
-    this.resume?.(this.refusals.lost(this.cost, error))
+    this.resume(this.door.lost(this.cost, error))
   }
 
   shed(): void {
-    this.resume(this.refusals.full(this.cost, this.pool))
+    this.resume(this.door.full(this.cost, this.pool))
   }
 }

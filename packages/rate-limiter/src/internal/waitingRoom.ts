@@ -46,6 +46,7 @@ export class Waiter implements Queued {
   older: this | undefined
   newer: this | undefined
   waiting = false
+  part = 1
   foretold: Foretold | undefined
   readonly request: Request
   readonly size: number
@@ -78,6 +79,7 @@ class Class implements Ranked {
   /** When somebody of it was last served, or the first of those who wait came. */
   since = 0
   count = 0
+  /** Of the parts that are likely to be served here. */
   requests = 0
   tokens = 0
   newest: Waiter | undefined
@@ -152,7 +154,7 @@ export class WaitingRoom {
   private readonly classes = new Map<number, Class>()
   private readonly heap = new IndexedHeap<Class>()
   private readonly guarantees: ReadonlyArray<Guarantee>
-  private readonly sizeOf: (requests: number, tokens: number) => number
+  readonly sizeOf: (requests: number, tokens: number) => number
   private readonly tokenSizes = new Sizes()
   private readonly requestSizes = new Sizes()
   private turns = 0
@@ -218,6 +220,15 @@ export class WaitingRoom {
     if (own.queue.head === undefined) this.heap.remove(own)
     this.leave(own, waiter)
     return true
+  }
+
+  /** One who waits is likely to be served here with this part of it, and elsewhere with the rest: so much less do others wait for it. */
+  reweigh(waiter: Waiter, part: number): void {
+    if (!waiter.waiting) return
+    const own = this.classOf(waiter.request.priority)
+    own.requests += (part - waiter.part) * waiter.requests
+    own.tokens += (part - waiter.part) * waiter.tokens
+    own.queue.reweigh(waiter, part)
   }
 
   /** Takes the next in order out for its turn. Until it is said that it was `served` it is counted, and can be put back. */
@@ -289,7 +300,7 @@ export class WaitingRoom {
   }
 
   /**
-   * Requests and tokens that go before one who came now, if nobody came after it: all of higher priority, and of its class what other
+   * Requests and tokens that go before one who came now, if nobody came after it, by the parts that are likely to be served here: all of higher priority, and of its class what other
    * tenants have in the time in which its own has what waits before it.
    */
   ahead(request: Owner): { readonly requests: number; readonly tokens: number } {
@@ -301,12 +312,13 @@ export class WaitingRoom {
         tokens += one.tokens
       } else if (one.priority === request.priority) {
         const own = one.queue.lineOf(request.tenant)
-        const time = ((own?.size ?? 0) + this.sizeOf(request.requests, request.tokens)) /
+        const time = ((own?.likely.size ?? 0) + this.sizeOf(request.requests, request.tokens)) /
           (own?.weight ?? this.order.weightOf(request.tenant))
         for (const line of one.queue.waiting()) {
-          const part = line === own ? 1 : Math.min(1, time * line.weight / line.size)
-          requests += line.requests * part
-          tokens += line.tokens * part
+          const { likely } = line
+          const part = line === own ? 1 : Math.min(1, time * line.weight / likely.size)
+          requests += likely.requests * part
+          tokens += likely.tokens * part
         }
       }
     }
@@ -364,10 +376,10 @@ export class WaitingRoom {
     if (own.count === 0) this.classes.delete(own.priority)
   }
 
-  private counted(own: Class, { requests, tokens }: Waiter, sign: 1 | -1): void {
+  private counted(own: Class, { part, requests, tokens }: Waiter, sign: 1 | -1): void {
     own.count += sign
-    own.requests += sign * requests
-    own.tokens += sign * tokens
+    own.requests += sign * part * requests
+    own.tokens += sign * part * tokens
     this.count += sign
     // Sums of fractions drift.
     this.totalRequests = this.count === 0 ? 0 : this.totalRequests + sign * requests

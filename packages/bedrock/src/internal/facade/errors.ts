@@ -269,14 +269,14 @@ export class TimeoutError extends BedrockError {
 
 /**
  * This program did not let the call go: its predicted wait was longer than it may wait (`wait-too-long`), too many were waiting
- * (`room-full`), the store that processes share the quota through did not answer (`store-unavailable`), or the client was closed (`shutting-down`). Nothing was sent, but for a call that was under way when its client
+ * (`room-full`), the store that processes share the quota through did not answer (`store-unavailable`), no target of its route could take it (`no-target`), or the client was closed (`shutting-down`). Nothing was sent, but for a call that was under way when its client
  * was closed: `attempts` tells.
  *
  * @category errors
  * @since 0.1.0
  */
 export class AdmissionError extends BedrockError {
-  readonly kind: "wait-too-long" | "room-full" | "store-unavailable" | "shutting-down"
+  readonly kind: "wait-too-long" | "room-full" | "store-unavailable" | "no-target" | "shutting-down"
   readonly predictedWaitMillis: number | undefined
 
   constructor(

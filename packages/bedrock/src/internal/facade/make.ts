@@ -22,7 +22,7 @@ type Promised<Operation> = Operation extends (input: infer Input) => Effect.Effe
   : never
 
 // A conversation is as the SDK has it, with an iterable where the service has a Stream.
-type Plain = Omit<Bedrock.Service, "snapshot" | "invokeModelWithBidirectionalStream">
+type Plain = Omit<Bedrock.Service, "snapshot" | "describe" | "invokeModelWithBidirectionalStream">
 
 type Operations = { readonly [Name in keyof Plain]: Promised<Plain[Name]> }
 

@@ -74,7 +74,8 @@ local open = not late and head.time >= head.opensAt and head.time >= head.parked
 local served = open and allot() or {}
 local wanted = late and own.yields or false
 for other in pairs(head.waiting) do wanted = wanted or other ~= name end
-if not late then own.yields = message.yields and wanted end
+-- While nothing is given to anybody it is told so, and uses again what leaves.
+if not late then own.yields = message.yields and wanted and head.time >= head.opensAt end
 if open and not leaving and next(head.waiting) == nil then
   local ahead = {}
   for meter, amount in pairs(message.ahead) do

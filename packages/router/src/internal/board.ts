@@ -1,0 +1,148 @@
+// What is known of all targets, for decisions: read as plain numbers, and asked again only where they may have changed.
+import type { RateLimiter } from "@caprock/rate-limiter/RateLimiter"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { Ask, Facts } from "../Decision.ts"
+import type { Health } from "../Health.ts"
+import type { BuiltRoute, RouteTable } from "../RouteTable.ts"
+import type { BuiltTarget } from "../Target.ts"
+import type { Affinity } from "./affinity.ts"
+import { Latencies } from "./latencies.ts"
+
+/** Others may have used what was free: a wait that was told so long ago is asked for again. Many decisions fall into that time. */
+const freshMillis = 20
+
+type Mutable<A> = { -readonly [K in keyof A]: A[K] }
+
+interface Place {
+  readonly target: BuiltTarget
+  readonly pool: string
+  readonly latencies: Latencies
+  readonly facts: Mutable<Facts>
+  /** When its pool was asked, and for what. */
+  at: number
+  tokens: number
+  priority: Ask["priority"]
+}
+
+export class Board {
+  private readonly places: ReadonlyArray<Place>
+  private readonly facts: ReadonlyArray<Facts>
+  private readonly byPool = new Map<string, Array<Place>>()
+  private readonly waiting = new Set<() => void>()
+  private readonly limiter: RateLimiter["Service"]
+  private readonly health: Health["Service"]
+  private readonly affinity: Affinity
+  private readonly clock: Clock.Clock
+
+  constructor(
+    table: RouteTable,
+    pool: (target: BuiltTarget) => string,
+    limiter: RateLimiter["Service"],
+    health: Health["Service"],
+    affinity: Affinity,
+    clock: Clock.Clock
+  ) {
+    this.limiter = limiter
+    this.health = health
+    this.affinity = affinity
+    this.clock = clock
+    this.places = table.targets.map((target) => {
+      const place: Place = {
+        target,
+        pool: pool(target),
+        latencies: new Latencies(),
+        facts: {
+          waitMillis: 0,
+          free: 1,
+          refused: undefined,
+          standing: health.standingUnsafe(target.name),
+          latencyMillis: undefined,
+          warm: false
+        },
+        at: -Infinity,
+        tokens: 0,
+        priority: undefined
+      }
+      const same = this.byPool.get(place.pool)
+      if (same === undefined) this.byPool.set(place.pool, [place])
+      else same.push(place)
+      return place
+    })
+    this.facts = this.places.map(({ facts }) => facts)
+  }
+
+  /** What is known now of a route's targets, for a call. It is the board's own, and holds until the next one asks. */
+  refresh(route: BuiltRoute, ask: Ask): ReadonlyArray<Facts> {
+    const now = this.clock.currentTimeMillisUnsafe()
+    const tokens = ask.input + ask.output
+    for (const { index, name } of route.targets) {
+      const place = this.places[index]
+      if (place === undefined) continue
+      const { facts } = place
+      if (!isFresh(place, tokens, ask.priority, now)) this.askAgain(place, tokens, ask.priority, now)
+      facts.standing = this.health.standingUnsafe(name)
+      facts.warm = ask.prefix !== undefined && this.affinity.warm(ask.prefix, index, now)
+    }
+    return this.facts
+  }
+
+  /** Something was booked in a pool, or somebody stands in its line: what was told of it does not hold any more. */
+  moved(pool: string): void {
+    for (const place of this.byPool.get(pool) ?? []) place.at = -Infinity
+  }
+
+  poolOf(target: BuiltTarget): string {
+    return this.places[target.index]?.pool ?? target.name
+  }
+
+  factsOf(target: BuiltTarget): Facts | undefined {
+    return this.facts[target.index]
+  }
+
+  took(target: BuiltTarget, millis: number): void {
+    const place = this.places[target.index]
+    if (place === undefined) return
+    place.latencies.add(millis)
+    place.facts.latencyMillis = place.latencies.percentile(0.5)
+  }
+
+  latencies(target: BuiltTarget): Latencies | undefined {
+    return this.places[target.index]?.latencies
+  }
+
+  /** A target's health has changed: who waits decides again. */
+  changed(): void {
+    const woken = [...this.waiting]
+    this.waiting.clear()
+    for (const wake of woken) wake()
+  }
+
+  /** Waits for that. */
+  readonly change: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    const wake = () => resume(Effect.void)
+    this.waiting.add(wake)
+    return Effect.sync(() => this.waiting.delete(wake))
+  })
+
+  private askAgain(place: Place, tokens: number, priority: Ask["priority"], now: number): void {
+    const { free, refused, waitMillis } = this.limiter.headroomUnsafe({
+      pool: place.pool,
+      requests: 1,
+      tokens,
+      priority
+    })
+    place.facts.waitMillis = waitMillis
+    place.facts.free = free
+    place.facts.refused = refused
+    place.at = now
+    place.tokens = tokens
+    place.priority = priority
+  }
+}
+
+/** Whether what was told for another call holds for this one as well. A smaller one waits no longer, which is all that has to be known of no wait. */
+const isFresh = (place: Place, tokens: number, priority: Ask["priority"], now: number): boolean =>
+  now - place.at < freshMillis && place.priority === priority &&
+  (place.tokens === tokens ||
+    place.tokens > tokens && place.facts.waitMillis === 0 && place.facts.refused === undefined)

@@ -1,0 +1,90 @@
+// What is open for a call at one time: its places in lines and its requests, each in a scope of its own, and how they are left.
+import type { Reservation } from "@caprock/rate-limiter/Reservation"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { Candidate } from "../Decision.ts"
+import type { Offer } from "../Sending.ts"
+import type { Admitted, Waiting } from "./waiting.ts"
+
+/** A request to a target, from its admission to its end. */
+export interface Leg<A, E, R> {
+  readonly candidate: Candidate
+  readonly offer: Offer<A, E, R>
+  readonly reservation: Reservation
+  readonly scope: Scope.Closeable
+  readonly waitedMillis: number
+  readonly hedge: boolean
+  /** Which of the call's requests it is; `undefined` until it is sent. */
+  attempt: number | undefined
+  sentAt: number
+  /** Another one answered: what it took so far is the least that it would have taken. */
+  lost: boolean
+  /** It was interrupted when it had been sent, or just before: only who made the offer can tell. */
+  interrupted: boolean
+}
+
+/** @internal */
+export class Flight<A, E, R> {
+  readonly scope: Scope.Closeable
+  waiting: Pick<Waiting<A, E, R, Leg<A, E, R>>, "end"> | undefined
+  leg: Leg<A, E, R> | undefined
+
+  constructor(scope: Scope.Closeable) {
+    this.scope = scope
+  }
+
+  admitted({ candidate, offer, reservation }: Admitted<A, E, R>, waitedMillis: number, hedge: boolean): Leg<A, E, R> {
+    const { scope } = this
+    this.leg = {
+      candidate,
+      offer,
+      reservation,
+      scope,
+      waitedMillis,
+      hedge,
+      attempt: undefined,
+      sentAt: 0,
+      lost: false,
+      interrupted: false
+    }
+    return this.leg
+  }
+
+  /** What was not sent is given back; what was has ended. */
+  close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { leg, scope, waiting } = this
+      waiting?.end()
+      const closed = Scope.close(scope, exit)
+      if (leg === undefined) return closed
+      if (leg.attempt === undefined || leg.interrupted) leg.offer.withdrawn()
+      return leg.attempt === undefined ? Effect.andThen(leg.reservation.release, closed) : closed
+    })
+  }
+}
+
+/** @internal */
+export class Flights<A, E, R> {
+  private readonly parent: Scope.Scope
+  private readonly flights: Array<Flight<A, E, R>> = []
+
+  constructor(parent: Scope.Scope) {
+    this.parent = parent
+  }
+
+  begin(): Flight<A, E, R> {
+    const flight = new Flight<A, E, R>(Scope.forkUnsafe(this.parent))
+    this.flights.push(flight)
+    return flight
+  }
+
+  /** Leaves all of them but that of one, which stays open as long as the caller's scope. */
+  close(exit: Exit.Exit<unknown, unknown>, kept?: Leg<A, E, R>): Effect.Effect<void> {
+    return Effect.forEach(
+      this.flights.filter(({ leg }) => leg === undefined || leg !== kept),
+      (flight) => flight.close(exit),
+      { discard: true }
+    )
+  }
+}
