@@ -80,6 +80,19 @@ describe("routes that make no sense", () => {
       for (const target of inside) yield* Layer.build(layerOf(target))
     }).pipe(Effect.scoped))
 
+  it.effect("a profile of one's own that stands for a global one may be processed anywhere, whatever the file says", () =>
+    Effect.gen(function*() {
+      const model = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/abcdefghijkl"
+      const layerFor = (id: string) =>
+        Bedrock.layer({
+          region: "eu-west-1",
+          resolve: new Map([[model, id]]),
+          routes: file({ one: { model, residency: ["eu-west-1"] } }, "one", { fence: ["eu-*"] })
+        })
+      assert.include(yield* problemsOf(layerFor(`global.${claude}`)), "may process requests at any place")
+      yield* Layer.build(layerFor(`eu.${claude}`))
+    }).pipe(Effect.scoped))
+
   it.effect("an ARN is sent to its own Region, and to no other", () =>
     Effect.gen(function*() {
       const model = "arn:aws:bedrock:eu-west-1:123456789012:provisioned-model/abcdefghijkl"

@@ -60,7 +60,7 @@ export type Outcome =
  * @since 0.1.0
  */
 export interface Headroom {
-  /** The wait that it would have, as `estimate` tells it; `Infinity` where it would be refused. */
+  /** The wait that it would have, as `estimate` tells it; where it would be refused, until the pool is open again, or `Infinity`. */
   readonly waitMillis: number
   /** The part of the quota that is not in use, from 0 to 1, on the meter that has the least of it. 1 where there is no quota. */
   readonly free: number

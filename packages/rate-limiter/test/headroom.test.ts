@@ -77,8 +77,9 @@ describe("headroomUnsafe", () => {
     Effect.gen(function*() {
       const limiter = yield* RateLimiter.make({ meters: (pool) => [Meter.tokens(pool === "wrong" ? -1 : 100)] })
       yield* limiter.park("p", "1 minute")
-      assert.deepStrictEqual(limiter.headroomUnsafe(cost()), { waitMillis: Infinity, free: 0, refused: "PoolParked" })
-      assert.strictEqual(limiter.headroomUnsafe(cost({ pool: "wrong" })).refused, "InvalidMeter")
+      assert.deepStrictEqual(limiter.headroomUnsafe(cost()), { waitMillis: 60_000, free: 0, refused: "PoolParked" })
+      const wrong = limiter.headroomUnsafe(cost({ pool: "wrong" }))
+      assert.deepStrictEqual([wrong.refused, wrong.waitMillis], ["InvalidMeter", Infinity])
       yield* limiter.shutdown(0)
       assert.strictEqual(limiter.headroomUnsafe(cost()).refused, "LimiterClosed")
     }).pipe(Effect.scoped))

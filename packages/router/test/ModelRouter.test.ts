@@ -284,6 +284,7 @@ describe("ModelRouter", () => {
         const error = errorOf(yield* run("chat", sending(all, 1)))
         assert(error instanceof RouterError.RouterError)
         assert.match(error.message, /a: Refused; b: Refused/)
+        assert.strictEqual(Duration.toMillis(error.retryAfter ?? 0), 3_600_000)
       }).pipe(Effect.provide(rig(two))))
 
     it.effect("a target that is parked while a call waits there is out for it", () =>

@@ -71,7 +71,11 @@ const complete = (target: Target, { catalogue, region: own, resolve }: Known): R
   const region = target.region ?? inArn ?? own
   const model = ModelId.modelOf(id) ?? modelBehind(resolve?.get(target.model))
   const entry = model === undefined ? undefined : Catalogue.lookup(catalogue, model)
-  const residency = residencyOf(id, region) ?? target.residency
+  // What a profile of one's own stands for may be a global one.
+  const behind = ModelId.parse(resolve?.get(target.model) ?? "")
+  const residency = residencyOf(id, region) ?? (Result.isSuccess(behind) && isGlobal(behind.success)
+    ? [anywhere] as const
+    : target.residency)
   return Result.succeed({
     ...target,
     ...(region === undefined ? {} : { region }),
@@ -84,11 +88,13 @@ const complete = (target: Target, { catalogue, region: own, resolve }: Known): R
 const modelBehind = (id: string | undefined): string | undefined =>
   id === undefined ? undefined : Result.match(ModelId.parse(id), { onFailure: () => id, onSuccess: ModelId.modelOf })
 
+const isGlobal = (id: ModelId.ModelId): boolean => id._tag === "InferenceProfile" && id.scope === "global"
+
 /** Where a request is processed, where that follows from the id; `undefined` where only AWS can tell. */
 export const residencyOf = (id: ModelId.ModelId, region: string | undefined): Target["residency"] => {
   switch (id._tag) {
     case "InferenceProfile":
-      return id.scope === "global" ? [anywhere] : undefined
+      return isGlobal(id) ? [anywhere] : undefined
     case "FoundationModel":
     case "ProvisionedModel":
     case "CustomModel":

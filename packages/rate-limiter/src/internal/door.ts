@@ -59,7 +59,11 @@ export class Door {
   headroom(cost: Cost): Headroom {
     const now = this.now()
     const pool = this.look(cost, now)
-    if (pool instanceof RateLimiterError) return { waitMillis: Infinity, free: 0, refused: pool.reason._tag }
+    if (pool instanceof RateLimiterError) {
+      const { reason } = pool
+      const waitMillis = reason._tag === "PoolParked" ? Duration.toMillis(reason.remaining) : Infinity
+      return { waitMillis, free: 0, refused: reason._tag }
+    }
     return { waitMillis: pool.forecast(cost, now) - now, free: pool.free(now), refused: undefined }
   }
 

@@ -281,7 +281,8 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
   /** The soonest of what anything tells: when a target is probed, when one would admit, when one wants to be asked again. */
   private retryAfter(): Duration.Duration | undefined {
     let soonest = Infinity
-    for (const { why } of this.decision?.excluded ?? []) {
+    for (const { target, why } of this.decision?.excluded ?? []) {
+      if (why._tag === "Refused") soonest = Math.min(soonest, this.board.factsOf(target)?.waitMillis ?? Infinity)
       if (why._tag === "Open") soonest = Math.min(soonest, why.forMillis)
       if (why._tag === "TooLate") soonest = Math.min(soonest, why.predictedMillis)
     }
