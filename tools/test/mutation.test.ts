@@ -109,14 +109,12 @@ it(
   () => {
     const checkout = Checkout.make()
     try {
-      checkout.write(
-        "packages/backoff/test/Backoff.test.ts",
-        `import { Backoff } from "@caprock/backoff"
+      const nothing = `import { Backoff } from "@caprock/backoff"
 import { Effect } from "effect"
 import { it } from "vitest"
 it("runs", () => Effect.runPromise(Effect.exit(Effect.retry(Effect.fail({ retryable: false }), Backoff.exponential()))))
 `
-      )
+      for (const suite of globSync("packages/backoff/test/*.test.ts")) checkout.write(suite, nothing)
       const { status, stdout } = spawnSync(
         process.execPath,
         ["tools/mutation.ts", "backoff", "--mutate", "packages/backoff/src/internal/delay.ts", "--sample", "20"],
