@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { BedrockError } from "@caprock/errors/BedrockError"
+import type { Account } from "@caprock/router/Account"
 import * as Context from "effect/Context"
 import type { Told } from "./internal/told.ts"
 
@@ -23,7 +24,7 @@ import type { Told } from "./internal/told.ts"
  * @category models
  * @since 0.1.0
  */
-export type CallEvent = Told<BedrockError>
+export type CallEvent = Told<BedrockError, Account>
 
 /**
  * Who listens to the calls made by this fiber. It is called in the middle of the call and must return at once; nobody

@@ -115,7 +115,9 @@ export type Priority = "interactive" | "standard" | "bulk" | number
  * - `Admitted`: it may send now, `waitedMillis` after it asked.
  * - `AttemptFailed`: it failed with `error`; whether another follows is decided after this.
  * - `Settled`: of `reserved` by the server and `booked` by us, `charged` was what it cost. Only where that is known.
- * - `CallEnded`: exactly one for each call, whatever its end; a model id of which no pool is known fails before it is one.
+ * - `CallEnded`: exactly one for each call, whatever its end; a model id of which no pool is known fails before it is one. Of a call by a route, `account`
+ *   says who answered and what was tried.
+ * - `Adapted`: what of a request was changed for the target of its route that it is sent to.
  *
  * @category models
  * @since 0.1.0

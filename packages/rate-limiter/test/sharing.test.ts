@@ -31,6 +31,13 @@ const processes = Effect.fnUntraced(function*(
   return { store, limiters: limiters as [Limiter, Limiter, Limiter, Limiter], scopes }
 })
 
+/** A limiter of one of two processes, with options of its own. */
+const limiterOn = (
+  store: Effect.Success<ReturnType<typeof FaultyStore.make>>,
+  process: 0 | 1,
+  options: RateLimiter.SharedOptions
+) => FaultyStore.provide(RateLimiter.makeShared(options), store.links[process] as (typeof store.links)[number])
+
 /** Sends so many requests, which are charged as they were booked, and notes when. */
 const backlog = (
   limiter: Limiter,
@@ -80,10 +87,7 @@ describe("the quota of all", () => {
     Effect.gen(function*() {
       const store = yield* FaultyStore.make(2)
       const limiterOf = (process: 0 | 1, lease: Duration.Input) =>
-        FaultyStore.provide(
-          RateLimiter.makeShared({ meters: requests(60), lease }),
-          store.links[process] as (typeof store.links)[number]
-        )
+        limiterOn(store, process, { meters: requests(60), lease })
       const log: Array<Sent> = []
       yield* backlog(yield* limiterOf(0, "1 second"), 400, log, "short")
       yield* backlog(yield* limiterOf(1, "8 seconds"), 400, log, "long")
@@ -149,10 +153,7 @@ describe("the quota of all", () => {
     Effect.gen(function*() {
       const store = yield* FaultyStore.make(2)
       const limiterOf = (process: 0 | 1, limit: number) =>
-        FaultyStore.provide(
-          RateLimiter.makeShared({ meters: () => [Meter.tokens(limit)] }),
-          store.links[process] as (typeof store.links)[number]
-        )
+        limiterOn(store, process, { meters: () => [Meter.tokens(limit)] })
       const one = yield* limiterOf(0, 1_000)
       const other = yield* limiterOf(1, 500)
       const log: Array<Sent> = []
@@ -175,10 +176,7 @@ describe("the quota of all", () => {
     Effect.gen(function*() {
       const store = yield* FaultyStore.make(2)
       const limiterOf = (process: 0 | 1, limit: number) =>
-        FaultyStore.provide(
-          RateLimiter.makeShared({ meters: () => [Meter.requests(limit)] }),
-          store.links[process] as (typeof store.links)[number]
-        )
+        limiterOn(store, process, { meters: () => [Meter.requests(limit)] })
       const one = yield* limiterOf(0, 20)
       const other = yield* limiterOf(1, 10)
       const log: Array<Sent> = []

@@ -94,7 +94,7 @@ describe("shared health", () => {
       assert.deepStrictEqual(one.standingUnsafe("a"), { _tag: "HalfOpen", probing: false })
     }).pipe(Effect.provideService(CircuitBreaker.CircuitBreakerStore, away)))
 
-  // A real server, whose clock nobody turns.
+  // A real server, whose clock nobody turns. Where it can't be had it is said loudly; with `CI`, `installed` fails instead.
   it.live.skipIf(!RedisServers.installed("redis"))(
     "on Redis: one probe for two processes",
     () =>

@@ -1,8 +1,40 @@
 // What a listener of calls is told, whatever the class of errors is: with Effect and without.
-import type { Account, Adapted } from "@caprock/router/Account"
+
+/** What of a request was changed for its target. */
+interface Changed {
+  readonly field: string
+  readonly from: unknown
+  /** `undefined` where it was left out. */
+  readonly to: unknown
+  readonly why: string
+}
+
+/** The account of a call by a route, in words that lead to no package with Effect. */
+interface PlainAccount {
+  readonly route: string
+  /** Who answered; `undefined` where nobody did, or the last resort. */
+  readonly target: string | undefined
+  /** The requests that were sent for it, in the order in which they ended. */
+  readonly trials: ReadonlyArray<{
+    readonly target: string
+    readonly why: { readonly _tag: string }
+    readonly attempt: number
+    readonly waitedMillis: number
+    readonly tookMillis: number
+    readonly outcome: "answered" | "rejected" | "lost" | { readonly failed: string; readonly message: string }
+  }>
+  readonly waitedMillis: number
+  /** What its requests cost, as far as it is known. */
+  readonly usd: number | undefined
+  readonly adapted: ReadonlyArray<Changed>
+  readonly hedged: boolean
+  readonly rejected: boolean
+  readonly lastResort: boolean
+  readonly attempts: number
+}
 
 /** One event of a call whose errors are of class `E`. Times are milliseconds. */
-export type Told<E> =
+export type Told<E, Account extends PlainAccount = PlainAccount> =
   | { readonly _tag: "Waiting"; readonly pool: string; readonly tokens: number }
   | { readonly _tag: "Admitted"; readonly pool: string; readonly attempt: number; readonly waitedMillis: number }
   | { readonly _tag: "AttemptFailed"; readonly pool: string; readonly attempt: number; readonly error: E }
@@ -27,5 +59,5 @@ export type Told<E> =
     readonly _tag: "Adapted"
     readonly pool: string
     readonly target: string
-    readonly adapted: ReadonlyArray<Adapted>
+    readonly adapted: ReadonlyArray<Changed>
   }
