@@ -25,7 +25,8 @@ export const File = Schema.Struct({ key: Schema.NonEmptyString, bytes: Count, re
 /**
  * The records of one job, as they were uploaded: round 0 has all records, each later one those that failed in the round before.
  *
- * - `round`, `part`: its name; parts of a round are numbered from 0.
+ * - `round`, `part`, `generation`: its name; parts of a round are numbered from 0. The generation is that of the lease it was uploaded under: who has lost
+ *   the lease can't write over the files of who has it.
  * - `first`, `last`: the lowest and the highest place in the input. In round 0 it has all between them.
  * - `records`: how many are in the files; `refused`: how many more were never sent.
  * - `digest`: of the bytes of its files, in hexadecimal.
@@ -36,6 +37,7 @@ export const File = Schema.Struct({ key: Schema.NonEmptyString, bytes: Count, re
 export const Upload = Schema.Struct({
   round: Count,
   part: Count,
+  generation: Count,
   first: Count,
   last: Count,
   records: Count,
