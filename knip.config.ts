@@ -26,6 +26,8 @@ const config = ({ strict = false }: { readonly strict?: boolean }): KnipConfig =
         "fauxqs"
       ]
     },
+    // Being assembled: until its service imports them, its parts are reached by their tests alone.
+    "packages/batch": { entry: ["test/**/*.test.ts", "src/internal/*.ts!"], project: ["src/**/*.ts!", "test/**/*.ts"] },
     "packages/*": { entry: ["test/**/*.test.ts", "test/{alone,beside*}.ts"], project: ["src/**/*.ts!", "test/**/*.ts"] }
   },
   // A name that @effect/tsgo reads from the plugins of a tsconfig. There is no such package to install.
