@@ -16,6 +16,7 @@ import * as states from "./internal/jobStates.ts"
 import * as polling from "./internal/polling.ts"
 import * as scripted from "./internal/scriptedJobs.ts"
 import * as Test from "./JobControlTest.ts"
+import type { Credentials } from "./ObjectStore.ts"
 
 // -----------------------------------------------------------------------------
 // Models
@@ -112,18 +113,6 @@ export interface Options {
   readonly region?: string | undefined
   readonly endpoint?: string | undefined
   readonly credentials?: Credentials | undefined
-}
-
-/**
- * Who asks.
- *
- * @category configuration
- * @since 0.1.0
- */
-export interface Credentials {
-  readonly accessKeyId: string
-  readonly secretAccessKey: string
-  readonly sessionToken?: string
 }
 
 /**
