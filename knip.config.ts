@@ -22,6 +22,7 @@ const config = ({ strict = false }: { readonly strict?: boolean }): KnipConfig =
       ignoreDependencies: [
         "@aws-sdk/client-bedrock",
         "@aws-sdk/client-s3",
+        "@caprock/batch",
         "@caprock/quota",
         "@caprock/router",
         "fauxqs"

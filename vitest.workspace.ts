@@ -23,7 +23,18 @@ const project = (name: string, root: string) => ({
   }
 })
 
-const packages = ["errors", "quota", "rate-limiter", "backoff", "router", "client", "bedrock", "emulator", "cli"]
+const packages = [
+  "errors",
+  "quota",
+  "rate-limiter",
+  "backoff",
+  "router",
+  "client",
+  "bedrock",
+  "batch",
+  "emulator",
+  "cli"
+]
 
 export default defineConfig({
   test: {

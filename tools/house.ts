@@ -23,7 +23,10 @@ export const rooms: Readonly<Record<string, Room>> = {
   client: { imports: ["errors"], effect: [] },
   router: { imports: ["rate-limiter", "backoff"], effect: [] },
   bedrock: { imports: ["client", "quota", "router", "errors", "rate-limiter", "backoff"], effect: [] },
-  batch: { imports: ["bedrock"], effect: [] },
+  batch: {
+    imports: ["bedrock", "client", "errors", "quota", "backoff"],
+    effect: ["FileSystem", "Path", "PlatformError"]
+  },
   ai: { imports: ["bedrock"], effect: ["ai"] },
   capacity: { imports: ["client", "quota", "rate-limiter"], effect: [] },
   queue: { imports: ["rate-limiter"], effect: [] },

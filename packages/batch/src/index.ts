@@ -1,0 +1,11 @@
+/**
+ * Bulk work as Amazon Bedrock batch jobs, with its journal in the bucket.
+ *
+ * @since 0.1.0
+ */
+export * as BatchError from "./BatchError.ts"
+export * as BatchJournal from "./BatchJournal.ts"
+export * as BatchLimits from "./BatchLimits.ts"
+export * as BatchRecord from "./BatchRecord.ts"
+export * as BatchSettings from "./BatchSettings.ts"
+export * as ObjectStore from "./ObjectStore.ts"
