@@ -29,6 +29,11 @@ const config = ({ strict = false }: { readonly strict?: boolean }): KnipConfig =
       ]
     },
     "packages/*": packages,
+    // What is written of a batch's data until BatchOffload leads there.
+    "packages/batch": {
+      ...packages,
+      entry: [...packages.entry, "src/internal/{collect,results,resubmit,write}.ts!"]
+    },
     // A peer that may be missing counts as declared only where a `try` stands around the import itself.
     "packages/emulator": { ...packages, ignoreDependencies: strict ? ["@aws-sdk/client-s3"] : [] }
   },
