@@ -29,7 +29,7 @@ export const File = Schema.Struct({ key: Schema.NonEmptyString, bytes: Count, re
  *   the lease can't write over the files of who has it.
  * - `first`, `last`: the lowest and the highest place in the input. In round 0 it has all between them.
  * - `records`: how many are in the files; `refused`: how many more were never sent.
- * - `digest`: of the bytes of its files, in hexadecimal.
+ * - `digest`: of the bytes of its files, and of the names of its records, in hexadecimal.
  *
  * @category models
  * @since 0.1.0
