@@ -6,11 +6,12 @@ import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import { newJob } from "./jobs.ts"
+import { passing } from "./passing.ts"
 
 const unreachable = "http://127.0.0.1:1"
 
@@ -113,9 +114,7 @@ describe("JobControl", () => {
       assert.strictEqual((yield* Effect.flip(control.create(newJob()))).reason._tag, "ThrottlingError")
       const arn = yield* control.create(newJob())
       yield* emulator.inject(throttled, { operation: "GetModelInvocationJob", times: 3 })
-      const got = yield* Effect.forkChild(control.get(arn))
-      yield* passing(got)
-      assert.strictEqual((yield* Fiber.join(got)).arn, arn)
+      assert.strictEqual((yield* passing(control.get(arn))).arn, arn)
     }))
 
   it.effect("says what was not found, and what was refused", () =>
@@ -253,12 +252,3 @@ describe("JobControl.layerTest", () => {
     assert.deepStrictEqual([...over, ...not].filter(JobControl.isOver), over)
   })
 })
-
-/** Lets virtual time pass while a fiber works, whose requests are real. */
-const passing = <A, E>(fiber: Fiber.Fiber<A, E>) =>
-  Effect.gen(function*() {
-    while (fiber.pollUnsafe() === undefined) {
-      yield* TestClock.adjust("1 second")
-      yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
-    }
-  })
