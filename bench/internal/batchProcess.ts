@@ -150,10 +150,10 @@ const steps: Readonly<Record<Step, () => Promise<number>>> = {
           held.push(`${line.slice(0, -1)},${answerOf(n++)}}\n`)
           // In another order, as the service's.
           if (held.length > 256 && !out.write(held.splice((n * 7919) % held.length, 1)[0])) {
-            await new Promise((resolve) => out.once("drain", resolve))
+            await new Promise<void>((resolve) => out.once("drain", () => resolve()))
           }
         }
-        await new Promise<void>((resolve) => out.end(held.join(""), resolve))
+        await new Promise<void>((resolve) => out.end(held.join(""), () => resolve()))
       }
     }
     return 0

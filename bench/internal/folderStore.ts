@@ -57,6 +57,7 @@ export const make = (root: string): ObjectStore["Service"] => {
         )
       ),
     remove: (keys) => Effect.sync(() => keys.forEach((key) => rmSync(pathOf(key), { force: true }))),
+    prove: () => Effect.void,
     sweep: () => Effect.succeed(0)
   }
 }

@@ -204,6 +204,11 @@ export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed"
   get retryable(): boolean {
     return this.kind === "unavailable"
   }
+
+  /** There is one bucket. */
+  get retryableElsewhere(): boolean {
+    return false
+  }
 }
 
 /**

@@ -8,7 +8,8 @@ import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { StoreFailed } from "./BatchError.ts"
+import type { StoreFailed, StoreUnsafe } from "./BatchError.ts"
+import * as aws from "./internal/aws.ts"
 import * as memory from "./internal/memoryStore.ts"
 
 // -----------------------------------------------------------------------------
@@ -59,6 +60,40 @@ export interface Upload {
 }
 
 // -----------------------------------------------------------------------------
+// Options
+// -----------------------------------------------------------------------------
+
+/**
+ * Options of {@link make}.
+ *
+ * - `bucket`: its name.
+ * - `region`: without one, the SDK looks where it always does.
+ * - `endpoint`: of a server that speaks S3, with buckets in the path.
+ * - `credentials`: without them, the SDK looks where it always does.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly bucket: string
+  readonly region?: string | undefined
+  readonly endpoint?: string | undefined
+  readonly credentials?: Credentials | undefined
+}
+
+/**
+ * Who asks.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface Credentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken?: string
+}
+
+// -----------------------------------------------------------------------------
 // Service
 // -----------------------------------------------------------------------------
 
@@ -71,6 +106,7 @@ export interface Upload {
  * - `upload`: writes a large one.
  * - `list`: all objects whose key begins with the prefix, in the order of their keys.
  * - `remove`: whether or not they were there.
+ * - `prove`: whether the bucket keeps its conditions, by an object below the prefix that comes and goes.
  * - `sweep`: ends all uploads under the prefix that somebody began and nobody will commit, and gives their number.
  *
  * @category services
@@ -84,12 +120,29 @@ export class ObjectStore extends Context.Service<ObjectStore, {
   readonly upload: (key: string) => Effect.Effect<Upload, StoreFailed, Scope.Scope>
   readonly list: (prefix: string) => Stream.Stream<Listed, StoreFailed>
   readonly remove: (keys: ReadonlyArray<string>) => Effect.Effect<void, StoreFailed>
+  readonly prove: (prefix: string) => Effect.Effect<void, StoreFailed | StoreUnsafe>
   readonly sweep: (prefix: string) => Effect.Effect<number, StoreFailed>
 }>()("@caprock/batch/ObjectStore") {}
 
 // -----------------------------------------------------------------------------
 // Constructors and layers
 // -----------------------------------------------------------------------------
+
+/**
+ * A bucket of S3, or of any server that speaks it. What may pass is tried six times within about six seconds; a conditional write once.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options): Effect.Effect<ObjectStore["Service"], never, Scope.Scope> => aws.bucket(options)
+
+/**
+ * A bucket of S3, or of any server that speaks it.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<ObjectStore> => Layer.effect(ObjectStore, make(options))
 
 /**
  * A bucket in memory, for tests: it honours conditions, and is gone with the process.

@@ -3,12 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, type Layer, Scope, Stream } from "effect"
 
 const utf8 = new TextEncoder()
-const bytesOf = (text: string): Uint8Array => utf8.encode(text)
-const textOf = (bytes: Uint8Array | undefined): string | undefined =>
+export const bytesOf = (text: string): Uint8Array => utf8.encode(text)
+export const textOf = (bytes: Uint8Array | undefined): string | undefined =>
   bytes === undefined ? undefined : new TextDecoder().decode(bytes)
 
 /** All bytes of an object. */
-const whole = <E, R>(stream: Stream.Stream<Uint8Array, E, R>) =>
+export const whole = <E, R>(stream: Stream.Stream<Uint8Array, E, R>) =>
   Effect.map(Stream.runCollect(stream), (chunks) => Buffer.concat(chunks))
 
 const listed = (store: ObjectStore.ObjectStore["Service"], prefix: string) =>
@@ -17,7 +17,7 @@ const listed = (store: ObjectStore.ObjectStore["Service"], prefix: string) =>
 /** What every bucket has to do, whoever serves it. The keys of a test begin with a name of its own. */
 export const suite = <E>(name: string, layer: Layer.Layer<ObjectStore.ObjectStore, E>) =>
   describe(`a bucket: ${name}`, () => {
-    it.layer(layer, { timeout: "2 minutes" })((it) => {
+    it.layer(layer, { timeout: "2 minutes", excludeTestServices: true })((it) => {
       it.effect("has nothing where nothing was written", () =>
         Effect.gen(function*() {
           const store = yield* ObjectStore.ObjectStore

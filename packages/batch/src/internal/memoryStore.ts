@@ -4,6 +4,7 @@ import * as Stream from "effect/Stream"
 import { hash } from "node:crypto"
 import { StoreFailed } from "../BatchError.ts"
 import type { ObjectStore, When } from "../ObjectStore.ts"
+import { proof } from "./proof.ts"
 
 /** As S3 hands a body out: in pieces that end anywhere. */
 const chunkBytes = 64 * 1024
@@ -23,6 +24,16 @@ export const make = (bucket: string): ObjectStore["Service"] => {
     return "absent" in when ? bytes === undefined : bytes !== undefined && etagOf(bytes) === when.etag
   }
 
+  const put: ObjectStore["Service"]["put"] = (key, bytes, when) =>
+    Effect.sync(() => {
+      if (when !== undefined && !holds(key, when)) return undefined
+      objects.set(key, bytes.slice())
+      return etagOf(bytes)
+    })
+
+  const remove: ObjectStore["Service"]["remove"] = (keys) =>
+    Effect.sync(() => keys.forEach((key) => objects.delete(key)))
+
   return {
     bucket,
     get: (key, from = 0) =>
@@ -40,12 +51,7 @@ export const make = (bucket: string): ObjectStore["Service"] => {
         const bytes = objects.get(key)
         return bytes === undefined ? undefined : { bytes: bytes.slice(), etag: etagOf(bytes) }
       }),
-    put: (key, bytes, when) =>
-      Effect.sync(() => {
-        if (when !== undefined && !holds(key, when)) return undefined
-        objects.set(key, bytes.slice())
-        return etagOf(bytes)
-      }),
+    put,
     upload: (key) =>
       Effect.map(
         Effect.acquireRelease(
@@ -78,7 +84,8 @@ export const make = (bucket: string): ObjectStore["Service"] => {
             .map(([key, bytes]) => ({ key, bytes: bytes.length, etag: etagOf(bytes) }))
         )
       ),
-    remove: (keys) => Effect.sync(() => keys.forEach((key) => objects.delete(key))),
+    remove,
+    prove: (prefix) => proof({ put, remove }, prefix),
     sweep: (prefix) =>
       Effect.sync(() => {
         const left = [...uploads].filter(([, key]) => key.startsWith(prefix))
