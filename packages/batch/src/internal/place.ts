@@ -1,14 +1,17 @@
-/** Where the objects of a batch are. */
+// Where a batch is: the keys of what belongs to it.
 import type { Upload } from "../BatchJournal.ts"
 import type { ObjectStore } from "../ObjectStore.ts"
 
+/** `prefix` ends in the batch's name and a slash. */
 export interface Place {
   readonly store: ObjectStore["Service"]
-  /** Of every key of the batch, up to a slash. */
   readonly prefix: string
 }
 
 type Named = Pick<Upload, "generation" | "part" | "round">
+
+export const leaseKey = ({ prefix }: Place): string => `${prefix}lease.json`
+export const journalKey = ({ prefix }: Place): string => `${prefix}journal.json`
 
 const nameOf = ({ generation, part, round }: Named): string => `${round}-${part}-${generation}`
 
