@@ -15,8 +15,8 @@ export interface Ledger {
     by: { readonly sent: boolean; readonly rest: RecordError | undefined }
   ) => void
   /**
-   * Reads a line of it. Gives the answer of a record that had none; of another part's record, of one that has an answer, or of one that
-   * failed it gives nothing, and keeps why.
+   * Reads a line of it. Gives what is news: an answer or an error of a record that had no answer, and nothing better than that error. Why a
+   * record failed is kept.
    */
   readonly take: (line: Buffer) => { readonly position: number; readonly answer: Answers.Answer } | undefined
   readonly attemptsAt: (position: number) => number
@@ -59,9 +59,8 @@ export const make = (names: Names, over: boolean): Ledger => {
       if (before === fate.answered || now < before) return undefined
       fates[position] = now
       if (answer.via === "on-demand") attempts[position] = (attempts[position] ?? 0) + 1
-      if (answer.error === undefined) return { position, answer }
-      errors.set(position, answer.error)
-      return undefined
+      if (answer.error !== undefined) errors.set(position, answer.error)
+      return { position, answer }
     },
     attemptsAt: (position) => attempts[position] ?? 0,
     isOpen: (position) =>

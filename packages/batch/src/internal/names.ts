@@ -20,8 +20,8 @@ export interface Names {
 
 const isName = Schema.is(
   Schema.Union([
-    Schema.Tuple([Schema.Number, Schema.String]),
-    Schema.Tuple([Schema.Number, Schema.String, Schema.String])
+    Schema.Tuple([Schema.Finite, Schema.String]),
+    Schema.Tuple([Schema.Finite, Schema.String, Schema.String])
   ])
 )
 

@@ -75,73 +75,98 @@ const maker = (
   }
 }
 
-/** Those of a part that failed and were sent, where what was asked is in the part's own files. */
-const failedInputs = (place: Place, part: Part, { ledger, names }: Sources.Opened) =>
-  Sources.inputs(place, part, names, (position) => ledger.failureAt(position) !== undefined)
-
 const inputOf = (line: Buffer): Schema.Json | undefined => Answers.of(line)?.input
+
+/** Of the failures of a part, this much is remembered of what was asked; for others the part's own files are read again. */
+const rememberedBytes = 16 * 1024 * 1024
 
 const asTheyCome = (
   place: Place,
   part: Part,
-  opened: Sources.Opened,
+  { ledger, lines, names }: Sources.Opened,
   make: Maker,
   withInput: boolean
 ): Stream.Stream<BatchResult, StoreFailed | Corrupt> => {
-  const { ledger, lines, names } = opened
-  const answered = lines.pipe(
-    Stream.mapArray((lines): [ReadonlyArray<BatchResult>] => [
-      lines.flatMap((line) => {
-        const taken = ledger.take(line)
-        return taken === undefined ? [] : [make.success(taken.position, taken.answer)]
-      })
-    ]),
-    Stream.flattenIterable
-  )
-  function* failures(only: (position: number) => boolean): Generator<BatchResult> {
+  const remembered = new Map<number, Buffer>()
+  let room = rememberedBytes
+  const taken = (line: Buffer): ReadonlyArray<BatchResult> => {
+    const news = ledger.take(line)
+    if (news === undefined) return []
+    const { answer, position } = news
+    if (answer.error === undefined) return [make.success(position, answer)]
+    if (withInput && line.length <= room && !remembered.has(position)) {
+      room -= line.length
+      remembered.set(position, Buffer.from(line))
+    }
+    return []
+  }
+  function* failures(): Generator<BatchResult> {
     for (let position = 0; position < names.count; position++) {
-      const failure = only(position) ? make.failure(position) : undefined
+      const line = remembered.get(position)
+      const nothingMore = !withInput || line !== undefined || names.refusedAt(position) !== undefined
+      const failure = nothingMore ? make.failure(position, line === undefined ? undefined : inputOf(line)) : undefined
       if (failure !== undefined) yield failure
     }
   }
-  const isRefused = (position: number): boolean => names.refusedAt(position) !== undefined
-  const sent = withInput
-    ? Stream.flatMap(failedInputs(place, part, opened), ({ line, position }) => {
+  const others = withInput
+    ? Sources.inputs(
+      place,
+      part,
+      names,
+      (position) => !remembered.has(position) && ledger.failureAt(position) !== undefined
+    )
+    : Stream.empty
+  return lines.pipe(
+    Stream.mapArray((lines): [ReadonlyArray<BatchResult>] => [lines.flatMap(taken)]),
+    Stream.flattenIterable,
+    Stream.concat(Stream.suspend(() => Stream.fromIterable(failures()))),
+    Stream.concat(Stream.flatMap(others, ({ line, position }) => {
       const failure = make.failure(position, inputOf(line))
       return failure === undefined ? Stream.empty : Stream.succeed(failure)
-    })
-    : Stream.suspend(() => Stream.fromIterable(failures((position) => !isRefused(position))))
-  return Stream.fromIterable(failures(isRefused)).pipe(Stream.concat(answered), Stream.concat(sent))
+    }))
+  )
 }
 
 const inOrder = (
   place: Place,
   part: Part,
-  opened: Sources.Opened,
+  { ledger, lines, names }: Sources.Opened,
   make: Maker,
   withInput: boolean
 ): Stream.Stream<BatchResult, StoreFailed | Corrupt | SpillFailed, FileSystem.FileSystem> =>
   Stream.unwrap(Effect.gen(function*() {
-    const { ledger, lines, names } = opened
     // As much again for the answers: where they are longer, stretches are as much larger.
     const spill = yield* Spill.make(names.count, 2 * part.bytes)
     const answered = new Uint8Array(names.count)
+    const written = new Uint8Array(names.count)
+    const add = (position: number, line: Buffer): boolean => {
+      written[position] = 1
+      return spill.add(position, line)
+    }
     yield* Stream.runForEachArray(lines, (lines) =>
       Effect.suspend(() => {
         let full = false
         for (const line of lines) {
-          const position = ledger.take(line)?.position
-          if (position === undefined) continue
-          answered[position] = 1
-          full = spill.add(position, line)
+          const news = ledger.take(line)
+          if (news === undefined) continue
+          const { answer: { error }, position } = news
+          if (error === undefined) answered[position] = 1
+          // Of a failure only what was asked is wanted.
+          if (error === undefined || (withInput && written[position] === 0)) full = add(position, line)
         }
         return full ? spill.drain : Effect.void
       }))
     if (withInput) {
-      yield* Stream.runForEachArray(failedInputs(place, part, opened), (found) =>
+      const others = Sources.inputs(
+        place,
+        part,
+        names,
+        (position) => written[position] === 0 && ledger.failureAt(position) !== undefined
+      )
+      yield* Stream.runForEachArray(others, (found) =>
         Effect.suspend(() => {
           let full = false
-          for (const { line, position } of found) full = spill.add(position, line)
+          for (const { line, position } of found) full = add(position, line)
           return full ? spill.drain : Effect.void
         }))
     }

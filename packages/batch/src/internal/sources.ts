@@ -61,23 +61,31 @@ export const open = Effect.fnUntraced(function*(
   return { names, ledger, lines: own.pipe(Stream.concat(rounds), Stream.concat(onDemand)) }
 })
 
-/** The lines that were sent of those records of a part that are wanted, in the order of the input. */
+/** The lines that were sent of those records of a part that are wanted, in the order of the input. Reads no further than to the last. */
 export const inputs = (
   place: Place,
   part: Part,
   names: Names.Names,
   wanted: (position: number) => boolean
 ): Stream.Stream<{ readonly position: number; readonly line: Buffer }, StoreFailed | Corrupt> =>
-  Stream.fromIterable(part.files).pipe(
-    Stream.flatMap((file) => Reading.lines(place, file)),
-    Stream.mapArray((lines) => {
-      const found: Array<{ readonly position: number; readonly line: Buffer }> = []
-      for (const line of lines) {
-        const index = RecordId.indexOfLine(line)
-        const position = index === undefined ? undefined : names.positionOf(index)
-        if (position !== undefined && wanted(position)) found.push({ position, line })
-      }
-      return [found] as const
-    }),
-    Stream.flattenIterable
-  )
+  Stream.suspend(() => {
+    let left = 0
+    for (let position = 0; position < names.count; position++) {
+      if (names.refusedAt(position) === undefined && wanted(position)) left++
+    }
+    if (left === 0) return Stream.empty
+    return Stream.fromIterable(part.files).pipe(
+      Stream.flatMap((file) => Reading.lines(place, file)),
+      Stream.mapArray((lines) => {
+        const found: Array<{ readonly position: number; readonly line: Buffer }> = []
+        for (const line of lines) {
+          const index = RecordId.indexOfLine(line)
+          const position = index === undefined ? undefined : names.positionOf(index)
+          if (position !== undefined && wanted(position)) found.push({ position, line })
+        }
+        return [found] as const
+      }),
+      Stream.flattenIterable,
+      Stream.take(left)
+    )
+  })
