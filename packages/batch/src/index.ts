@@ -6,6 +6,7 @@
 export * as BatchError from "./BatchError.ts"
 export * as BatchJournal from "./BatchJournal.ts"
 export * as BatchLimits from "./BatchLimits.ts"
+export * as BatchPlan from "./BatchPlan.ts"
 export * as BatchRecord from "./BatchRecord.ts"
 export * as BatchSettings from "./BatchSettings.ts"
 export * as JobControl from "./JobControl.ts"
