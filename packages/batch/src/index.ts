@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as BatchAccess from "./BatchAccess.ts"
 export * as BatchError from "./BatchError.ts"
 export * as BatchJournal from "./BatchJournal.ts"
 export * as BatchLimits from "./BatchLimits.ts"

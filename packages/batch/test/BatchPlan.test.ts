@@ -32,6 +32,15 @@ describe("BatchPlan.decide", () => {
     assert.strictEqual(plan({ records: 100, urgency: "23 hours" }).path, "on-demand")
   })
 
+  it("is in time to the last record", () => {
+    const urgent = { urgency: "1 hour", quota: { requestsPerMinute: 100 } } as const
+    assert.strictEqual(plan({ records: 6_000, ...urgent }).path, "on-demand")
+    assert.strictEqual(plan({ records: 6_001, ...urgent }).path, "batch")
+    assert.strictEqual(BatchPlan.enough({ limits, perRecord, ...urgent }), 6_001)
+    // Without hurry it is enough to know that a job can be made.
+    assert.strictEqual(BatchPlan.enough({ limits, perRecord }), 100)
+  })
+
   it("says by which quota, for how long, and what may come late", () => {
     const of = (question: Partial<BatchPlan.Question>) => plan({ records: 12_000, urgency: "1 hour", ...question })
     const tokens = of({ quota: { requestsPerMinute: 1_000, tokensPerMinute: 60_000 } })
