@@ -29,7 +29,7 @@ export const File = Schema.Struct({ key: Schema.NonEmptyString, bytes: Count, re
  *   the lease can't write over the files of who has it.
  * - `first`, `last`: the lowest and the highest place in the input. In round 0 it has all between them.
  * - `records`: how many are in the files; `refused`: how many more were never sent.
- * - `digest`: of the bytes of its files, in hexadecimal.
+ * - `digest`: of the bytes of its files, and of the names of its records, in hexadecimal.
  *
  * @category models
  * @since 0.1.0
@@ -54,6 +54,14 @@ export const Upload = Schema.Struct({
  * @since 0.1.0
  */
 export type Upload = typeof Upload.Type
+
+/**
+ * Counts of a job, as Bedrock reports them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Counts = Schema.Struct({ total: Count, processed: Count, succeeded: Count, failed: Count })
 
 /**
  * A job for a part. It stands in the journal before it is created: `arn` comes with the answer. `status` is Bedrock's own word.

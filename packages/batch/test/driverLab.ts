@@ -37,7 +37,7 @@ type Outcome = "answered" | "rejected" | "failed"
 
 interface FakeJob {
   readonly arn: string
-  readonly request: JobControl.Request
+  readonly request: JobControl.NewJob
   readonly fate: Fate
   readonly created: number
   stopped: number | undefined
@@ -50,7 +50,7 @@ export interface Lab {
   readonly place: Place
   readonly jobs: Map<string, FakeJob>
   /** What was to be created, as often as it was asked. */
-  readonly asked: Array<JobControl.Request>
+  readonly asked: Array<JobControl.NewJob>
   /** Whoever answered a record, by its place in the input. */
   readonly answers: Map<number, Array<string>>
   readonly indices: (part: Upload) => ReadonlyArray<number>
@@ -95,7 +95,7 @@ export const make = (
     const place: Place = { store, prefix: "caprock/nightly/" }
     const limited = { ...BatchLimits.defaults, minimumRecords: 4, recordsPerJob: 10, ...limits }
     const jobs = new Map<string, FakeJob>()
-    const asked: Array<JobControl.Request> = []
+    const asked: Array<JobControl.NewJob> = []
     const answers = new Map<number, Array<string>>()
     const folders = new Map<string, ReadonlyArray<number>>()
     const folder = ({ generation, part, round }: Upload) => `caprock/nightly/in/${round}-${part}-${generation}/`
@@ -153,7 +153,10 @@ export const make = (
       arn: job.arn,
       name: job.request.name,
       status: statusOf(job, now),
-      message: job.fate.message
+      ...(job.fate.message === undefined ? {} : { message: job.fate.message }),
+      submittedAt: job.created,
+      input: job.request.input,
+      output: job.request.output
     })
 
     const known = (now: number) => [...jobs.values()].filter((job) => statusOf(job, now) !== "Gone")
@@ -187,9 +190,11 @@ export const make = (
           return arn
         }),
       get: (arn) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
           const job = known(now).find((job) => job.arn === arn)
-          return job === undefined ? undefined : described(job, now)
+          return job === undefined
+            ? Effect.fail(failed(new Reason.NotFoundError({ kind: "resource", message: "no such job" })))
+            : Effect.succeed(described(job, now))
         }),
       list: (nameContains) =>
         Stream.unwrap(Effect.map(Clock.currentTimeMillis, (now) =>

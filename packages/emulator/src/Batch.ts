@@ -3,6 +3,7 @@
  *
  * Jobs take their time: each state lasts as long as is drawn for it from the seed and from what the job was asked. They pass no quota of the
  * real-time operations. Record errors, jobs that fail, expire or end half done are faults: see `Fault.job`, and the target `BatchRecord`.
+ * The client of S3 is a package that only batch jobs need: install `@aws-sdk/client-s3` beside this one.
  *
  * **Example** (An emulator with batch jobs, on any server that speaks S3)
  *
@@ -33,7 +34,8 @@ const Count = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1e15 }))
 const Minimum = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000_000 }))
 
 /**
- * Where `s3://` leads: any server that speaks S3, with buckets in the path. Without keys, it is asked with made-up ones.
+ * Where `s3://` leads: any server that speaks S3, with buckets in the path. Without keys, it is asked as `emulated`, with
+ * the secret `emulated`.
  *
  * @category models
  * @since 0.1.0

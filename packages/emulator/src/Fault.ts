@@ -197,7 +197,8 @@ export type Body = typeof Body.Type
  * - `Giant`: a stream has one more frame at `at`, of text and as many `bytes`; an answer in one piece is filled up with spaces
  *   to as many.
  * - `Job`: the batch job that a CreateModelInvocationJob makes ends with `status`, as if of itself. `Failed` without `at` fails its
- *   validation; `at` is how much of its time in progress it has until then (half of it, unless set). Nothing else is struck by it.
+ *   validation; `at` is how much of its time in progress it has until then (half of it, unless set). Nothing else is struck by it;
+ *   a request whose token is known makes no job, and uses it up.
  *
  * In a session of `InvokeModelWithBidirectionalStream` a place is one in the model's first turn, and `Trickle`,
  * `BadHead`, `BadBody` and `Giant` do not befall it.

@@ -1,11 +1,4 @@
-// The one file that knows the SDK's clients of S3 and of Bedrock's control plane.
-import {
-  BedrockClient,
-  CreateModelInvocationJobCommand,
-  GetModelInvocationJobCommand,
-  ListModelInvocationJobsCommand,
-  StopModelInvocationJobCommand
-} from "@aws-sdk/client-bedrock"
+// The one file that knows the SDK's client of S3.
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -20,15 +13,12 @@ import {
   UploadPartCommand
 } from "@aws-sdk/client-s3"
 import * as Backoff from "@caprock/backoff/Backoff"
-import type { BedrockError } from "@caprock/errors/BedrockError"
-import * as Classification from "@caprock/errors/Classification"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Readable } from "node:stream"
 import { StoreFailed } from "../BatchError.ts"
-import type { JobControl, Options as ControlOptions, Request } from "../JobControl.ts"
 import type { ObjectStore, Options, When } from "../ObjectStore.ts"
 import * as multipart from "./multipart.ts"
 import { proof } from "./proof.ts"
@@ -80,23 +70,17 @@ const failed = (operation: string, key: string) => (error: unknown): StoreFailed
 
 const nameOf = ({ cause }: StoreFailed): string => fact(cause, "name")
 
-/** Of both clients. Our own tries are all there are. */
-const common = ({ credentials, endpoint, region }: ControlOptions) => ({
-  ...(region === undefined ? {} : { region }),
-  ...(endpoint === undefined ? {} : { endpoint }),
-  ...(credentials === undefined ? {} : { credentials }),
-  maxAttempts: 1,
-  requestHandler: { connectionTimeout: connectMillis, socketTimeout: silentMillis }
-})
-
 /** S3, or any server that speaks it. */
 export const bucket = (options: Options): Effect.Effect<ObjectStore["Service"], never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() =>
         new S3Client({
-          ...common(options),
-          forcePathStyle: options.endpoint !== undefined,
+          ...(options.region === undefined ? {} : { region: options.region }),
+          ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint, forcePathStyle: true }),
+          ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
+          maxAttempts: 1,
+          requestHandler: { connectionTimeout: connectMillis, socketTimeout: silentMillis },
           // Not every server that speaks S3 knows the checksums that the client would send by itself; the signature covers the body.
           requestChecksumCalculation: "WHEN_REQUIRED",
           responseChecksumValidation: "WHEN_REQUIRED"
@@ -307,96 +291,3 @@ const storeOf = (client: S3Client, Bucket: string): ObjectStore["Service"] => {
     }
   }
 }
-
-/** Bedrock's control plane, or what stands in its place. */
-export const jobs = (options: ControlOptions): Effect.Effect<JobControl["Service"], never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => new BedrockClient(common(options))),
-      (client) => Effect.sync(() => client.destroy())
-    ),
-    controlOf
-  )
-
-const creation = (request: Request): CreateModelInvocationJobCommand => {
-  const owner = request.bucketOwner === undefined ? {} : { s3BucketOwner: request.bucketOwner }
-  const key = request.kmsKeyId === undefined ? {} : { s3EncryptionKeyId: request.kmsKeyId }
-  return new CreateModelInvocationJobCommand({
-    jobName: request.name,
-    clientRequestToken: request.token,
-    modelId: request.model,
-    roleArn: request.roleArn,
-    modelInvocationType: request.invocationType,
-    timeoutDurationInHours: request.hours,
-    inputDataConfig: { s3InputDataConfig: { s3InputFormat: "JSONL", s3Uri: request.input, ...owner } },
-    outputDataConfig: { s3OutputDataConfig: { s3Uri: request.output, ...key, ...owner } },
-    ...(request.tags === undefined
-      ? {}
-      : { tags: Object.entries(request.tags).map(([key, value]) => ({ key, value })) })
-  })
-}
-
-const controlOf = (client: BedrockClient): JobControl["Service"] => {
-  const sent = <A>(operation: string, send: (abortSignal: AbortSignal) => Promise<A>): Effect.Effect<A, BedrockError> =>
-    Backoff.retry(
-      Effect.tryPromise({ try: send, catch: (error) => Classification.fromUnknown(error, { operation }) })
-    )
-
-  return {
-    create: (request) =>
-      Effect.map(
-        sent("CreateModelInvocationJob", (abortSignal) => client.send(creation(request), { abortSignal })),
-        ({ jobArn }) => jobArn ?? ""
-      ),
-    get: (jobIdentifier) =>
-      sent(
-        "GetModelInvocationJob",
-        (abortSignal) => client.send(new GetModelInvocationJobCommand({ jobIdentifier }), { abortSignal })
-      ).pipe(
-        Effect.map((job) => ({
-          ...jobOf(job),
-          counts: job.totalRecordCount === undefined ? undefined : {
-            total: job.totalRecordCount,
-            processed: job.processedRecordCount ?? 0,
-            succeeded: job.successRecordCount ?? 0,
-            failed: job.errorRecordCount ?? 0
-          }
-        })),
-        Effect.catchIf(({ reason }) => reason._tag === "NotFoundError", () => Effect.undefined)
-      ),
-    list: (nameContains) =>
-      Stream.paginate<string | undefined, ReturnType<typeof jobOf>, BedrockError>(
-        undefined,
-        (nextToken) =>
-          Effect.map(
-            sent(
-              "ListModelInvocationJobs",
-              (abortSignal) =>
-                client.send(new ListModelInvocationJobsCommand({ nameContains, nextToken }), { abortSignal })
-            ),
-            (page) => [(page.invocationJobSummaries ?? []).map(jobOf), Option.fromNullishOr(page.nextToken)]
-          )
-      ),
-    stop: (jobIdentifier) =>
-      sent(
-        "StopModelInvocationJob",
-        (abortSignal) => client.send(new StopModelInvocationJobCommand({ jobIdentifier }), { abortSignal })
-      ).pipe(
-        Effect.asVoid,
-        // It has ended already.
-        Effect.catchIf(({ reason }) => reason._tag === "ConflictError", () => Effect.void)
-      )
-  }
-}
-
-const jobOf = (job: {
-  readonly jobArn?: string | undefined
-  readonly jobName?: string | undefined
-  readonly status?: string | undefined
-  readonly message?: string | undefined
-}) => ({
-  arn: job.jobArn ?? "",
-  name: job.jobName ?? "",
-  status: job.status ?? "",
-  ...(job.message === undefined ? {} : { message: job.message })
-})

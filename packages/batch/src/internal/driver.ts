@@ -146,13 +146,20 @@ export const drive = <E>(
       yield* settle({ _tag: "seen", of: part, status, message })
     })
 
+    /** A job that is in no listing. */
+    const got = (arn: string) =>
+      jobs.get(arn).pipe(
+        Effect.map((job): Job | undefined => job),
+        Effect.catchIf(({ reason }) => reason._tag === "NotFoundError", () => Effect.undefined)
+      )
+
     /** One look at all jobs. Whether anything changed. */
     const look = Effect.gen(function*() {
       const before = yield* journal.current
       const byArn = new Map((yield* listed).map((job) => [job.arn, job]))
       for (const part of before.parts) {
         const arn = part.job?.arn
-        if (part.phase === "running" && arn !== undefined) yield* seen(part, byArn.get(arn) ?? (yield* jobs.get(arn)))
+        if (part.phase === "running" && arn !== undefined) yield* seen(part, byArn.get(arn) ?? (yield* got(arn)))
       }
       return (yield* journal.current) !== before
     }).pipe(

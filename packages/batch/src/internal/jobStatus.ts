@@ -1,16 +1,16 @@
 // What the status of a job means, by Bedrock's words (API reference, ModelInvocationJobStatus, read 2026-11).
 import type { Job } from "../BatchJournal.ts"
+import { isOver } from "./jobStates.ts"
 
 /** A job that Bedrock does not know any more. */
 export const gone = "Gone"
 
-const last = new Set(["Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired", gone])
 const underWay = new Set(["Submitted", "Validating", "Scheduled", "InProgress", "Stopping"])
 
 /** Whether it will not change any more. A word that we don't know is none of those. */
-export const isLast = (status: string | undefined): boolean => status !== undefined && last.has(status)
+export const isLast = (status: string): boolean => status === gone || isOver(status)
 
-export const isKnown = (status: string): boolean => last.has(status) || underWay.has(status)
+export const isKnown = (status: string): boolean => isLast(status) || underWay.has(status)
 
 // What public reports show of the messages of failed jobs, and what the User Guide has of their causes: the role, the bucket, the model, the shape or the
 // size of the input. None of that goes away by itself. A message that has none of these is taken for a failure of the service.

@@ -147,14 +147,14 @@ export const live = (job: BatchJob, surroundings: Surroundings): Effect.Effect<v
     job.progress = { startedAt, span }
     const planned = Math.ceil(startedAt + span * share)
     const late = planned > job.expiresAt
-    const ends = late ? job.expiresAt : planned
+    const endsAt = late ? job.expiresAt : planned
     // By the plan and not by the clock, which is as late as this process is busy.
-    const most = late ? processedAt(job, ends) ?? 0 : Math.round(input.records * share)
+    const most = late ? processedAt(job, endsAt) ?? 0 : Math.round(input.records * share)
     enter("InProgress")
     // Little by little, and not all at the end: who shares this process with a job should not notice it.
     const due = (records: number): Effect.Effect<number> =>
       Effect.map(
-        waitUntil(Math.min(ends, Math.ceil(startedAt + span * records / input.records))),
+        waitUntil(Math.min(endsAt, Math.ceil(startedAt + span * records / input.records))),
         (undisturbed) => Math.min(records, most, undisturbed ? most : processedAt(job, job.modifiedAt) ?? 0)
       )
     let asked = false
@@ -171,7 +171,7 @@ export const live = (job: BatchJob, surroundings: Surroundings): Effect.Effect<v
       }
     }))
     if (Result.isFailure(answered)) return enter("Failed", answered.failure.message)
-    const undisturbed = yield* waitUntil(ends)
+    const undisturbed = yield* waitUntil(endsAt)
     job.counts = answered.success
     if (!undisturbed) return yield* stopped
     if (late || fate?.status === "PartiallyCompleted") return enter("PartiallyCompleted", fate?.message ?? inTime)

@@ -16,7 +16,7 @@ import { Readable } from "node:stream"
 import type * as Batch from "../Batch.ts"
 import { type Listed, type Place, type Sink, type Store, StoreError } from "./store.ts"
 
-/** Of a multipart upload, but for the last: S3 takes none below 5 MiB. */
+/** Of every part of an upload but the last: S3 takes none below 5 MiB, and some servers that speak it none above 11. */
 const partBytes = 8 * 1024 * 1024
 
 const failed = (error: unknown): StoreError =>
@@ -75,7 +75,7 @@ const storeOf = (client: S3Client): Store => {
         ({ Body }) =>
           Body instanceof Readable
             ? Stream.fromAsyncIterable<Uint8Array, StoreError>(Body, failed)
-            : Stream.empty
+            : Stream.fail(new StoreError({ kind: "Unknown", message: `${key} came without a body that can be read` }))
       )
     )
 
@@ -83,20 +83,20 @@ const storeOf = (client: S3Client): Store => {
     Effect.gen(function*() {
       const object = { Bucket: bucket, Key: key }
       const etags: Array<string | undefined> = []
-      let texts: Array<string> = []
+      let chunks: Array<Buffer> = []
       let length = 0
       let uploadId: string | undefined
-      const taken = (): Buffer => {
-        const bytes = Buffer.from(texts.join(""), "utf8")
-        texts = []
-        length = 0
-        return bytes
+      const taken = (bytes: number): Buffer => {
+        const all = Buffer.concat(chunks, length)
+        chunks = [all.subarray(bytes)]
+        length = Math.max(0, length - bytes)
+        return all.subarray(0, bytes)
       }
       const flush = Effect.gen(function*() {
         uploadId ??= (yield* sent((abortSignal) =>
           client.send(new CreateMultipartUploadCommand(object), { abortSignal })
         )).UploadId
-        const part = { ...object, UploadId: uploadId, PartNumber: etags.length + 1, Body: taken() }
+        const part = { ...object, UploadId: uploadId, PartNumber: etags.length + 1, Body: taken(partBytes) }
         etags.push((yield* sent((abortSignal) => client.send(new UploadPartCommand(part), { abortSignal }))).ETag)
       })
       yield* Effect.addFinalizer(() =>
@@ -113,14 +113,14 @@ const storeOf = (client: S3Client): Store => {
       return {
         write: (text) =>
           Effect.suspend(() => {
-            texts.push(text)
-            // Characters are no bytes, and are near enough: a part may be larger.
-            length += text.length
-            return length < partBytes ? Effect.void : flush
+            const bytes = Buffer.from(text)
+            chunks.push(bytes)
+            length += bytes.length
+            return Effect.whileLoop({ while: () => length >= partBytes, body: () => flush, step: () => {} })
           }),
         end: Effect.gen(function*() {
           if (uploadId === undefined) {
-            const Body = taken()
+            const Body = taken(length)
             yield* sent((abortSignal) => client.send(new PutObjectCommand({ ...object, Body }), { abortSignal }))
             return
           }
