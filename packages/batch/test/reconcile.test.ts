@@ -92,7 +92,7 @@ const lived = Effect.fnUntraced(function*(n: number, seed: number, rounds: numbe
   }
 }, Effect.provide(NodeFileSystem.layer))
 
-const drawn = [Count(1, 60), Count(0, 1_000_000), Count(0, 3)] as const
+const drawn = [Count(1, 40), Count(0, 1_000_000), Count(0, 2)] as const
 
 describe("reconciling", () => {
   it.effect.prop(
@@ -108,4 +108,29 @@ describe("reconciling", () => {
     // Each makes files.
     { arbitrary: { runs: 15 } }
   )
+
+  it.effect("reads what was answered on demand once, and again only for the parts that have something of it", () =>
+    Effect.gen(function*() {
+      const { answer, journal, onDemand, place } = yield* worldOf(60, 7)
+      yield* answer(0)
+      yield* onDemand()
+      const late = { why: "deadline", records: 0, done: true } as const
+      const ended = journal({ state: "done", late })
+      const line = (index: number) =>
+        JSON.stringify({ recordId: `r${index.toString(36).padStart(10, "0")}`, modelOutput: {} })
+      yield* place.store.remove(["caprock/nightly/late/1-0.jsonl.out", "caprock/nightly/late/1-1.jsonl.out"])
+      yield* place.store.put("caprock/nightly/late/2-0.jsonl.out", Buffer.from(`${line(13)}\n${line(25)}\n`))
+      const read: Array<string> = []
+      const store: typeof place.store = {
+        ...place.store,
+        get: (key, from) => {
+          read.push(key)
+          return place.store.get(key, from)
+        }
+      }
+      yield* Stream.runDrain(Results.results({ ...place, store }, ended, { order: "any", input: false }))
+      const parts = ended.parts.filter(({ first, last }) => first <= 25 && last >= 13)
+      assert.isBelow(parts.length, ended.parts.length)
+      assert.strictEqual(read.filter((key) => key.includes("/late/")).length, 1 + parts.length)
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
 })

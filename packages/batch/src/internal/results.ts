@@ -26,14 +26,20 @@ export const results = (
 ): Stream.Stream<BatchResult, StoreFailed | Corrupt | SpillFailed, FileSystem.FileSystem> => {
   const over = journal.state === "done" || journal.state === "cancelled"
   const usageOf = Answers.usageOf(journal.settings)
-  return Stream.fromIterable(Sources.firstRound(journal)).pipe(
-    Stream.flatMap((part) =>
-      Stream.unwrap(Effect.map(Sources.open(place, journal, part, over), (opened) => {
-        const make = maker(opened, usageOf, options.input)
-        return options.order === "input"
-          ? inOrder(place, part, opened, make, options.input)
-          : asTheyCome(place, part, opened, make, options.input)
-      }))
+  return Stream.unwrap(
+    Effect.map(
+      Sources.lateOf(place, journal),
+      (late) =>
+        Stream.flatMap(
+          Stream.fromIterable(Sources.firstRound(journal)),
+          (part) =>
+            Stream.unwrap(Effect.map(Sources.open(place, journal, part, { late, over }), (opened) => {
+              const make = maker(opened, usageOf, options.input)
+              return options.order === "input"
+                ? inOrder(place, part, opened, make, options.input)
+                : asTheyCome(place, part, opened, make, options.input)
+            }))
+        )
     )
   )
 }
