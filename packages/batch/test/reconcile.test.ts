@@ -2,6 +2,7 @@ import type { BatchRecord, BatchResult } from "@caprock/batch/BatchRecord"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema, Stream } from "effect"
+import * as Follow from "../src/internal/follow.ts"
 import * as Results from "../src/internal/results.ts"
 import * as World from "./world.ts"
 
@@ -107,6 +108,38 @@ describe("reconciling", () => {
     ([n, seed, rounds]) => lived(n, seed, rounds, "input"),
     // Each makes files.
     { arbitrary: { runs: 15 } }
+  )
+
+  it.effect.prop(
+    "gives each result once, as soon as it is final, to whoever follows the journal",
+    [...drawn, Schema.Boolean],
+    ([n, seed, rounds, input]) =>
+      Effect.gen(function*() {
+        const world = yield* worldOf(n, seed)
+        const { known } = world
+        const next = Follow.follow(world.place, { input })
+        const found: Array<BatchResult> = []
+        const look = (state: "running" | "done") =>
+          Effect.map(Stream.runCollect(next(world.journal({ state }))), (news) => {
+            found.push(...news)
+            return news.length
+          })
+        // Nothing is collected.
+        assert.strictEqual(yield* look("running"), 0)
+        yield* world.answer(0)
+        yield* look("running")
+        const settled = ({ fate, refused }: World.Known) => refused || fate === "answered" || fate === "rejected"
+        agree(known, found, { final: settled, input })
+        assert.strictEqual(yield* look("running"), 0)
+        for (let round = 1; round <= rounds; round++) {
+          yield* world.again(round)
+          yield* look("running")
+          yield* world.answer(round)
+        }
+        yield* look("done")
+        agree(known, found, { final: () => true, input })
+        assert.strictEqual(yield* look("done"), 0)
+      }).pipe(Effect.provide(NodeFileSystem.layer))
   )
 
   it.effect("reads what was answered on demand once, and again only for the parts that have something of it", () =>
