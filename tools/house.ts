@@ -60,7 +60,7 @@ export const rooms: Readonly<Record<string, Room>> = {
  */
 export const clients: Readonly<Record<string, string>> = {
   "@aws-sdk/client-bedrock-runtime": "packages/client/src/**",
-  "@aws-sdk/client-bedrock": "packages/batch/src/internal/aws.ts",
+  "@aws-sdk/client-bedrock": "packages/batch/src/internal/awsJobs.ts",
   "@aws-sdk/client-s3": "packages/batch/src/internal/aws.ts",
   "@aws-sdk/lib-storage": "packages/batch/src/internal/aws.ts",
   "@aws-sdk/client-service-quotas": "packages/capacity/src/internal/aws.ts",
