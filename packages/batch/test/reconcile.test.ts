@@ -139,7 +139,8 @@ describe("reconciling", () => {
         yield* look("done")
         agree(known, found, { final: () => true, input })
         assert.strictEqual(yield* look("done"), 0)
-      }).pipe(Effect.provide(NodeFileSystem.layer))
+      }).pipe(Effect.provide(NodeFileSystem.layer)),
+    { arbitrary: { runs: 40 } }
   )
 
   it.effect("reads what was answered on demand once, and again only for the parts that have something of it", () =>

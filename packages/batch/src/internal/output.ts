@@ -6,8 +6,8 @@ import { createHash } from "node:crypto"
 import type { StoreFailed } from "../BatchError.ts"
 import type { Place } from "./place.ts"
 
-/** Large enough that what is done for each weighs nothing; what is on its way is held as long as the store needs it. */
-const bufferBytes = 1024 * 1024
+/** The largest is large enough that what is done for each weighs nothing; small objects need no such. */
+const bufferBytes = { first: 16 * 1024, most: 1024 * 1024 }
 
 /** For one fiber. */
 export interface Output {
@@ -32,14 +32,14 @@ export const open = Effect.fnUntraced(function*(
   const upload = key === undefined ? undefined : yield* Scope.provide(store.upload(key), scope)
   const digest = createHash("sha256")
   let full: Array<Buffer> = []
-  let buffer = Buffer.allocUnsafe(bufferBytes)
+  let buffer = Buffer.allocUnsafe(bufferBytes.first)
   let length = 0
   let bytes = 0
 
   const turn = (): void => {
-    if (length === 0) return
-    full.push(buffer.subarray(0, length))
-    buffer = Buffer.allocUnsafe(bufferBytes)
+    if (length > 0) full.push(buffer.subarray(0, length))
+    else if (buffer.length === bufferBytes.most) return
+    buffer = Buffer.allocUnsafe(Math.min(bufferBytes.most, 4 * buffer.length))
     length = 0
   }
   const drain = Effect.suspend(() => {
@@ -52,12 +52,11 @@ export const open = Effect.fnUntraced(function*(
   return {
     line: (text, size) => {
       bytes += size
-      if (size > bufferBytes) {
-        turn()
+      if (length + size > buffer.length) turn()
+      if (size > buffer.length) {
         full.push(Buffer.from(`${text}\n`))
         return
       }
-      if (length + size > bufferBytes) turn()
       buffer.write(text, length)
       length += size
       buffer[length - 1] = 10
@@ -66,7 +65,7 @@ export const open = Effect.fnUntraced(function*(
     drain,
     bytes: () => bytes,
     close: Effect.gen(function*() {
-      turn()
+      if (length > 0) turn()
       yield* drain
       if (upload !== undefined) yield* upload.commit
       yield* Scope.close(scope, Exit.void)

@@ -36,9 +36,11 @@ export const write = <E, R>(
     const known = firstRound(journal)
     const lineOf = Validate.make(settings, limits)
     let index = 0
+    // Few at a time: what is made of them is forgotten before it gets old.
+    const few = Stream.rechunk(records, 256)
     const items = settings.strict
-      ? Stream.mapEffect(records, (record) => strictly(lineOf(record, index++)))
-      : Stream.map(records, (record): Item => lineOf(record, index++))
+      ? Stream.mapEffect(few, (record) => strictly(lineOf(record, index++)))
+      : Stream.map(few, (record): Item => lineOf(record, index++))
     let so: Omit<Written["input"], "sealed"> = { records: 0, refused: 0, bytes: 0, chain: "" }
     return PartWriter.write(place, { limits, round: 0, generation, known, sealed: input.sealed }, items).pipe(
       Stream.map((upload): Written => {
