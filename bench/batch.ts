@@ -32,6 +32,7 @@ const rows = (names: ReadonlyArray<readonly [name: string, step: Step]>): Readon
       name,
       megabytes(measured.bytes),
       megabytes(rateOf(measured)),
+      megabytes(measured.bytes / measured.cpu),
       copied === undefined ? "" : (rateOf(measured) / rateOf(copied)).toFixed(2),
       megabytes(measured.peak)
     ]
@@ -39,7 +40,7 @@ const rows = (names: ReadonlyArray<readonly [name: string, step: Step]>): Readon
 }
 
 try {
-  const head = ["", "MB", "MB/s", "to a copy", "peak MB"]
+  const head = ["", "MB", "MB/s", "MB/s of CPU", "to a copy", "peak MB"]
   console.log(`${records.toLocaleString("en")} records, prompts of ${promptBytes} bytes\n`)
   const written = rows([
     ["write in parts", "write"],

@@ -38,6 +38,8 @@ export type Step =
 export interface Measured {
   readonly bytes: number
   readonly seconds: number
+  /** Seconds of CPU, of all of the process's threads. */
+  readonly cpu: number
   /** The process's highest. */
   readonly peak: number
 }
@@ -197,9 +199,12 @@ const read = (order: "any" | "input") =>
   })
 
 const started = performance.now()
+const before = process.cpuUsage()
 const bytes = await steps[step as Step]()
+const { system, user } = process.cpuUsage(before)
 const measured: Measured = {
   bytes,
+  cpu: (system + user) / 1e6,
   seconds: (performance.now() - started) / 1000,
   peak: process.resourceUsage().maxRSS * 1024
 }

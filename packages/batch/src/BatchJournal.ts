@@ -72,11 +72,9 @@ export const Counts = Schema.Struct({ total: Count, processed: Count, succeeded:
 export const Job = Schema.Struct({
   name: Schema.NonEmptyString,
   token: Schema.NonEmptyString,
-  hours: Count,
   arn: Schema.optionalKey(Schema.NonEmptyString),
   status: Schema.optionalKey(Schema.String),
-  message: Schema.optionalKey(Schema.String),
-  counts: Schema.optionalKey(Counts)
+  message: Schema.optionalKey(Schema.String)
 })
 
 /**
@@ -128,7 +126,7 @@ export type Tally = typeof Tally.Type
  * - `ended`: the job is in its last state.
  * - `collected`: its outputs were read, and counted in `tally`.
  *
- * `rest` is what its records without an answer end in, unless a later round takes them up.
+ * `hours` is what its job may take, where that is not what the settings say. `rest` is what its records without an answer end in, unless a later round takes them up.
  *
  * @category models
  * @since 0.1.0
@@ -136,6 +134,7 @@ export type Tally = typeof Tally.Type
 export const Part = Schema.Struct({
   ...Upload.fields,
   attempt: Count,
+  hours: Schema.optionalKey(Count),
   phase: Schema.Literals(["uploaded", "submitting", "running", "ended", "collected"]),
   job: Schema.optionalKey(Job),
   tally: Schema.optionalKey(Tally),
@@ -177,12 +176,34 @@ export const Late = Schema.Struct({
 })
 
 /**
+ * What stands in a batch's way, until somebody mends it and resumes: what the service `refused`, a job that `failed` for a reason that another try won't
+ * cure, or one that somebody `stopped` by other means.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Problem = Schema.Struct({
+  kind: Schema.Literals(["refused", "failed", "stopped"]),
+  job: Schema.String,
+  status: Schema.String,
+  message: Schema.String
+})
+
+/**
+ * What stands in a batch's way.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Problem = typeof Problem.Type
+
+/**
  * A batch.
  *
  * - `generation`: of the lease that it was last written under; `revision`: how often it was written.
  * - `round`: that the parts of are under way.
- * - `state`: `open` until the input is sealed, `running`, `cancelling`, and then `done`, `cancelled`, or `failed` with the reason in `why`: going on with a
- *   failed one tries again.
+ * - `state`: `open` until the input is sealed, `running`, `cancelling`, and then `done`, `cancelled` or `failed`.
+ * - `problem`: since when there is one, nothing new is begun, and what is under way is let end. Then the batch is `failed`, and whoever resumes it tries again.
  *
  * @category models
  * @since 0.1.0
@@ -200,7 +221,7 @@ export const BatchJournal = Schema.Struct({
   parts: Schema.Array(Part),
   late: Schema.optionalKey(Late),
   state: Schema.Literals(["open", "running", "cancelling", "done", "failed", "cancelled"]),
-  why: Schema.optionalKey(Schema.String)
+  problem: Schema.optionalKey(Problem)
 })
 
 /**

@@ -69,7 +69,7 @@ const house = (faults: ReadonlyArray<Fault.FaultRate>) =>
       const ended: BatchJournal.Part = {
         ...part,
         phase: "collected",
-        job: { name, token: name, hours: 24, arn: jobArn }
+        job: { name, token: name, arn: jobArn }
       }
       return { ...ended, tally: yield* collect(place, journal, ended) }
     })

@@ -92,6 +92,18 @@ describe("reading lines", () => {
       assert.deepStrictEqual(yield* Fiber.join(fiber), ["a"])
     }))
 
+  it.effect("takes no endless line into memory", () =>
+    Effect.gen(function*() {
+      const chunk = Buffer.alloc(32 * 1024 * 1024, "x")
+      const place: Place = {
+        prefix: "",
+        store: { ...ObjectStore.makeMemory(), get: () => Stream.rechunk(Stream.forever(Stream.succeed(chunk)), 1) }
+      }
+      const failure = yield* Effect.flip(read(place, 0))
+      assert.strictEqual(failure._tag, "Corrupt")
+      assert.match(failure.message, /^a is not what was written there: a line of it is longer than 268435456 bytes/)
+    }))
+
   it.effect("does not ask again where it is denied, or there is nothing", () =>
     Effect.gen(function*() {
       for (const kind of ["denied", "missing", "other"] as const) {

@@ -2,6 +2,7 @@ import type { BatchRecord, BatchResult } from "@caprock/batch/BatchRecord"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema, Stream } from "effect"
+import * as Follow from "../src/internal/follow.ts"
 import * as Results from "../src/internal/results.ts"
 import * as World from "./world.ts"
 
@@ -92,7 +93,7 @@ const lived = Effect.fnUntraced(function*(n: number, seed: number, rounds: numbe
   }
 }, Effect.provide(NodeFileSystem.layer))
 
-const drawn = [Count(1, 60), Count(0, 1_000_000), Count(0, 3)] as const
+const drawn = [Count(1, 40), Count(0, 1_000_000), Count(0, 2)] as const
 
 describe("reconciling", () => {
   it.effect.prop(
@@ -108,4 +109,61 @@ describe("reconciling", () => {
     // Each makes files.
     { arbitrary: { runs: 15 } }
   )
+
+  it.effect.prop(
+    "gives each result once, as soon as it is final, to whoever follows the journal",
+    [...drawn, Schema.Boolean],
+    ([n, seed, rounds, input]) =>
+      Effect.gen(function*() {
+        const world = yield* worldOf(n, seed)
+        const { known } = world
+        const next = Follow.follow(world.place, { input })
+        const found: Array<BatchResult> = []
+        const look = (state: "running" | "done") =>
+          Effect.map(Stream.runCollect(next(world.journal({ state }))), (news) => {
+            found.push(...news)
+            return news.length
+          })
+        // Nothing is collected.
+        assert.strictEqual(yield* look("running"), 0)
+        yield* world.answer(0)
+        yield* look("running")
+        const settled = ({ fate, refused }: World.Known) => refused || fate === "answered" || fate === "rejected"
+        agree(known, found, { final: settled, input })
+        assert.strictEqual(yield* look("running"), 0)
+        for (let round = 1; round <= rounds; round++) {
+          yield* world.again(round)
+          yield* look("running")
+          yield* world.answer(round)
+        }
+        yield* look("done")
+        agree(known, found, { final: () => true, input })
+        assert.strictEqual(yield* look("done"), 0)
+      }).pipe(Effect.provide(NodeFileSystem.layer))
+  )
+
+  it.effect("reads what was answered on demand once, and again only for the parts that have something of it", () =>
+    Effect.gen(function*() {
+      const { answer, journal, onDemand, place } = yield* worldOf(60, 7)
+      yield* answer(0)
+      yield* onDemand()
+      const late = { why: "deadline", records: 0, done: true } as const
+      const ended = journal({ state: "done", late })
+      const line = (index: number) =>
+        JSON.stringify({ recordId: `r${index.toString(36).padStart(10, "0")}`, modelOutput: {} })
+      yield* place.store.remove(["caprock/nightly/late/1-0.jsonl.out", "caprock/nightly/late/1-1.jsonl.out"])
+      yield* place.store.put("caprock/nightly/late/2-0.jsonl.out", Buffer.from(`${line(13)}\n${line(25)}\n`))
+      const read: Array<string> = []
+      const store: typeof place.store = {
+        ...place.store,
+        get: (key, from) => {
+          read.push(key)
+          return place.store.get(key, from)
+        }
+      }
+      yield* Stream.runDrain(Results.results({ ...place, store }, ended, { order: "any", input: false }))
+      const parts = ended.parts.filter(({ first, last }) => first <= 25 && last >= 13)
+      assert.isBelow(parts.length, ended.parts.length)
+      assert.strictEqual(read.filter((key) => key.includes("/late/")).length, 1 + parts.length)
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
 })

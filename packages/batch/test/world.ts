@@ -159,7 +159,6 @@ export const make = Effect.fnUntraced(function*(options: {
         job: {
           name: job,
           token: job,
-          hours: 24,
           arn: `arn:aws:bedrock:us-east-1:111122223333:model-invocation-job/${job}`
         }
       }

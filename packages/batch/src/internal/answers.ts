@@ -8,6 +8,7 @@ import * as Stream from "effect/Stream"
 import type { Corrupt, StoreFailed } from "../BatchError.ts"
 import type { RecordError } from "../BatchRecord.ts"
 import type { Settled } from "../BatchSettings.ts"
+import type { Listed } from "../ObjectStore.ts"
 import type { Place } from "./place.ts"
 import * as Reading from "./reading.ts"
 import * as RecordId from "./recordId.ts"
@@ -21,12 +22,19 @@ export interface Answer {
   readonly via: "batch" | "on-demand"
 }
 
-/** All lines of the outputs below a prefix. Manifests are none; file names are not guessed. */
-export const lines = (place: Place, prefix: string): Stream.Stream<Buffer, StoreFailed | Corrupt> =>
-  place.store.list(prefix).pipe(
-    Stream.filter(({ key }) => key.endsWith(".out") && !key.slice(key.lastIndexOf("/") + 1).startsWith("manifest.")),
-    Stream.flatMap((object) => Reading.lines(place, object))
+/** The outputs below a prefix. Manifests are none; file names are not guessed. */
+export const files = ({ store }: Place, prefix: string): Stream.Stream<Listed, StoreFailed> =>
+  Stream.filter(
+    store.list(prefix),
+    ({ key }) => key.endsWith(".out") && !key.slice(key.lastIndexOf("/") + 1).startsWith("manifest.")
   )
+
+/** All their lines. */
+export const lines = (place: Place, prefix: string): Stream.Stream<Buffer, StoreFailed | Corrupt> =>
+  Stream.flatMap(files(place, prefix), (object) => Reading.lines(place, object))
+
+/** The record that a line is of; `undefined` where it is none of ours. */
+export const indexOf = (line: Buffer): number | undefined => RecordId.indexOfLine(line) ?? of(line)?.index
 
 const isObject = (value: unknown): value is { readonly [key: string]: Schema.Json } =>
   typeof value === "object" && value !== null && !Array.isArray(value)

@@ -1,4 +1,4 @@
-// The one file that knows the SDK's clients of S3 and of Bedrock's control plane.
+// The one file that knows the SDK's client of S3.
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -80,10 +80,10 @@ export const bucket = (options: Options): Effect.Effect<ObjectStore["Service"], 
           ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint, forcePathStyle: true }),
           ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
           maxAttempts: 1,
+          requestHandler: { connectionTimeout: connectMillis, socketTimeout: silentMillis },
           // Not every server that speaks S3 knows the checksums that the client would send by itself; the signature covers the body.
           requestChecksumCalculation: "WHEN_REQUIRED",
-          responseChecksumValidation: "WHEN_REQUIRED",
-          requestHandler: { connectionTimeout: connectMillis, socketTimeout: silentMillis }
+          responseChecksumValidation: "WHEN_REQUIRED"
         })
       ),
       (client) => Effect.sync(() => client.destroy())

@@ -12,12 +12,17 @@ type Named = Pick<Upload, "generation" | "part" | "round">
 
 export const leaseKey = ({ prefix }: Place): string => `${prefix}lease.json`
 export const journalKey = ({ prefix }: Place): string => `${prefix}journal.json`
+/** Where there is something, somebody wants the batch to end. */
+export const cancelKey = ({ prefix }: Place): string => `${prefix}cancel.json`
 
 const nameOf = ({ generation, part, round }: Named): string => `${round}-${part}-${generation}`
 
-/** A file of records. A job reads the folder that it is in, and nothing else may be there. */
-export const fileKey = ({ prefix }: Place, part: Named, file: number): string =>
-  `${prefix}in/${nameOf(part)}/records-${file}.jsonl`
+/** Where a part's files are, and nothing else: a job reads all that is there. */
+export const folderOf = ({ prefix }: Place, part: Named): string => `${prefix}in/${nameOf(part)}/`
+
+/** A file of records. */
+export const fileKey = (place: Place, part: Named, file: number): string =>
+  `${folderOf(place, part)}records-${file}.jsonl`
 
 /** Which records a part has, and what their callers call them. */
 export const idsKey = ({ prefix }: Place, part: Named): string => `${prefix}ids/${nameOf(part)}.jsonl`

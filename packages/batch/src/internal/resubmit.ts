@@ -59,18 +59,19 @@ export const leftOver = (
   place: Place,
   journal: BatchJournal
 ): Stream.Stream<BatchRecord & { readonly index: number }, StoreFailed | Corrupt> =>
-  Stream.fromIterable(Sources.firstRound(journal)).pipe(
-    Stream.flatMap((part) =>
-      Stream.unwrap(Effect.gen(function*() {
-        const { ledger, lines, names } = yield* Sources.open(place, journal, part, true)
-        yield* Stream.runForEachArray(lines, (lines) => Effect.sync(() => lines.forEach(ledger.take)))
-        return Sources.inputs(place, part, names, ledger.isOpen).pipe(
-          Stream.map(({ line, position }) => ({
-            index: names.indexAt(position),
-            id: names.idAt(position),
-            input: Answers.of(line)?.input ?? null
-          }))
-        )
-      }))
-    )
+  Stream.unwrap(
+    Effect.map(Sources.lateOf(place, journal), (late) =>
+      Stream.flatMap(Stream.fromIterable(Sources.firstRound(journal)), (part) =>
+        Stream.unwrap(Effect.gen(function*() {
+          const { ledger, lines, names } = yield* Sources.open(place, journal, part, { late, over: true })
+          yield* Stream.runForEachArray(lines, (lines) =>
+            Effect.sync(() => lines.forEach(ledger.take)))
+          return Sources.inputs(place, part, names, ledger.isOpen).pipe(
+            Stream.map(({ line, position }) => ({
+              index: names.indexAt(position),
+              id: names.idAt(position),
+              input: Answers.of(line)?.input ?? null
+            }))
+          )
+        }))))
   )

@@ -18,24 +18,34 @@ export interface Options {
   readonly input: boolean
 }
 
-/** What is final: all of it when the batch has ended. A record that may be answered yet has no result here. */
+export type Results = Stream.Stream<BatchResult, StoreFailed | Corrupt | SpillFailed, FileSystem.FileSystem>
+
+/** Whether nothing is asked again: then a record without an answer has failed. */
+export const isOver = ({ state }: BatchJournal): boolean => state === "done" || state === "cancelled"
+
+/**
+ * What is final: all of it when the batch has ended. A record that may be answered yet has no result here. Of the parts of the first round, those
+ * that are wanted.
+ */
 export const results = (
   place: Place,
   journal: BatchJournal,
-  options: Options
-): Stream.Stream<BatchResult, StoreFailed | Corrupt | SpillFailed, FileSystem.FileSystem> => {
-  const over = journal.state === "done" || journal.state === "cancelled"
+  options: Options,
+  wanted: (part: Part) => boolean = () => true
+): Results => {
   const usageOf = Answers.usageOf(journal.settings)
-  return Stream.fromIterable(Sources.firstRound(journal)).pipe(
-    Stream.flatMap((part) =>
-      Stream.unwrap(Effect.map(Sources.open(place, journal, part, over), (opened) => {
-        const make = maker(opened, usageOf, options.input)
-        return options.order === "input"
-          ? inOrder(place, part, opened, make, options.input)
-          : asTheyCome(place, part, opened, make, options.input)
-      }))
-    )
-  )
+  const parts = Sources.firstRound(journal).filter(wanted)
+  const ofPart = (part: Part, late: Sources.Late): Results =>
+    Stream.unwrap(Effect.map(Sources.open(place, journal, part, { late, over: isOver(journal) }), (opened) => {
+      const make = maker(opened, usageOf, options.input)
+      return options.order === "input"
+        ? inOrder(place, part, opened, make, options.input)
+        : asTheyCome(place, part, opened, make, options.input)
+    }))
+  return Stream.unwrap(Effect.map(
+    Sources.lateOf(place, journal),
+    (late) => Stream.flatMap(Stream.fromIterable(parts), (part) => ofPart(part, late))
+  ))
 }
 
 interface Maker {

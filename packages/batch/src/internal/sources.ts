@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Corrupt, StoreFailed } from "../BatchError.ts"
 import type { BatchJournal, Part } from "../BatchJournal.ts"
+import type { Listed } from "../ObjectStore.ts"
 import * as Answers from "./answers.ts"
 import * as Ledger from "./ledger.ts"
 import * as Names from "./names.ts"
@@ -26,6 +27,28 @@ function* indicesOf(names: Names.Names): Generator<number> {
   for (let i = 0; i < names.count; i++) if (names.refusedAt(i) === undefined) yield names.indexAt(i)
 }
 
+/** What was answered on demand: its files, each with the first and the last of its records. */
+export type Late = ReadonlyArray<Listed & { readonly first: number; readonly last: number }>
+
+/** Reads all of them once, so that for each part only those have to be read that have something of it. */
+export const lateOf = (place: Place, journal: BatchJournal): Effect.Effect<Late, StoreFailed | Corrupt> =>
+  journal.late === undefined ? Effect.succeed([]) : Answers.files(place, late(place)).pipe(
+    Stream.mapEffect((file) =>
+      Reading.lines(place, file).pipe(
+        Stream.runFold(
+          () => ({ ...file, first: Infinity, last: -Infinity }),
+          (so, line) => {
+            const index = Answers.indexOf(line)
+            return index === undefined
+              ? so
+              : { ...so, first: Math.min(so.first, index), last: Math.max(so.last, index) }
+          }
+        )
+      )
+    ),
+    Stream.runCollect
+  )
+
 export interface Opened {
   readonly names: Names.Names
   readonly ledger: Ledger.Ledger
@@ -38,7 +61,7 @@ export const open = Effect.fnUntraced(function*(
   place: Place,
   journal: BatchJournal,
   part: Part,
-  over: boolean
+  { late, over }: { readonly late: Late; readonly over: boolean }
 ): Effect.fn.Return<Opened, StoreFailed | Corrupt> {
   const names = yield* Names.read(place, part)
   const ledger = Ledger.make(names, over)
@@ -57,7 +80,10 @@ export const open = Effect.fnUntraced(function*(
       }))
     )
   )
-  const onDemand = journal.late === undefined ? Stream.empty : Answers.lines(place, late(place))
+  const onDemand = Stream.fromIterable(late).pipe(
+    Stream.filter(({ first, last }) => first <= part.last && last >= part.first),
+    Stream.flatMap((file) => Reading.lines(place, file))
+  )
   return { names, ledger, lines: own.pipe(Stream.concat(rounds), Stream.concat(onDemand)) }
 })
 

@@ -8,6 +8,7 @@ import type { BatchRecord } from "../BatchRecord.ts"
 import type { Item } from "./item.ts"
 import * as PartWriter from "./partWriter.ts"
 import type { Place } from "./place.ts"
+import { firstRound } from "./sources.ts"
 import * as Validate from "./validate.ts"
 
 /** A part that is in the bucket now, and what the input is up to its end. */
@@ -29,10 +30,10 @@ export const write = <E, R>(
   records: Stream.Stream<BatchRecord, E, R>
 ): Stream.Stream<Written, Refusal | E, R> =>
   Stream.suspend((): Stream.Stream<Written, Refusal | E, R> => {
-    const { generation, input, limits, parts, settings } = journal
+    const { generation, input, limits, settings } = journal
     const unsupported = Validate.unsupported(settings)
     if (unsupported !== undefined) return Stream.fail(unsupported)
-    const known = parts.filter(({ round }) => round === 0)
+    const known = firstRound(journal)
     const lineOf = Validate.make(settings, limits)
     let index = 0
     const items = settings.strict
