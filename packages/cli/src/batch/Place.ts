@@ -3,10 +3,16 @@
  *
  * @since 0.1.0
  */
+import * as BatchOffload from "@caprock/batch/BatchOffload"
 import * as JobControl from "@caprock/batch/JobControl"
 import * as ObjectStore from "@caprock/batch/ObjectStore"
+import * as Bedrock from "@caprock/bedrock/Bedrock"
+import type { OptionsError } from "@caprock/client/Settings"
+import type * as Quotas from "@caprock/quota/Quotas"
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
+import type * as Duration from "effect/Duration"
+import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 
@@ -43,6 +49,25 @@ export const flags = {
 }
 
 /**
+ * @category flags
+ * @since 0.1.0
+ */
+export const model = Flag.String("model").pipe(
+  Flag.withAlias("m"),
+  Flag.withMetavar("id"),
+  Flag.withDescription("Model id, inference profile or ARN")
+)
+
+/**
+ * @category flags
+ * @since 0.1.0
+ */
+export const role = Flag.String("role").pipe(
+  Flag.withMetavar("arn"),
+  Flag.withDescription("The role that Bedrock reads and writes the bucket as")
+)
+
+/**
  * What the flags say.
  *
  * @category models
@@ -68,3 +93,27 @@ export const layer = (place: Place): Layer.Layer<JobControl.JobControl | ObjectS
     JobControl.layer({ region, endpoint: Option.getOrUndefined(place.endpoint) })
   )
 }
+
+/**
+ * Batches in the bucket. `quotas` are those of calls on demand.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerOffload = (
+  place: Place & { readonly prefix: string; readonly poll: Option.Option<Duration.Duration> },
+  quota: Quotas.Quota = {}
+): Layer.Layer<BatchOffload.BatchOffload, OptionsError, FileSystem.FileSystem> =>
+  BatchOffload.layer({
+    prefix: place.prefix,
+    ...(Option.isNone(place.poll) ? {} : { poll: { min: place.poll.value } })
+  }).pipe(
+    Layer.provide([
+      layer(place),
+      Bedrock.layer({
+        region: Option.getOrUndefined(place.region),
+        endpoint: Option.getOrUndefined(place.endpoint),
+        ...(Object.keys(quota).length === 0 ? {} : { quotas: { default: quota } })
+      })
+    ])
+  )
