@@ -2,11 +2,12 @@
 import type { BatchJournal, Status } from "../BatchJournal.ts"
 
 export const statusOf = (journal: BatchJournal, live: ReadonlyMap<string, string> = new Map()): Status => {
-  const { createdAt, input, late, name, parts, problem, round, state } = journal
+  const { createdAt, input, late, name, parts, problem, round, settings, state } = journal
   const sum = (what: "succeeded" | "rejected" | "inputTokens" | "outputTokens") =>
     parts.reduce((sum, { tally }) => sum + (tally?.[what] ?? 0), 0)
   return {
     name,
+    model: settings.model,
     state,
     createdAt,
     sealed: input.sealed,
