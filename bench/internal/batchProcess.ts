@@ -97,7 +97,6 @@ const parts = (): ReadonlyArray<Part> =>
     job: {
       name: "bench",
       token: "bench",
-      hours: 24,
       arn: `arn:aws:bedrock:us-east-1:111122223333:model-invocation-job/job${upload.part}`
     }
   }))
