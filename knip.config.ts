@@ -29,8 +29,6 @@ const config = ({ strict = false }: { readonly strict?: boolean }): KnipConfig =
       ]
     },
     "packages/*": packages,
-    // Being assembled: until its service imports them, its parts are reached by their tests alone.
-    "packages/batch": { ...packages, entry: [...packages.entry, "src/internal/*.ts!"] },
     // A peer that may be missing counts as declared only where a `try` stands around the import itself.
     "packages/emulator": { ...packages, ignoreDependencies: strict ? ["@aws-sdk/client-s3"] : [] }
   },

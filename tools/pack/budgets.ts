@@ -111,9 +111,9 @@ export const budgets: Readonly<Record<string, Budget>> = {
       "the client and the packages that it is assembled with; a third of it are the entry points without Effect, and for a plain client of the SDK"
   },
   "@caprock/batch": {
-    packed: 120_000,
-    unpacked: 525_000,
-    pulls: 45,
+    packed: 160_000,
+    unpacked: 720_000,
+    pulls: 60,
     aws: true,
     reason:
       "itself, effect, the errors and the backoff, the client and the quota that records are checked by, and the SDK's client of S3, which " +

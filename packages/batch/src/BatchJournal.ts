@@ -231,3 +231,40 @@ export const BatchJournal = Schema.Struct({
  * @since 0.1.0
  */
 export type BatchJournal = typeof BatchJournal.Type
+
+/**
+ * A batch, as its user reads it.
+ *
+ * - `succeeded`, `rejected`, `inputTokens`, `outputTokens`: in jobs that have ended. What was asked on demand is not in them.
+ * - `parts`: each with its job. `status` is Bedrock's own word.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Status {
+  readonly name: string
+  readonly state: BatchJournal["state"]
+  /** Milliseconds since 1970. */
+  readonly createdAt: number
+  readonly sealed: boolean
+  readonly records: number
+  readonly refused: number
+  readonly bytes: number
+  readonly round: number
+  readonly succeeded: number
+  readonly rejected: number
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly parts: ReadonlyArray<{
+    readonly round: number
+    readonly part: number
+    readonly attempt: number
+    readonly records: number
+    readonly phase: Part["phase"]
+    readonly arn?: string
+    readonly status?: string
+    readonly message?: string
+  }>
+  readonly late?: typeof Late.Type
+  readonly problem?: Problem
+}

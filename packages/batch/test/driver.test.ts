@@ -226,6 +226,7 @@ describe("a driver", () => {
       assert.strictEqual(lab.jobs.size, 2)
       assert.isTrue([...lab.jobs.values()].every((job) => job.stopped !== undefined))
       assert.strictEqual(lab.answers.size, 10)
+      assert.isTrue(journal.parts.every(({ rest }) => rest?.kind === "cancelled"))
       holds(lab, journal, 45)
     }))
 

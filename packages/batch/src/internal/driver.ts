@@ -22,7 +22,7 @@ export interface Data<E> {
   readonly late: (journal: BatchJournal, late: typeof Late.Type) => Effect.Effect<void, E>
 }
 
-export interface Polling {
+interface Polling {
   readonly minMillis: number
   readonly maxMillis: number
   /** Ends when something may have changed. */
@@ -37,7 +37,7 @@ export interface World<E> {
   readonly polling: Polling
 }
 
-type Failure = LeaseLost | StoreFailed | Corrupt | ServiceFailed
+export type Failure = LeaseLost | StoreFailed | Corrupt | ServiceFailed
 
 /** From one look at the jobs to the next, where nothing changes. */
 const growth = 1.5

@@ -30,7 +30,9 @@ export interface Journal {
 export const open = Effect.fnUntraced(function*(
   place: Place,
   { generation }: Lease,
-  initial?: BatchJournal
+  initial?: BatchJournal,
+  /** Is told what it says, each time that it says something else. */
+  tell: (journal: BatchJournal) => void = () => {}
 ): Effect.fn.Return<Journal, LeaseLost | NotFound | StoreFailed | Corrupt> {
   const key = journalKey(place)
   const turn = yield* Semaphore.make(1)
@@ -53,6 +55,7 @@ export const open = Effect.fnUntraced(function*(
     }
   })
   let { etag, value } = yield* first
+  tell(value)
 
   return {
     current: Effect.sync(() => value),
@@ -66,6 +69,7 @@ export const open = Effect.fnUntraced(function*(
         if (version === undefined) return yield* new LeaseLost()
         value = next
         etag = version
+        tell(next)
         return next
       })))
   }

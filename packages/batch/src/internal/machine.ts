@@ -8,7 +8,7 @@ import { gone, isLast, isLasting } from "./jobStatus.ts"
 // -----------------------------------------------------------------------------
 
 /** A part's name. */
-export interface Named {
+interface Named {
   readonly round: number
   readonly part: number
 }
@@ -177,6 +177,11 @@ const again = ({ settings }: BatchJournal) => (part: Part): Part => {
   return job?.status === "Expired" ? { ...fresh, hours: Math.min(mostHours, 2 * hours) } : fresh
 }
 
+const cancelled = (part: Part): Part =>
+  wanting(part) > 0
+    ? { ...part, rest: { kind: "cancelled", message: "the batch was cancelled before it was answered" } }
+    : part
+
 const problemOf = (kind: Problem["kind"], { job, round, part }: Part, message: string, status?: string): Problem => ({
   kind,
   job: job?.arn ?? job?.name ?? `of part ${round}-${part}`,
@@ -285,6 +290,8 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
       return { ...mended, parts, state: journal.input.sealed ? "running" : "open" }
     }
     case "ended":
-      return { ...journal, state: event.state }
+      return event.state === "cancelled"
+        ? { ...journal, state: event.state, parts: journal.parts.map(cancelled) }
+        : { ...journal, state: event.state }
   }
 }
