@@ -88,6 +88,18 @@ describe("batches", () => {
       assert.strictEqual((yield* emulator.stats).jobs.accepted, 0)
     }))
 
+  it.live("whose jobs never begin are asked on demand in the end, where there is a deadline", () =>
+    Effect.gen(function*() {
+      const { batches, emulator } = yield* make()
+      for (let n = 0; n < 2; n++) yield* emulator.inject(Fault.job("Expired"))
+      const patient = { ...settings, rounds: 2, deadline: "1 hour" } as const
+      const results = yield* Stream.runCollect(batches.run("nightly", patient, records(50)))
+      complete(results, 50)
+      assert.isTrue(results.every((result) => result._tag === "Success" && result.via === "on-demand"))
+      const { jobs } = yield* emulator.stats
+      assert.deepEqual(jobs.statuses, { Expired: 2 })
+    }))
+
   it.live("of nothing are done", () =>
     Effect.gen(function*() {
       const { batches } = yield* make()

@@ -293,6 +293,7 @@ export const make = (
         const work = Effect.gen(function*() {
           const held = yield* Scope.provide(lease.take(mine, { millis: 30 * minute, patient: true }), scope)
           const journal = yield* journalStore.open(mine, held, uploaded)
+          yield* journal.update((now) => machine.step(now, { _tag: "resumed" }))
           return yield* held.hold(driver.drive({
             place: mine,
             journal,

@@ -84,7 +84,9 @@ const afterRound = (journal: BatchJournal): Command => {
   const mayAsk = round + 1 < settings.rounds
   if (left >= limits.minimumRecords && mayAsk) return { _tag: "form", round: round + 1 }
   if (left > 0 && left < limits.minimumRecords && (mayAsk || isNever) && settings.small === "on-demand") {
-    return { _tag: "late", late: { why: "small", records: left + unbegun, done: false } }
+    // With a deadline, those too whose jobs never answered.
+    const records = left + (settings.deadline === undefined ? 0 : unbegun)
+    return { _tag: "late", late: { why: "small", records, done: false } }
   }
   if (settings.deadline !== undefined) {
     return { _tag: "late", late: { why: "deadline", records: left + unbegun, done: false } }
@@ -205,6 +207,11 @@ const judged = (journal: BatchJournal, part: Part, tally: Tally): BatchJournal =
   }
   const { message = "it does not say why", status = gone } = job
   if (status === "Stopped") return { ...collected, problem: problemOf("stopped", part, message) }
+  // They were paid for, and are somewhere else, or were removed: to pay for them again is not ours to decide.
+  if (status === "Completed" && answered === 0) {
+    const problem = problemOf("failed", part, "none of its answers are in the bucket")
+    return { ...of((part) => ({ ...part, tally })), problem: journal.problem ?? problem }
+  }
   if (status === "Completed" || status === "PartiallyCompleted") return collected
   if (status === "Failed" && isLasting(job)) {
     const problem = problemOf("failed", part, message)
@@ -284,9 +291,12 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
         ? { ...journal, late: { why: "deadline", records: 0, done: false } }
         : journal
     case "resumed": {
-      if (journal.state !== "failed") return journal
+      const { problem, state } = journal
+      if (problem === undefined || state === "done" || state === "cancelling" || state === "cancelled") return journal
       const { problem: _, ...mended } = journal
-      const parts = journal.parts.map((part) => part.phase === "ended" ? again(journal)(part) : part)
+      const parts = journal.parts.map((part) =>
+        part.phase === "ended" && part.tally !== undefined ? again(journal)(part) : part
+      )
       return { ...mended, parts, state: journal.input.sealed ? "running" : "open" }
     }
     case "ended":

@@ -36,11 +36,12 @@ import { ObjectStore } from "../ObjectStore.ts"
 import { collect } from "./collect.ts"
 import * as driver from "./driver.ts"
 import { follow } from "./follow.ts"
+import { isLast } from "./jobStatus.ts"
 import * as journalStore from "./journalStore.ts"
 import * as lease from "./lease.ts"
 import * as machine from "./machine.ts"
 import { onDemand } from "./onDemand.ts"
-import { cancelKey, late, type Place } from "./place.ts"
+import { cancelKey, late, type Place, uploadsOf } from "./place.ts"
 import * as Resubmit from "./resubmit.ts"
 import * as Results from "./results.ts"
 import { statusOf } from "./status.ts"
@@ -82,6 +83,8 @@ const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
 
 const reasonOf = ({ job, kind, message, status }: Problem): Reason =>
   kind === "stopped" ? new StoppedElsewhere({ job }) : new JobFailed({ job, status, problem: message })
+
+const isCancelled = ({ state }: BatchJournal): boolean => state === "cancelling" || state === "cancelled"
 
 /** The first setting that differs. */
 const differs = (a: Settled, b: Settled): string | undefined => {
@@ -149,8 +152,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     yield* proven
     const hold = yield* lease.take(place, leased)
     const journal = yield* journalStore.open(place, hold, initial, tell)
-    // What somebody began to upload, and won't end.
-    yield* store.sweep(place.prefix)
+    // What was in the batch's way is tried again by whoever comes next.
+    yield* journal.update((now) => machine.step(now, { _tag: "resumed" }))
+    // What somebody began to upload, and won't end. Nothing else: below the prefix Bedrock uploads, too.
+    for (const uploads of uploadsOf(place)) yield* store.sweep(uploads)
     const woken = yield* Queue.sliding<void>(1)
     yield* Effect.forkScoped(Stream.runForEach(options.wake ?? Stream.empty, () => Queue.offer(woken, undefined)))
     const drive: Driver["drive"] = (until) =>
@@ -196,7 +201,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     return initial
   })
 
-  /** Uploads what is not there yet, and has jobs created meanwhile. */
+  /** Uploads what is not there yet, and has jobs created meanwhile: until there is a problem, or somebody cancels it. */
   const uploaded = <E, R>(
     place: Place,
     { drive, journal }: Driver,
@@ -204,25 +209,34 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     records: Stream.Stream<BatchRecord, E, R>
   ) =>
     Effect.gen(function*() {
-      const before = yield* journal.current
-      const setting = differs(before.settings, settings)
+      const setting = differs((yield* journal.current).settings, settings)
       if (setting !== undefined) return yield* new Exists({ setting })
-      yield* Stream.runForEach(
-        write(place, before, Stream.mapError(records, (error) => new Theirs(error))),
-        ({ input, upload }) =>
-          Effect.andThen(
-            journal.update((now) => machine.step(now, { _tag: "uploaded", input, upload })),
-            drive("submitted")
-          )
+      const submitted = Effect.tap(
+        drive("submitted"),
+        ({ problem }) => problem === undefined ? Effect.void : Effect.fail(reasonOf(problem))
       )
+      const before = yield* submitted
+      if (isCancelled(before)) return before
+      yield* write(place, before, Stream.mapError(records, (error) => new Theirs(error))).pipe(
+        Stream.mapEffect(({ input, upload }) =>
+          Effect.andThen(journal.update((now) => machine.step(now, { _tag: "uploaded", input, upload })), submitted)
+        ),
+        Stream.takeUntil(isCancelled),
+        Stream.runDrain
+      )
+      const after = yield* journal.current
+      if (isCancelled(after)) return after
       yield* journal.update((now) => machine.step(now, { _tag: "sealed" }))
-      return yield* drive("submitted")
+      return yield* submitted
     })
 
   const ended = (drive: Driver["drive"]) =>
     Effect.flatMap(
       drive("ended"),
-      (journal) => journal.problem === undefined ? Effect.succeed(journal) : Effect.fail(reasonOf(journal.problem))
+      (journal) =>
+        journal.state === "failed" && journal.problem !== undefined
+          ? Effect.fail(reasonOf(journal.problem))
+          : Effect.succeed(journal)
     )
 
   const service: BatchOffload["Service"] = {
@@ -242,7 +256,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         const place = yield* placeOf(name)
         const { drive, hold, journal } = yield* held(place, undefined, () => {})
         const { input } = yield* journal.current
-        if (!input.sealed) return yield* new InputIncomplete({ records: input.records })
+        // One that is to end needs no more input.
+        const isUnwanted = (yield* store.read(cancelKey(place))) !== undefined
+        if (!input.sealed && !isUnwanted) return yield* new InputIncomplete({ records: input.records })
         return statusOf(yield* hold(ended(drive)))
       }).pipe(Effect.scoped, Effect.mapError(errorOf(name))),
 
@@ -287,10 +303,12 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     cancel: (name) =>
       Effect.gen(function*() {
         const place = yield* placeOf(name)
-        const { parts } = yield* known(place)
+        yield* known(place)
         yield* store.put(cancelKey(place), new TextEncoder().encode("{}\n"))
-        const arns = parts.flatMap(({ job, phase }) => phase === "running" && job?.arn !== undefined ? [job.arn] : [])
-        yield* Effect.forEach(arns, (arn) => jobs.stop(arn), { discard: true }).pipe(
+        // All that there are, those too that no journal has yet.
+        yield* jobs.list(jobPrefix(place)).pipe(
+          Stream.filter(({ status }) => !isLast(status)),
+          Stream.runForEach(({ arn }) => jobs.stop(arn)),
           Effect.mapError((error) => new ServiceFailed({ error }))
         )
       }).pipe(Effect.mapError(errorOf(name))),
