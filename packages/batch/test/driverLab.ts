@@ -41,7 +41,7 @@ interface FakeJob {
   readonly fate: Fate
   readonly created: number
   stopped: number | undefined
-  /** Somebody knows of it: until then it is not forgotten. */
+  /** It stands in the journal: until then it is not forgotten. */
   heard: boolean
   outcomes: Map<number, Outcome> | undefined
 }
@@ -185,8 +185,6 @@ export const make = (
           if (lucky === "unanswered") {
             return yield* failed(new Reason.ServerError({ kind: "internal", message: "500" }))
           }
-          const job = jobs.get(arn)
-          if (job !== undefined) job.heard = true
           return arn
         }),
       get: (arn) =>
@@ -200,7 +198,6 @@ export const make = (
         Stream.unwrap(Effect.map(Clock.currentTimeMillis, (now) =>
           Stream.fromIterable(
             known(now).filter(({ request }) => request.name.includes(nameContains)).map((job) => {
-              job.heard = true
               return described(job, now)
             })
           ))),
@@ -281,7 +278,16 @@ export const make = (
           )
         const mine: Place = {
           ...place,
-          store: { ...store, put: (...args) => alive(store.put(...args)), read: (key) => alive(store.read(key)) }
+          store: {
+            ...store,
+            put: (key, bytes, when) =>
+              alive(Effect.tap(store.put(key, bytes, when), (etag) =>
+                Effect.sync(() => {
+                  const text = etag === undefined ? "" : new TextDecoder().decode(bytes)
+                  for (const job of jobs.values()) job.heard ||= text.includes(`"${job.arn}"`)
+                }))),
+            read: (key) => alive(store.read(key))
+          }
         }
         const scope = yield* Scope.make()
         const work = Effect.gen(function*() {

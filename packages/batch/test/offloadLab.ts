@@ -13,7 +13,7 @@ import { Effect, Layer, Stream } from "effect"
 import { start } from "./s3Server.ts"
 
 const model = "amazon.nova-lite-v1:0"
-const credentials = { accessKeyId: "AKIDEXAMPLE", secretAccessKey: "secret" }
+export const credentials = { accessKeyId: "AKIDEXAMPLE", secretAccessKey: "secret" }
 
 export const settings: BatchSettings.BatchSettings = {
   model,

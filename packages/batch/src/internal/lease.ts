@@ -77,10 +77,9 @@ export const take = Effect.fnUntraced(function*(
 
   const takenFrom = Effect.fnUntraced(function*(before: document.Document<LeaseFile> | undefined) {
     const value: LeaseFile = { generation: (before?.value.generation ?? 0) + 1, owner, beat: 0, released: false }
-    const began = yield* monotonic
     const etag = yield* write(value, before === undefined ? { absent: true } : { etag: before.etag })
     if (etag === undefined) return undefined
-    const held = { value, etag, began }
+    const held = { value, etag }
     // Whoever has lost it has nothing to give back, and nobody waits for longer than it would take others to take it.
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
@@ -97,25 +96,26 @@ export const take = Effect.fnUntraced(function*(
   while (held === undefined) held = yield* takenFrom(yield* free)
   const mine = held
 
+  // However late it comes: until somebody else has it, it is this one's, and whoever takes it changes its version.
   const beat = Effect.gen(function*() {
     yield* pause
     const next = { ...mine.value, beat: mine.value.beat + 1 }
-    const now = yield* monotonic
-    // Where nothing is heard for as long as that, somebody else may have it; so too where this machine slept meanwhile.
-    const version = yield* write(next, { etag: mine.etag }).pipe(
-      Effect.timeoutOrElse({
-        duration: Duration.millis(Math.max(0, mine.began + millis - now)),
-        orElse: () => Effect.undefined
-      }),
-      Effect.orElseSucceed(() => undefined)
+    const etag = yield* write(next, { etag: mine.etag })
+    if (etag !== undefined) return void Object.assign(mine, { value: next, etag })
+    // Refused, it may be by a beat of its own, of which nothing had been heard.
+    const found = yield* file.read(place.store, key)
+    if (found === undefined || found.value.owner !== owner) return yield* new LeaseLost()
+    Object.assign(mine, found)
+  }).pipe(
+    // The bucket is out, for the others too, or for this one alone: then it finds out later.
+    Effect.catchTag(
+      "StoreFailed",
+      ({ message }) => Effect.logWarning("The lease could not be renewed yet", { message })
     )
-    if (version === undefined) return yield* new LeaseLost()
-    mine.value = next
-    mine.etag = version
-    mine.began = now
-  })
+  )
   yield* Effect.forever(beat).pipe(
-    Effect.catch((failure) => Deferred.fail(lost, failure)),
+    Effect.catchTag("Corrupt", () => Effect.fail(new LeaseLost())),
+    Effect.catchTag("LeaseLost", (failure) => Deferred.fail(lost, failure)),
     Effect.forkScoped
   )
 
