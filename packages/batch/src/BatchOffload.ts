@@ -19,15 +19,17 @@
 import type { Bedrock } from "@caprock/bedrock/Bedrock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Stream from "effect/Stream"
 import type { BatchError } from "./BatchError.ts"
 import type { Status } from "./BatchJournal.ts"
-import type { BatchLimits } from "./BatchLimits.ts"
+import * as BatchLimits from "./BatchLimits.ts"
+import type * as BatchPlan from "./BatchPlan.ts"
 import type { BatchRecord, BatchResult } from "./BatchRecord.ts"
 import type { BatchSettings } from "./BatchSettings.ts"
+import * as deciding from "./internal/auto.ts"
 import * as offload from "./internal/offload.ts"
 import type { JobControl } from "./JobControl.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
@@ -59,7 +61,7 @@ export const defaults = offload.defaults
  */
 export interface Options {
   readonly prefix?: string | undefined
-  readonly limits?: Partial<BatchLimits> | undefined
+  readonly limits?: Partial<BatchLimits.BatchLimits> | undefined
   readonly lease?: Duration.Input | undefined
   readonly patient?: boolean | undefined
   readonly poll?: { readonly min?: Duration.Input | undefined; readonly max?: Duration.Input | undefined } | undefined
@@ -143,3 +145,51 @@ export const layer = (
   options: Options = {}
 ): Layer.Layer<BatchOffload, never, ObjectStore | JobControl | Bedrock | FileSystem.FileSystem> =>
   Layer.effect(BatchOffload, make(options))
+
+// -----------------------------------------------------------------------------
+// Deciding
+// -----------------------------------------------------------------------------
+
+/**
+ * What {@link auto} decides by.
+ *
+ * - `urgency`: until when the last answer has to be there. Without it there is no hurry.
+ * - `prices`: on demand, to say what it costs.
+ * - `limits`: of jobs, where they differ from `BatchLimits.defaults`.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface AutoOptions {
+  readonly urgency?: Duration.Input | undefined
+  readonly prices?: BatchPlan.Prices | undefined
+  readonly limits?: Partial<BatchLimits.BatchLimits> | undefined
+  readonly input?: boolean | undefined
+}
+
+/**
+ * Reads as many records as decide between a batch and on demand (at most 10,000), by size, by urgency and what the quota has left, and by price, and says why.
+ * Then it is a batch like any other, by its name: on demand means that it has no job, and that its records are asked at once, behind all other calls.
+ *
+ * @category deciding
+ * @since 0.1.0
+ */
+export const auto = Effect.fnUntraced(function*<E, R>(
+  name: string,
+  settings: BatchSettings,
+  records: Stream.Stream<BatchRecord, E, R>,
+  options: AutoOptions = {}
+) {
+  const { run } = yield* BatchOffload
+  const peeked = yield* deciding.peeked(settings, records, {
+    limits: { ...BatchLimits.defaults, ...options.limits },
+    prices: options.prices,
+    urgency: options.urgency,
+    quota: yield* deciding.quotaOf(settings.model)
+  })
+  const now: Partial<BatchSettings> = peeked.decision.path === "batch" ? {} : { small: "on-demand", deadline: 0 }
+  return {
+    decision: peeked.decision,
+    results: run(name, { ...settings, ...now }, peeked.records, { input: options.input })
+  }
+})

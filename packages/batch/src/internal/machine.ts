@@ -287,7 +287,7 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
     case "cancelled":
       return journal.state === "open" || journal.state === "running" ? { ...journal, state: "cancelling" } : journal
     case "overdue":
-      return journal.late === undefined && journal.state === "running"
+      return journal.late === undefined && (journal.state === "open" || journal.state === "running")
         ? { ...journal, late: { why: "deadline", records: 0, done: false } }
         : journal
     case "resumed": {
