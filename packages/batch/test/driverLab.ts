@@ -70,7 +70,7 @@ const minute = 60_000
 const settings: Settled = {
   model: "m",
   invocationType: "Converse",
-  roleArn: "r",
+  roleArn: "arn:aws:iam::111122223333:role/r",
   timeoutHours: 24,
   rounds: 3,
   small: "on-demand",

@@ -25,7 +25,7 @@ const empty: BatchJournal = {
   settings: {
     model: "m",
     invocationType: "Converse",
-    roleArn: "r",
+    roleArn: "arn:aws:iam::111122223333:role/r",
     timeoutHours: 72,
     rounds: 3,
     small: "on-demand",

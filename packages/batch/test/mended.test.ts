@@ -58,11 +58,39 @@ describe("a batch that Bedrock refuses", () => {
       let read = 0
       const counted = Stream.tap(records(1000), () => Effect.sync(() => read++))
       const { reason } = yield* Effect.flip(ending(batches.submit("nightly", settings, counted)))
-      assert.deepInclude(reason, { _tag: "JobFailed", status: "AccessError" })
+      assert.deepInclude(reason, { _tag: "JobFailed", status: "refused" })
       assert.isBelow(read, 600)
       const submitted = yield* ending(batches.submit("nightly", settings, records(1000)))
       assert.isUndefined(submitted.problem)
       assert.lengthOf(yield* test.created, 10)
+    }))
+})
+
+describe("the settings of a batch", () => {
+  const other = { ...settings, roleArn: "arn:aws:iam::111122223333:role/right" }
+
+  it.effect("may be mended while no job has been created by them", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* test.fail("create", [denied])
+      yield* Effect.flip(ending(batches.submit("nightly", settings, records(300))))
+      yield* ending(batches.submit("nightly", other, records(300)))
+      assert.deepEqual((yield* test.created).map(({ roleArn }) => roleArn), Array(3).fill(other.roleArn))
+    }))
+
+  it.effect("stay what they are once there may be one, though nobody heard of it", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      const unknown = new BedrockError({
+        operation: "CreateModelInvocationJob",
+        attempts: 1,
+        reason: new Reason.UnknownError({ message: "a page of a proxy" })
+      })
+      yield* test.fail("create", [unknown], { after: true })
+      yield* Effect.flip(ending(batches.submit("nightly", settings, records(100))))
+      const { reason } = yield* Effect.flip(ending(batches.submit("nightly", other, records(100))))
+      assert.deepInclude(reason, { _tag: "Exists", setting: "roleArn" })
+      assert.lengthOf(yield* test.jobs, 1)
     }))
 })
 

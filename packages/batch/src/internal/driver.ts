@@ -79,7 +79,7 @@ export const drive = <E>(
             isHeldUp = true
             return Effect.logWarning("A job could not be created yet", { job: request.name, error: error.message })
           }
-          return settle({ _tag: "refused", of: part, code: reason._tag, message: error.message })
+          return settle({ _tag: "refused", of: part, message: error.message })
         })
       )
     })

@@ -39,7 +39,7 @@ export type Event =
   /** It was not created, and may be later. */
   | { readonly _tag: "crowded"; readonly of: Named }
   /** It was not created, and never will be as things are. */
-  | { readonly _tag: "refused"; readonly of: Named; readonly code: string; readonly message: string }
+  | { readonly _tag: "refused"; readonly of: Named; readonly message: string }
   | { readonly _tag: "seen"; readonly of: Named; readonly status: string; readonly message?: string | undefined }
   | { readonly _tag: "collected"; readonly of: Named; readonly tally: Tally }
   | { readonly _tag: "formed"; readonly round: number; readonly uploads: ReadonlyArray<Upload> }
@@ -184,10 +184,10 @@ const cancelled = (part: Part): Part =>
     ? { ...part, rest: { kind: "cancelled", message: "the batch was cancelled before it was answered" } }
     : part
 
-const problemOf = (kind: Problem["kind"], { job, round, part }: Part, message: string, status?: string): Problem => ({
+const problemOf = (kind: Problem["kind"], { job, round, part }: Part, message: string): Problem => ({
   kind,
   job: job?.arn ?? job?.name ?? `of part ${round}-${part}`,
-  status: status ?? job?.status ?? "refused",
+  status: job?.status ?? "refused",
   message
 })
 
@@ -258,7 +258,7 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
       const part = journal.parts.find(({ part, round }) => part === event.of.part && round === event.of.round)
       const back = step(journal, { _tag: "crowded", of: event.of })
       if (part === undefined || back === journal) return journal
-      return { ...back, problem: journal.problem ?? problemOf("refused", part, event.message, event.code) }
+      return { ...back, problem: journal.problem ?? problemOf("refused", part, event.message) }
     }
     case "seen":
       return changed(journal, event.of, (part) => {

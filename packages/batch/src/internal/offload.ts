@@ -128,6 +128,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       (journal) => journal === undefined ? Effect.fail(new NotFound()) : Effect.succeed(journal)
     )
 
+  /** All jobs that the batch has, by what Bedrock says. */
+  const listed = (place: Place) =>
+    Effect.mapError(Stream.runCollect(jobs.list(jobPrefix(place))), (error) => new ServiceFailed({ error }))
+
   /** What is asked on demand: each time it is called, what has no answer by then. */
   const asked = (place: Place) => (journal: BatchJournal) =>
     Effect.gen(function*() {
@@ -210,7 +214,14 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   ) =>
     Effect.gen(function*() {
       const setting = differs((yield* journal.current).settings, settings)
-      if (setting !== undefined) return yield* new Exists({ setting })
+      if (setting !== undefined) {
+        // What Bedrock refused may be a setting: it can be mended until there is a job that has it.
+        const isAsked = (yield* journal.current).parts.some(({ attempt, job, phase, round }) =>
+          round > 0 || attempt > 0 || job !== undefined || phase !== "uploaded"
+        )
+        if (isAsked || (yield* listed(place)).length > 0) return yield* new Exists({ setting })
+        yield* journal.update((now) => ({ ...now, settings }))
+      }
       const submitted = Effect.tap(
         drive("submitted"),
         ({ problem }) => problem === undefined ? Effect.void : Effect.fail(reasonOf(problem))
@@ -294,9 +305,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       Effect.gen(function*() {
         const place = yield* placeOf(name)
         const journal = yield* known(place)
-        const live = yield* Stream.runCollect(jobs.list(jobPrefix(place))).pipe(
-          Effect.mapError((error) => new ServiceFailed({ error }))
-        )
+        const live = yield* listed(place)
         return statusOf(journal, new Map(live.map(({ arn, status }) => [arn, status])))
       }).pipe(Effect.mapError(errorOf(name))),
 
@@ -306,9 +315,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         yield* known(place)
         yield* store.put(cancelKey(place), new TextEncoder().encode("{}\n"))
         // All that there are, those too that no journal has yet.
-        yield* jobs.list(jobPrefix(place)).pipe(
-          Stream.filter(({ status }) => !isLast(status)),
-          Stream.runForEach(({ arn }) => jobs.stop(arn)),
+        const live = (yield* listed(place)).filter(({ status }) => !isLast(status))
+        yield* Effect.forEach(live, ({ arn }) => jobs.stop(arn), { discard: true }).pipe(
           Effect.mapError((error) => new ServiceFailed({ error }))
         )
       }).pipe(Effect.mapError(errorOf(name))),
