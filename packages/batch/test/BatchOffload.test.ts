@@ -1,7 +1,7 @@
 import type { BatchResult } from "@caprock/batch/BatchRecord"
 import * as Fault from "@caprock/emulator/Fault"
 import { assert, describe, it } from "@effect/vitest"
-import { Data, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { Data, Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { make, records, settings } from "./offloadLab.ts"
 
 const indices = (results: ReadonlyArray<BatchResult>) => results.map(({ index }) => index)
@@ -77,6 +77,21 @@ describe("batches", () => {
       assert.deepInclude(incomplete.reason, { _tag: "InputIncomplete", records: 800 })
       complete(yield* Stream.runCollect(batches.run("nightly", settings, records(950))), 950)
       assert.strictEqual((yield* emulator.stats).jobs.accepted, 3)
+    }))
+
+  it.live("have results before their input ends", () =>
+    Effect.gen(function*() {
+      const { batches } = yield* make()
+      const first = yield* Deferred.make<void>()
+      const input = Stream.concat(
+        records(820),
+        Stream.unwrap(Effect.as(Deferred.await(first), records(100, 820)))
+      )
+      const results = yield* batches.run("endless", settings, input).pipe(
+        Stream.tap(() => Deferred.succeed(first, undefined)),
+        Stream.runCollect
+      )
+      complete(results, 920)
     }))
 
   it.live("of too few records are asked on demand", () =>

@@ -73,6 +73,8 @@ const millisOf = (input: Duration.Input): number => Duration.toMillis(Duration.f
 interface Driver {
   readonly hold: lease.Lease["hold"]
   readonly journal: journalStore.Journal
+  /** Has whoever drives look again. */
+  readonly wake: Effect.Effect<unknown>
   readonly drive: (
     until: "submitted" | "ended"
   ) => Effect.Effect<BatchJournal, driver.Failure | Corrupt | InputChanged | StoreFailed>
@@ -84,7 +86,9 @@ const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
 const reasonOf = ({ job, kind, message, status }: Problem): Reason =>
   kind === "stopped" ? new StoppedElsewhere({ job }) : new JobFailed({ job, status, problem: message })
 
-const isCancelled = ({ state }: BatchJournal): boolean => state === "cancelling" || state === "cancelled"
+/** Whether more of its input is of no use. */
+const isOff = ({ problem, state }: BatchJournal): boolean =>
+  problem !== undefined || state === "cancelling" || state === "cancelled"
 
 /** The first setting that differs. */
 const differs = (a: Settled, b: Settled): string | undefined => {
@@ -178,7 +182,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
           wake: Queue.take(woken)
         }
       }, until)
-    return { hold: hold.hold, journal, drive }
+    return { hold: hold.hold, journal, drive, wake: Queue.offer(woken, undefined) }
   })
 
   const initialOf = Effect.fnUntraced(function*(name: string, settings: BatchSettings) {
@@ -205,40 +209,43 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     return initial
   })
 
-  /** Uploads what is not there yet, and has jobs created meanwhile: until there is a problem, or somebody cancels it. */
-  const uploaded = <E, R>(
+  /** Whether it is the batch that is meant: with the same settings, or with others while nothing has been asked by them. */
+  const agreed = Effect.fnUntraced(function*(place: Place, { journal }: Driver, { settings }: BatchJournal) {
+    const now = yield* journal.current
+    const setting = differs(now.settings, settings)
+    if (setting === undefined) return
+    // What Bedrock refused may be a setting.
+    const isAsked = now.parts.some(({ attempt, job, phase, round }) =>
+      round > 0 || attempt > 0 || job !== undefined || phase !== "uploaded"
+    )
+    if (isAsked || (yield* listed(place)).length > 0) return yield* new Exists({ setting })
+    yield* journal.update((now) => ({ ...now, settings }))
+  })
+
+  /** Uploads what is not there yet, and tells so each time: until there is a problem, or somebody cancels it. */
+  const uploaded = <E, R, E2>(
     place: Place,
-    { drive, journal }: Driver,
-    { settings }: BatchJournal,
-    records: Stream.Stream<BatchRecord, E, R>
+    { journal }: Driver,
+    records: Stream.Stream<BatchRecord, E, R>,
+    told: Effect.Effect<unknown, E2>
   ) =>
     Effect.gen(function*() {
-      const setting = differs((yield* journal.current).settings, settings)
-      if (setting !== undefined) {
-        // What Bedrock refused may be a setting: it can be mended until there is a job that has it.
-        const isAsked = (yield* journal.current).parts.some(({ attempt, job, phase, round }) =>
-          round > 0 || attempt > 0 || job !== undefined || phase !== "uploaded"
-        )
-        if (isAsked || (yield* listed(place)).length > 0) return yield* new Exists({ setting })
-        yield* journal.update((now) => ({ ...now, settings }))
-      }
-      const submitted = Effect.tap(
-        drive("submitted"),
-        ({ problem }) => problem === undefined ? Effect.void : Effect.fail(reasonOf(problem))
-      )
-      const before = yield* submitted
-      if (isCancelled(before)) return before
+      yield* told
+      const before = yield* journal.current
+      if (isOff(before)) return
       yield* write(place, before, Stream.mapError(records, (error) => new Theirs(error))).pipe(
         Stream.mapEffect(({ input, upload }) =>
-          Effect.andThen(journal.update((now) => machine.step(now, { _tag: "uploaded", input, upload })), submitted)
+          journal.update((now) => machine.step(now, { _tag: "uploaded", input, upload })).pipe(
+            Effect.andThen(told),
+            Effect.andThen(journal.current)
+          )
         ),
-        Stream.takeUntil(isCancelled),
+        Stream.takeUntil(isOff),
         Stream.runDrain
       )
-      const after = yield* journal.current
-      if (isCancelled(after)) return after
+      if (isOff(yield* journal.current)) return
       yield* journal.update((now) => machine.step(now, { _tag: "sealed" }))
-      return yield* submitted
+      yield* told
     })
 
   const ended = (drive: Driver["drive"]) =>
@@ -256,7 +263,12 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         const place = yield* placeOf(name)
         const initial = yield* initialOf(name, settings)
         const driven = yield* held(place, initial, () => {})
-        return statusOf(yield* driven.hold(uploaded(place, driven, initial, records)))
+        return yield* driven.hold(Effect.gen(function*() {
+          yield* agreed(place, driven, initial)
+          yield* uploaded(place, driven, records, driven.drive("submitted"))
+          const now = yield* driven.journal.current
+          return now.problem === undefined ? statusOf(now) : yield* reasonOf(now.problem)
+        }))
       }).pipe(
         Effect.scoped,
         Effect.mapError((failure) => failure instanceof Theirs ? failure.error : errorOf(name)(failure))
@@ -281,8 +293,13 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         // Of several journals the last says what the others do.
         const journals = yield* Queue.sliding<BatchJournal, Failure | Cause.Done>(1)
         const driven = yield* held(place, initial, (journal) => Queue.offerUnsafe(journals, journal))
+        // What is uploaded is driven at once: an input without an end has results, too.
+        const both = Effect.all([uploaded(place, driven, records, driven.wake), ended(driven.drive)], {
+          concurrency: 2,
+          discard: true
+        })
         yield* Effect.forkScoped(
-          driven.hold(Effect.andThen(uploaded(place, driven, initial, records), ended(driven.drive))).pipe(
+          driven.hold(Effect.andThen(agreed(place, driven, initial), both)).pipe(
             Effect.matchCauseEffect({
               onFailure: (cause) => Queue.failCause(journals, cause),
               onSuccess: () => Queue.end(journals)
