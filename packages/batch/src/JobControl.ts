@@ -57,6 +57,7 @@ export interface Job {
   readonly name: string
   readonly status: string
   readonly message?: string | undefined
+  readonly token?: string | undefined
   /** Milliseconds since 1970. */
   readonly submittedAt: number
   readonly input: string
@@ -70,7 +71,6 @@ export interface Job {
  * @since 0.1.0
  */
 export interface JobDetail extends Job {
-  readonly token?: string | undefined
   readonly counts?: typeof Counts.Type | undefined
 }
 

@@ -170,6 +170,20 @@ describe("a batch that is cancelled", () => {
 })
 
 describe("a batch's bucket", () => {
+  it.effect("may be emptied, and the name used anew: jobs of before are not taken for its own", () =>
+    Effect.gen(function*() {
+      const { batches, store, test } = yield* make()
+      yield* ending(batches.submit("nightly", settings, records(100)))
+      const keys = yield* Stream.runCollect(Stream.map(store.list("caprock/"), ({ key }) => key))
+      yield* store.remove(keys)
+      yield* test.fail("create", [unheard])
+      yield* ending(batches.submit("nightly", settings, records(100, 100)))
+      const { parts } = yield* ending(batches.submit("nightly", settings, records(100, 100)))
+      const [, second] = yield* test.jobs
+      assert.isDefined(second)
+      assert.strictEqual(parts[0]?.arn, second?.arn)
+    }))
+
   it.effect("is swept of what nobody ends, and not of what Bedrock is writing", () =>
     Effect.gen(function*() {
       const { batches, store } = yield* make()

@@ -127,12 +127,12 @@ const jobOf = (summary: ModelInvocationJobSummary | GetModelInvocationJobCommand
   submittedAt: summary.submitTime?.getTime() ?? 0,
   input: summary.inputDataConfig?.s3InputDataConfig?.s3Uri ?? "",
   output: summary.outputDataConfig?.s3OutputDataConfig?.s3Uri ?? "",
-  ...(summary.message === undefined ? {} : { message: summary.message })
+  ...(summary.message === undefined ? {} : { message: summary.message }),
+  ...(summary.clientRequestToken === undefined ? {} : { token: summary.clientRequestToken })
 })
 
 const detailOf = (job: GetModelInvocationJobCommandOutput): JobDetail => ({
   ...jobOf(job),
-  ...(job.clientRequestToken === undefined ? {} : { token: job.clientRequestToken }),
   ...(job.totalRecordCount === undefined ? {} : {
     counts: {
       total: job.totalRecordCount,

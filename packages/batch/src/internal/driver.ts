@@ -92,9 +92,12 @@ export const drive = <E>(
 
     /** What was written down, and not heard of. */
     const find = Effect.fnUntraced(function*(parts: ReadonlyArray<Part>) {
-      const byName = new Map((yield* service(listed)).map((job) => [job.name, job]))
+      const all = yield* service(listed)
       for (const part of parts) {
-        const found = byName.get(part.job?.name ?? "")
+        // Not one of a batch that was there before, under the same name.
+        const found = all.find(({ name, token = part.job?.token }) =>
+          name === part.job?.name && token === part.job?.token
+        )
         const { late, problem, state } = yield* journal.current
         if (found !== undefined) yield* settle({ _tag: "created", of: part, arn: found.arn })
         else if (late !== undefined || problem !== undefined || state === "cancelling") {

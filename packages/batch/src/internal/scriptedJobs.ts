@@ -148,12 +148,12 @@ const jobOf = (job: Scripted, now: number): Job => {
     submittedAt: job.createdAt,
     input: job.asked.input,
     output: job.asked.output,
+    token: job.asked.token,
     ...(message === undefined ? {} : { message })
   }
 }
 
 const detailOf = (job: Scripted, now: number): JobDetail => ({
   ...jobOf(job, now),
-  token: job.asked.token,
   ...(job.counts === undefined ? {} : { counts: job.counts })
 })
