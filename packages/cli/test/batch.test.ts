@@ -193,6 +193,7 @@ describe("caprock batch", () => {
         const input = yield* write("prompts.jsonl", prompts(3))
         const ended = yield* submit(input, "small", "--wait", "--poll", "50ms", "--rpm", "6000")
         assert.strictEqual(ended.code, 0, ended.stderr)
+        assert.include(ended.stderr, "3 records · 0 answered by jobs")
         assert.include(ended.stderr, "3 records were asked on demand: too few for a job.")
         const read = yield* batch("results", "small", "--price-in", "3", "--price-out", "15")
         assert.strictEqual(read.code, 0, read.stderr)

@@ -47,7 +47,8 @@ export const line = (status: Status): string => {
   return [
     `${status.name}: ${states[status.state]}`,
     `${format.count(status.records)} records`,
-    `${format.count(status.succeeded)} answered`,
+    // Those that were asked on demand are counted by nobody until their results are read.
+    `${format.count(status.succeeded)} answered${status.late === undefined ? "" : " by jobs"}`,
     ...(status.parts.length === 0 ? [] : [
       `parts: ${[...jobs].map(([told, count]) => `${format.count(count)} ${told}`).join(", ")}`
     ])
