@@ -12,6 +12,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import * as redisStore from "../internal/redisStore.ts"
 import * as streamedAnswer from "../internal/streamedAnswer.ts"
 import { usageOf } from "../internal/usage.ts"
 import { type Answer, type PoolSnapshot, Target } from "./Target.ts"
@@ -84,25 +85,13 @@ export const layer = ({ share, stream, ...options }: Options): Layer.Layer<Targe
 
 const storeOf = (place: string): Layer.Layer<LimiterStore.LimiterStore, ShareError> =>
   /^rediss?:\/\//.test(place)
-    ? inRedis(place)
-    : Layer.catchTag(LimiterStore.layerLocal({ path: place }), "LimiterStoreError", ({ message }) => unusable(message))
-
-/** Loaded where it is asked for: few runs need it. */
-const inRedis = (url: string): Layer.Layer<LimiterStore.LimiterStore, ShareError> =>
-  LimiterStore.layerRedis().pipe(Layer.provide(
-    Layer.unwrap(
-      Effect.map(
-        Effect.promise(() => import("@effect/platform-node/NodeRedis")),
-        (NodeRedis) => NodeRedis.layer({ url, disableOfflineQueue: true })
-      )
-    ).pipe(
+    ? Layer.catchTag(
+      redisStore.layer(place),
+      "RedisError",
       // Its own message is empty.
-      Layer.catchTag(
-        "RedisError",
-        ({ cause }) => unusable(`Redis can't be reached: ${cause instanceof Error ? cause.message : String(cause)}`)
-      )
+      ({ cause }) => unusable(`Redis can't be reached: ${cause instanceof Error ? cause.message : String(cause)}`)
     )
-  ))
+    : Layer.catchTag(LimiterStore.layerLocal({ path: place }), "LimiterStoreError", ({ message }) => unusable(message))
 
 const unusable = (message: string) => Layer.effectContext(Effect.fail(new ShareError({ message })))
 
