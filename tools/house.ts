@@ -134,6 +134,11 @@ export const exceptions: ReadonlyArray<Exception> = [
       "Redis as Effect has it, for whoever asks for it: it is loaded only then, so that another minor version of Effect breaks nobody else"
   },
   {
+    path: "packages/emulator/src/internal/s3.ts",
+    uses: ["@aws-sdk/client-s3"],
+    reason: "batch jobs read and write S3; the emulator imports nothing of ours, and so has its own way there"
+  },
+  {
     path: "packages/router/src/Health.ts",
     uses: ["effect/persistence/CircuitBreaker"],
     typesOnly: true,

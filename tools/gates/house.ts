@@ -57,7 +57,14 @@ const manifest = (root: string, name: string): ReadonlyArray<string> => {
     ...(clients[client] === undefined ? [] : [clients[client]]),
     ...exceptions.filter(({ uses }) => uses.includes(client)).map((exception) => exception.path)
   ]
-  return Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies }).flatMap((dependency) => {
+  const all = { ...dependencies, ...optionalDependencies, ...peerDependencies }
+  // What one of ours leaves to whoever installs it.
+  const left = new Set(
+    packagesOf(root).filter((other) => `@caprock/${other}` in all).flatMap((other) =>
+      Object.keys(JSON.parse(read(root, `packages/${other}/package.json`)).peerDependencies ?? {})
+    )
+  )
+  return Object.keys(all).flatMap((dependency) => {
     const [scope = "", own = ""] = dependency.split("/")
     if (scope === "@caprock") {
       return room?.imports.some((allowed) => allowed.split("/")[0] === own) === true
@@ -65,7 +72,7 @@ const manifest = (root: string, name: string): ReadonlyArray<string> => {
         : [`${path}: the import table does not let ${name} import ${dependency}: ${home} says who may import whom`]
     }
     if (scope === "@aws-sdk" || scope === "@smithy") {
-      return places(dependency).some((place) => place.startsWith(`packages/${name}/`))
+      return left.has(dependency) || places(dependency).some((place) => place.startsWith(`packages/${name}/`))
         ? []
         : [`${path}: ${dependency} is not at home in ${name}: ${home} says where each SDK client is`]
     }

@@ -304,7 +304,8 @@ export const specifiers = (path: string, source: string): ReadonlyArray<string> 
   return [...new Set(named)]
 }
 
-const packageOf = (specifier: string): string =>
+/** The package that a specifier leads to. */
+export const packageOf = (specifier: string): string =>
   specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/")
 
 /** What a package imports from others and from Node, as specifiers. */

@@ -13,7 +13,7 @@ import {
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { rolldown } from "rolldown"
-import { entries, imported, type Pulled } from "./checks.ts"
+import { entries, imported, packageOf, type Pulled } from "./checks.ts"
 import type { Problem } from "./problem.ts"
 import type { Manifest, Tarball } from "./tarball.ts"
 
@@ -59,8 +59,11 @@ export const locked = (lockfile: string): Readonly<Record<string, string>> => {
   )
 }
 
+const isOptional = ({ peerDependenciesMeta }: Manifest, name: string): boolean =>
+  peerDependenciesMeta?.[name]?.optional === true
+
 /**
- * Installs a package and the peers that it declares, and nothing else. Peers are not installed by themselves, and what a
+ * Installs a package and the peers that it cannot do without, and nothing else. Peers are not installed by themselves, and what a
  * package does not declare it does not find. Our other packages come as tarballs, everything else as the workspace is locked to
  * it, so that no release of somebody else's fails a run; peers come by the declared range. A program gets no peers: whoever
  * installs it only wants to start it.
@@ -72,7 +75,8 @@ export const install = (
   versions: Readonly<Record<string, string>>
 ): ReadonlyArray<Problem> => {
   const { folder, tarball: { manifest } } = project
-  const peers = project.beside ?? (manifest.bin === undefined ? manifest.peerDependencies ?? {} : {})
+  const needed = Object.entries(manifest.peerDependencies ?? {}).filter(([name]) => !isOptional(manifest, name))
+  const peers = project.beside ?? (manifest.bin === undefined ? Object.fromEntries(needed) : {})
   const pinned = Object.entries(versions).filter(([name]) => !(name in peers))
   mkdirSync(folder, { recursive: true })
   json(join(folder, "package.json"), {
@@ -196,9 +200,10 @@ export const load = ({ folder, tarball }: Project): ReadonlyArray<Problem> => {
     message,
     mend
   })
-  // Beside the package, where all that it depends on is found.
+  // Beside the package, where all that it depends on is found. What it does without is not there.
   const ground = join(realpathSync(join(folder, "node_modules", manifest.name)), "..", "ground.mjs")
-  writeFileSync(ground, imported(tarball).map((specifier) => `import "${specifier}"\n`).join(""))
+  const there = imported(tarball).filter((specifier) => !isOptional(manifest, packageOf(specifier)))
+  writeFileSync(ground, there.map((specifier) => `import "${specifier}"\n`).join(""))
   writeFileSync(join(folder, "probe.mjs"), probe(tarball, ground))
   const { ok, output, stderr, stdout } = run(folder, process.execPath, "probe.mjs")
   if (!ok) {

@@ -418,6 +418,19 @@ describe("in a project of its own", () => {
     assert.include(problems.map(format).join("\n"), "not-installed")
   })
 
+  it("a package loads without a peer that it can do without", () => {
+    const lazy = "export const thing = () => import(\"./internal/secret.js\")\n"
+    const change = (optional: boolean) => ({
+      add: { "dist/Thing.js": lazy, "dist/internal/secret.js": "export { any as secret } from \"not-installed\"\n" },
+      manifest: {
+        peerDependencies: { effect: ">=4.1.0 <4.2.0", "not-installed": "1" },
+        peerDependenciesMeta: { "not-installed": { optional } }
+      }
+    })
+    assert.deepStrictEqual(Project.load(installed(change(true))), [])
+    assertOne(Project.load(installed(change(false))), "package.json", "not-installed")
+  })
+
   it("an entry point that the index hides is named", () => {
     const add = compiled("Other", "export const other = 1\n", "export declare const other: number\n")
     assertOne(Project.load(installed({ add })), "src/index.ts", "`@caprock/sample/Other`")

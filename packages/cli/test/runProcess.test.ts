@@ -214,4 +214,32 @@ describe("caprock emulate, as a process", () => {
       )
       assert.include(stderr, "3 requests, 2 answered, 0 in flight, throttled 1 (requests 1, tokens 0, day 0)")
     }).pipe(platform))
+
+  it.live("with --s3 has batch jobs, and says where", () =>
+    Effect.gen(function*() {
+      const running = yield* start(["emulate", "--s3=http://127.0.0.1:1"])
+      let stdout = ""
+      running.child.stdout?.on("data", (text: string) => stdout += text)
+      yield* until("the address is printed", Effect.sync(() => stdout.includes("AWS_SECRET_ACCESS_KEY")), running)
+      const url = /AWS_ENDPOINT_URL_BEDROCK=(http:\/\/127\.0\.0\.1:\d+)\n/.exec(stdout)?.[1] ?? ""
+      assert.include(stdout, "AWS_ENDPOINT_URL_S3=http://127.0.0.1:1\n")
+      const status = yield* Effect.promise(() =>
+        fetch(`${url}/model-invocation-job`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({
+            jobName: "nightly",
+            roleArn: "arn:aws:iam::111122223333:role/batch",
+            modelId: "amazon.nova-lite-v1:0",
+            inputDataConfig: { s3InputDataConfig: { s3Uri: "s3://bucket/in/" } },
+            outputDataConfig: { s3OutputDataConfig: { s3Uri: "s3://bucket/out/" } }
+          })
+        }).then((response) => response.status)
+      )
+      assert.strictEqual(status, 200)
+      running.child.kill("SIGINT")
+      const { code, stderr } = yield* running.ended
+      assert.strictEqual(code, 0, stderr)
+      assert.match(stderr, /1 batch job \((Submitted|Validating) 1\), 0 records answered, 0 of them failed/)
+    }).pipe(platform))
 })

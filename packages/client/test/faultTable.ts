@@ -328,8 +328,8 @@ const bodies: Readonly<Record<Fault.Body, Pick<Row, "ends" | "spares">>> = {
 
 const megabyte = 1_000_000
 
-/** By the tag of the fault. */
-export const faults: { readonly [Tag in Fault.Fault["_tag"]]: ReadonlyArray<Row> } = {
+/** By the tag of the fault. `Job` befalls no request that is made here: it is how a batch job ends. */
+export const faults: { readonly [Tag in Exclude<Fault.Fault["_tag"], "Job">]: ReadonlyArray<Row> } = {
   Error: Fault.ErrorName.literals.map((name) => ({
     name,
     fault: () => Fault.error(name),

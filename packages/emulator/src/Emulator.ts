@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type * as Batch from "./Batch.ts"
 import { EmulatorError } from "./EmulatorError.ts"
 import * as Fault from "./Fault.ts"
 import * as Config from "./internal/config.ts"
@@ -21,6 +22,7 @@ import * as FaultControl from "./internal/faultControl.ts"
 import * as Recorder from "./internal/recorder.ts"
 import * as Runtime from "./internal/runtime.ts"
 import * as Server from "./internal/server.ts"
+import type { Store } from "./internal/store.ts"
 import * as Options from "./Options.ts"
 import type * as Stats from "./Stats.ts"
 
@@ -29,14 +31,15 @@ import type * as Stats from "./Stats.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * Which requests a scripted fault befalls: the next `times` (1 unless set) of an operation and model, or of any.
+ * Which requests a scripted fault befalls: the next `times` (1 unless set) of an operation and model, or of any. The records of batch jobs
+ * only where the operation is `BatchRecord`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface InjectOptions {
   readonly times?: number | undefined
-  readonly operation?: Fault.Operation | undefined
+  readonly operation?: Fault.Target | undefined
   readonly model?: string | undefined
 }
 
@@ -67,7 +70,7 @@ export interface Service {
   /** Where it listens: give it to a client as its endpoint. */
   readonly url: string
   readonly port: number
-  /** A snapshot. Costs O(pools). */
+  /** A snapshot. Costs O(pools + batch jobs). */
   readonly stats: Effect.Effect<Stats.Stats>
   /** The requests that the log has kept, oldest first. Empty unless the option `log` is set. */
   readonly log: Effect.Effect<ReadonlyArray<Stats.RequestRecord>>
@@ -105,7 +108,7 @@ export class Emulator extends Context.Service<Emulator, Service>()("@caprock/emu
 /**
  * Starts an emulator. It stops with the scope: then no socket, timer or fiber of it is left.
  *
- * Fails with an `EmulatorError` that names the option that is wrong, or says that the port cannot be opened. An answer
+ * Fails with an `EmulatorError` that names the option that is wrong or the package that it needs, or says that the port cannot be opened. An answer
  * costs the process about 0.2 ms of CPU over HTTP/1.1, and 0.7 ms over a new HTTP/2 connection.
  *
  * **Example** (Starting one, and asking what it saw)
@@ -135,11 +138,13 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const fibers = new Set<Fiber.Fiber<void>>()
     let stopping = false
+    const store = checked.batch === undefined ? undefined : yield* storeAt(checked.batch.s3)
     const runtime = Runtime.make({
       config: Config.of(checked),
       clock,
       recorder,
       faults,
+      store,
       run: (effect) => {
         const fiber = fork(effect)
         fibers.add(fiber)
@@ -205,6 +210,7 @@ export const make = (options: Options.Options = {}): Effect.Effect<Service, Emul
           now: runtime.now(),
           pools: runtime.pools,
           perBody: runtime.bodies.stats(),
+          jobs: runtime.jobs(),
           open: server.open()
         })
       ),
@@ -250,5 +256,17 @@ export const layer = (options: Options.Options = {}): Layer.Layer<Emulator, Emul
 // -----------------------------------------------------------------------------
 // Mechanics
 // -----------------------------------------------------------------------------
+
+/** Loaded only where it is asked for: most emulators need no client of S3, and whoever needs one installs it. */
+const storeAt = (s3: Batch.Options["s3"]): Effect.Effect<Store, EmulatorError, Scope.Scope> =>
+  Effect.tryPromise({
+    try: () => import("./internal/s3.ts"),
+    catch: (cause) =>
+      new EmulatorError({
+        kind: "package",
+        message: "emulator option batch: it needs the package @aws-sdk/client-s3, which cannot be loaded; install it",
+        cause
+      })
+  }).pipe(Effect.flatMap(({ make }) => make(s3)))
 
 const unavailable = Fault.error("ServiceUnavailableException")

@@ -196,6 +196,9 @@ export type Body = typeof Body.Type
  * - `BadHead`, `BadBody`: see `Head` and `Body`.
  * - `Giant`: a stream has one more frame at `at`, of text and as many `bytes`; an answer in one piece is filled up with spaces
  *   to as many.
+ * - `Job`: the batch job that a CreateModelInvocationJob makes ends with `status`, as if of itself. `Failed` without `at` fails its
+ *   validation; `at` is how much of its time in progress it has until then (half of it, unless set). Nothing else is struck by it;
+ *   a request whose token is known makes no job, and uses it up.
  *
  * In a session of `InvokeModelWithBidirectionalStream` a place is one in the model's first turn, and `Trickle`,
  * `BadHead`, `BadBody` and `Giant` do not befall it.
@@ -230,6 +233,11 @@ export const Fault = Schema.Union([
   Schema.TaggedStruct("Giant", {
     at: Place,
     bytes: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000_000 }))
+  }),
+  Schema.TaggedStruct("Job", {
+    status: Schema.Literals(["Expired", "Failed", "PartiallyCompleted", "Stopped"]),
+    at: Schema.optional(Share),
+    message: Schema.optional(Schema.String)
   })
 ])
 
@@ -242,7 +250,7 @@ export const Fault = Schema.Union([
 export type Fault = typeof Fault.Type
 
 /**
- * The operations of the runtime that are emulated.
+ * The operations that are emulated.
  *
  * @category models
  * @since 0.1.0
@@ -258,7 +266,11 @@ export const Operation = Schema.Literals([
   "InvokeGuardrailChecks",
   "StartAsyncInvoke",
   "GetAsyncInvoke",
-  "ListAsyncInvokes"
+  "ListAsyncInvokes",
+  "CreateModelInvocationJob",
+  "GetModelInvocationJob",
+  "ListModelInvocationJobs",
+  "StopModelInvocationJob"
 ])
 
 /**
@@ -270,8 +282,26 @@ export const Operation = Schema.Literals([
 export type Operation = typeof Operation.Type
 
 /**
+ * What a fault can be aimed at: an operation, or the records of batch jobs, which only an `Error` befalls, and only where they are
+ * named.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Target = Schema.Literals([...Operation.literals, "BatchRecord"])
+
+/**
+ * What a fault can be aimed at.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Target = typeof Target.Type
+
+/**
  * A fault that befalls a share of the requests. Which ones is drawn from the seed, the request's body and how often
- * that body was sent, so that a second try is drawn anew.
+ * that body was sent, so that a second try is drawn anew. For a record of a batch job it is drawn from the seed, the record and what its job
+ * was asked, so that another job draws anew.
  *
  * @category models
  * @since 0.1.0
@@ -279,7 +309,7 @@ export type Operation = typeof Operation.Type
 export const FaultRate = Schema.Struct({
   fault: Fault,
   rate: Share,
-  operation: Schema.optional(Operation),
+  operation: Schema.optional(Target),
   model: Schema.optional(Schema.String)
 })
 
@@ -406,3 +436,14 @@ export const badBody = (body: Body): Fault => ({ _tag: "BadBody", body })
  * @since 0.1.0
  */
 export const giant = (bytes: number, at: Place = 0.5): Fault => ({ _tag: "Giant", bytes, at })
+
+/**
+ * How a batch job ends.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const job = (
+  status: Extract<Fault, { _tag: "Job" }>["status"],
+  options: Omit<Extract<Fault, { _tag: "Job" }>, "_tag" | "status"> = {}
+): Fault => ({ _tag: "Job", status, ...options })

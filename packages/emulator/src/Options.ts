@@ -3,13 +3,14 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import * as Batch from "./Batch.ts"
 import { EmulatorError } from "./EmulatorError.ts"
 import * as Fault from "./Fault.ts"
+import { DurationInput } from "./internal/durationInput.ts"
 import * as LatencyModel from "./LatencyModel.ts"
 import type { Shape } from "./Meter.ts"
 import * as OutputModel from "./OutputModel.ts"
@@ -18,15 +19,6 @@ const Amount = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1e15 
 const Positive = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000_000 }))
 const Millis = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 31_536_000_000 }))
 const byModel = <S extends Schema.Top>(value: S) => Schema.Union([value, Schema.Record(Schema.String, value)])
-
-const DurationInput = Schema.declare(
-  (input): input is Duration.Input =>
-    Option.match(Duration.fromInput(input as Duration.Input), {
-      onNone: () => false,
-      onSome: (duration) => Duration.isFinite(duration) && Duration.toMillis(duration) > 0
-    }),
-  { expected: "a positive duration" }
-)
 
 const OutputFunction = Schema.declare(
   (input): input is OutputModel.OutputFunction => typeof input === "function",
@@ -144,6 +136,7 @@ export const Options = Schema.Struct({
   usageHeaders: Schema.optional(Schema.Boolean),
   guardrails: Schema.optional(Schema.Record(Schema.String.check(Schema.isPattern(/^[a-z0-9]+$/)), Guardrail)),
   jobDuration: Schema.optional(DurationInput),
+  batch: Schema.optional(Batch.Options),
   faults: Schema.optional(
     Schema.Array(Fault.FaultRate).check(
       Schema.makeFilter((faults) =>
@@ -229,6 +222,8 @@ export interface Options {
   readonly guardrails?: Readonly<Record<string, Guardrail>> | undefined
   /** How long an asynchronous invocation takes. @default 1 second */
   readonly jobDuration?: Duration.Input | undefined
+  /** Batch jobs, and the S3 that they read and write. @default no S3, so no jobs */
+  readonly batch?: Batch.Options | undefined
   /** Faults by rate. @default none */
   readonly faults?: ReadonlyArray<Fault.FaultRate> | undefined
   /** @default none */

@@ -84,6 +84,26 @@ export interface PerCall {
 }
 
 /**
+ * The batch jobs, of all accounts together.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface JobStats {
+  /** Jobs that were made. */
+  readonly accepted: number
+  /** Requests for a job that there was already, by their token. */
+  readonly repeated: number
+  /** How many stand how now, by the name of the status. */
+  readonly statuses: Readonly<Record<string, number>>
+  /** The records that were answered, one way or the other. */
+  readonly records: { readonly processed: number; readonly succeeded: number; readonly failed: number }
+  readonly tokens: { readonly input: number; readonly output: number }
+  /** Jobs that asked a model, for each input: equal bytes for one model are one. More than 1 is an input that was paid for again. */
+  readonly perInput: PerCall
+}
+
+/**
  * Everything that was counted.
  *
  * @category models
@@ -100,6 +120,7 @@ export interface Stats extends Counts {
   readonly perInvocation: PerCall
   /** Requests per identical body, whoever retried. Equal prompts count as one. */
   readonly perBody: PerCall
+  readonly jobs: JobStats
   /** By pool: `account/region/path/model`. */
   readonly pools: Readonly<Record<string, PoolStats>>
 }

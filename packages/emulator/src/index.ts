@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as Batch from "./Batch.ts"
 export * as Emulator from "./Emulator.ts"
 export * as EmulatorError from "./EmulatorError.ts"
 export * as Fault from "./Fault.ts"

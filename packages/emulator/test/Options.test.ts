@@ -7,6 +7,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { client, converse, modelId, outcome } from "./helpers.ts"
 
+const s3 = { endpoint: "http://127.0.0.1:9000" }
+
 describe("options", () => {
   const wrong: ReadonlyArray<readonly [options: unknown, message: RegExp]> = [
     [{ port: 70_000 }, /^emulator option port: /],
@@ -31,6 +33,14 @@ describe("options", () => {
     [{ guardrails: { abc: { words: ["a"] } } }, /^emulator option guardrails\.abc\.words: /],
     [{ guardrails: { abc: { blockedWords: [""] } } }, /^emulator option guardrails\.abc\.blockedWords\.0: /],
     [{ jobDuration: 0 }, /^emulator option jobDuration: .*positive duration/],
+    [{ batch: {} }, /^emulator option batch\.s3: /],
+    [{ batch: { s3: { endpoint: "books" } } }, /^emulator option batch\.s3\.endpoint: Expected a URL/],
+    [{ batch: { s3, hour: 0 } }, /^emulator option batch\.hour: .*positive duration/],
+    [{ batch: { s3, delays: { submitted: 5 } } }, /^emulator option batch\.delays\.submitted/],
+    [{ batch: { s3, delays: { queued: LatencyModel.fixed(1) } } }, /^emulator option batch\.delays\.queued: /],
+    [{ batch: { s3, limits: { recordsPerJob: 0 } } }, /^emulator option batch\.limits\.recordsPerJob: /],
+    [{ faults: [{ fault: Fault.reset, rate: 0.1, operation: "Record" }] }, /^emulator option faults\.0\.operation/],
+    [{ faults: [{ fault: Fault.job("Failed", { at: 2 }), rate: 0.1 }] }, /^emulator option faults\.0\.fault/],
     [{ log: 1.5 }, /^emulator option log: /]
   ]
 

@@ -19,4 +19,10 @@ const seen = await Effect.runPromise(
   }).pipe(Effect.provide(Emulator.layer({ quota: { requests: 1 } })))
 )
 
+// The client of S3 is no package that it needs: whoever asks for batch jobs is told to install it.
+const missing = await Effect.runPromise(
+  Effect.flip(Effect.scoped(Emulator.make({ batch: { s3: { endpoint: "http://127.0.0.1:9000" } } })))
+)
+if (missing.kind !== "package" || !missing.message.includes("@aws-sdk/client-s3")) throw missing
+
 if (seen.statuses.join() !== "200,429" || seen.answered !== 1) throw new Error(JSON.stringify(seen))

@@ -309,13 +309,9 @@ describe("asynchronous invocations", () => {
         arn,
         sequence: 0,
         owner: "me",
-        modelArn: "",
         token,
         asked: "",
-        outputDataConfig: {},
-        submittedAt: 0,
-        endsAt: 0,
-        failure: undefined
+        submittedAt: 0
       })
     add("a", "t")
     add("b", undefined)

@@ -84,6 +84,11 @@ const emulateFlags = {
   faults: Flags.faults("faults").pipe(
     Flag.withDescription("What befalls requests at random, such as InternalServerException=0.02,reset=0.01,cut=0.01"),
     Flag.optional
+  ),
+  s3: Flag.String("s3").pipe(
+    Flag.withMetavar("url"),
+    Flag.withDescription("A server that speaks S3, for batch jobs to read and write; without it there are none"),
+    Flag.optional
   )
 }
 
@@ -115,7 +120,8 @@ export const emulate = Command.make(
         maxOutput: Option.getOrUndefined(given.maxOutput),
         latency: Option.getOrUndefined(given.latency),
         output: Option.getOrUndefined(given.output),
-        faults: Option.getOrUndefined(given.faults)
+        faults: Option.getOrUndefined(given.faults),
+        batch: Option.getOrUndefined(Option.map(given.s3, (endpoint) => ({ s3: { endpoint } })))
       }
       const emulator = yield* Emulator.make(options).pipe(
         Effect.mapError((error) =>
@@ -127,7 +133,7 @@ export const emulate = Command.make(
       )
       yield* screen.say(Panel.started(emulator.url, options))
       // On standard output and nothing else, so that a shell can `eval` it.
-      yield* Console.log(Panel.environment(emulator.url))
+      yield* Console.log(Panel.environment(emulator.url, options))
       yield* screen.say("Ctrl-C stops it.")
 
       const first = yield* signals.takeFirst

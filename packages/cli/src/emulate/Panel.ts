@@ -35,14 +35,17 @@ export const started = (url: string, options: Options.Options): string => {
 }
 
 /**
- * What makes any AWS SDK talk to it.
+ * What makes any AWS SDK talk to it, about batch jobs too where it has them.
  *
  * @category rendering
  * @since 0.1.0
  */
-export const environment = (url: string): string =>
+export const environment = (url: string, { batch }: Options.Options): string =>
   [
     `export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=${url}`,
+    ...(batch === undefined
+      ? []
+      : [`export AWS_ENDPOINT_URL_BEDROCK=${url}`, `export AWS_ENDPOINT_URL_S3=${batch.s3.endpoint}`]),
     "export AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=emulated AWS_SECRET_ACCESS_KEY=emulated"
   ].join("\n")
 
@@ -83,8 +86,16 @@ export const render = (stats: Stats.Stats): ReadonlyArray<string> => {
         meters.length === 0 ? "" : `, ${meters.join(", ")}`
       }`
     }),
-    ...(pools.length > maxPools ? [`  and ${format.count(pools.length - maxPools)} more pools`] : [])
+    ...(pools.length > maxPools ? [`  and ${format.count(pools.length - maxPools)} more pools`] : []),
+    ...(stats.jobs.accepted === 0 ? [] : [jobs(stats.jobs)])
   ]
+}
+
+const jobs = ({ accepted, records, statuses }: Stats.JobStats): string => {
+  const named = Object.entries(statuses).map(([name, n]) => `${name} ${format.count(n)}`)
+  return `  ${format.plural(accepted, "batch job")} (${named.join(", ")}), ${
+    format.plural(records.processed, "record")
+  } answered, ${format.count(records.failed)} of them failed`
 }
 
 const errors = (stats: Stats.Stats): string => {

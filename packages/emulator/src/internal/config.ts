@@ -1,5 +1,6 @@
 /** The options with their defaults, in the form in which the emulator uses them. */
 import * as Duration from "effect/Duration"
+import * as Batch from "../Batch.ts"
 import type * as LatencyModel from "../LatencyModel.ts"
 import type { Shape as MeterShape } from "../Meter.ts"
 import * as Options from "../Options.ts"
@@ -34,6 +35,21 @@ export interface Config {
   readonly usageHeaders: boolean
   readonly guardrails: Readonly<Record<string, Options.Guardrail>> | undefined
   readonly jobDuration: number
+  readonly batch: BatchConfig
+}
+
+/** Of batch jobs: what holds besides where their S3 is. */
+export interface BatchConfig {
+  readonly delays: Readonly<Record<keyof typeof Batch.defaults.delays, LatencyModel.LatencyModel>>
+  /** How long an hour of a timeout is. */
+  readonly hour: number
+  readonly limits: Readonly<Record<keyof typeof Batch.defaults.limits, number>>
+}
+
+/** What is given, and for all that is not what stands in `otherwise`. */
+const filled = <K extends string, A>(otherwise: Readonly<Record<K, A>>, given: object | undefined): Record<K, A> => {
+  const set = Object.entries(given ?? {}).filter(([, value]) => value !== undefined)
+  return { ...otherwise, ...Object.fromEntries(set) }
 }
 
 /** Fills in the defaults. */
@@ -65,6 +81,14 @@ export const of = (options: Options.Options): Config => {
     steering: options.steering ?? defaults.steering,
     usageHeaders: options.usageHeaders ?? defaults.usageHeaders,
     guardrails: options.guardrails,
-    jobDuration: Duration.toMillis(options.jobDuration ?? defaults.jobDuration)
+    jobDuration: Duration.toMillis(options.jobDuration ?? defaults.jobDuration),
+    batch: {
+      delays: filled<keyof typeof Batch.defaults.delays, LatencyModel.LatencyModel>(
+        Batch.defaults.delays,
+        options.batch?.delays
+      ),
+      hour: Duration.toMillis(options.batch?.hour ?? Batch.defaults.hour),
+      limits: filled<keyof typeof Batch.defaults.limits, number>(Batch.defaults.limits, options.batch?.limits)
+    }
   }
 }

@@ -1,7 +1,7 @@
 /** What the service's model asks of an input, checked in the words of the service. */
 import * as Json from "./json.ts"
 
-interface Rules {
+export interface Rules {
   readonly min?: number
   readonly max?: number
   readonly pattern?: RegExp
@@ -56,6 +56,13 @@ export class Constraints {
     if (value.length < min) this.#broken(path, `have length greater than or equal to ${min}`)
     if (value.length > max) this.#broken(path, `have length less than or equal to ${max}`)
     return value.map((item, i) => [`${path}.${i + 1}.member`, Json.record(item)])
+  }
+
+  tags(value: unknown, rules: Rules = {}): void {
+    for (const [path, tag] of this.list("tags", value, { max: 200 })) {
+      if (this.given(`${path}.key`, tag["key"])) this.text(`${path}.key`, tag["key"], { ...rules, min: 1, max: 128 })
+      if (this.given(`${path}.value`, tag["value"])) this.text(`${path}.value`, tag["value"], { ...rules, max: 256 })
+    }
   }
 
   wrong(path: string, must: string): void {

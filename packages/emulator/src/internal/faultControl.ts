@@ -7,7 +7,7 @@ import type { Random } from "./random.ts"
 
 export interface Script {
   readonly fault: Fault.Fault
-  readonly operation: Fault.Operation | undefined
+  readonly operation: Fault.Target | undefined
   readonly model: string | undefined
   remaining: number
 }
@@ -25,7 +25,7 @@ export interface FaultControl {
   readonly outage: (outage: Outage) => void
   readonly choose: (
     now: number,
-    operation: Fault.Operation,
+    operation: Fault.Target,
     ref: ModelRef | undefined,
     region: string,
     random: () => Random
@@ -35,17 +35,24 @@ export interface FaultControl {
   readonly release: Effect.Effect<void>
 }
 
-const streaming: ReadonlySet<Fault.Operation> = new Set(["ConverseStream", "InvokeModelWithResponseStream"])
+const streaming: ReadonlySet<Fault.Target> = new Set(["ConverseStream", "InvokeModelWithResponseStream"])
 
 const inStreams: ReadonlySet<Fault.Fault["_tag"]> = new Set(["Truncate", "StreamError", "Corrupt"])
 
 const notInSessions: ReadonlySet<Fault.Fault["_tag"]> = new Set(["Trickle", "BadHead", "BadBody", "Giant"])
 
-/** Some faults only make sense inside a stream, and some not inside one that goes both ways. */
-const applies = (fault: Fault.Fault, operation: Fault.Operation): boolean =>
-  operation === "InvokeModelWithBidirectionalStream"
+/** Some faults only make sense inside a stream, some not inside one that goes both ways, and some only for a batch job. */
+const applies = (fault: Fault.Fault, operation: Fault.Target): boolean => {
+  if (fault._tag === "Job") return operation === "CreateModelInvocationJob"
+  if (operation === "BatchRecord") return fault._tag === "Error"
+  return operation === "InvokeModelWithBidirectionalStream"
     ? !notInSessions.has(fault._tag)
     : streaming.has(operation) || !inStreams.has(fault._tag)
+}
+
+/** A record is no request: what is to befall one says so. */
+const means = (named: Fault.Target | undefined, operation: Fault.Target): boolean =>
+  named === operation || (named === undefined && operation !== "BatchRecord")
 
 export const names = (model: string | undefined, ref: ModelRef | undefined): boolean =>
   model === undefined || (ref !== undefined && (model === ref.id || model === ref.model || model === ref.raw))
@@ -70,16 +77,14 @@ export const make = (rates: ReadonlyArray<Fault.FaultRate>): FaultControl => {
       const matches = (one: { readonly fault: Fault.Fault; readonly model?: string | undefined }): boolean =>
         names(one.model, ref) && applies(one.fault, operation)
       if (scripts.length > 0) {
-        const at = scripts.findIndex((script) =>
-          matches(script) && (script.operation === undefined || script.operation === operation)
-        )
+        const at = scripts.findIndex((script) => matches(script) && means(script.operation, operation))
         const script = scripts[at]
         if (script !== undefined) {
           if (--script.remaining <= 0) scripts.splice(at, 1)
           return script.fault
         }
       }
-      if (outages.length > 0) {
+      if (outages.length > 0 && operation !== "BatchRecord") {
         outages = outages.filter((outage) => outage.until > now)
         const outage = outages.find((outage) =>
           outage.from <= now && (outage.region ?? region) === region && matches(outage)
@@ -89,8 +94,7 @@ export const make = (rates: ReadonlyArray<Fault.FaultRate>): FaultControl => {
       if (rates.length > 0) {
         let drawn = random()()
         for (const rate of rates) {
-          if (rate.operation !== undefined && rate.operation !== operation) continue
-          if (!matches(rate)) continue
+          if (!means(rate.operation, operation) || !matches(rate)) continue
           if (drawn < rate.rate) return rate.fault
           drawn -= rate.rate
         }

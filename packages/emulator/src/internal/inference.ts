@@ -1,18 +1,16 @@
 /** What is asked of a model: checks, metering, and the draw of its answer. */
-import * as LatencyModel from "../LatencyModel.ts"
-import type * as Answer from "./answer.ts"
 import * as Draw from "./draw.ts"
 import { names } from "./faultControl.ts"
 import * as Generation from "./generation.ts"
 import * as Json from "./json.ts"
 import * as ModelId from "./modelId.ts"
+import * as Models from "./models.ts"
 import * as Pool from "./pool.ts"
 import * as PromptCache from "./promptCache.ts"
 import * as Random from "./random.ts"
 import * as Reading from "./reading.ts"
 import * as Routes from "./routes.ts"
 import * as Steering from "./steering.ts"
-import * as Text from "./text.ts"
 import { type Caller, type Details, type Gone, header, type House, idle, nothing, type Visit } from "./visit.ts"
 import * as WireError from "./wireError.ts"
 
@@ -29,20 +27,16 @@ export interface Inference {
   readonly dip: (factor: number, model: string | undefined) => () => void
 }
 
-export const make = ({ bodies, clock, config, faults, now, recorder, run }: House): Inference => {
+export const make = (
+  { bodies, clock, config, faults, now, recorder, run }: House,
+  models: Models.Models
+): Inference => {
   const cache = PromptCache.make({ minimumTokens: config.cacheMinimumTokens, ttl: config.cacheTtl })
-  const pseudo = Text.make(config.seed)
   const pools = new Map<string, Pool.Pool>()
   const accounts = new Map<string, Pool.AccountDay>()
   const refs = new Map<string, ModelId.ModelRef>()
   const parsed = new Map<string, ModelId.ModelRef | undefined>()
   const dips = new Set<{ readonly factor: number; readonly model: string | undefined }>()
-
-  const byModel = <A>(from: A | Readonly<Record<string, A>>, ref: ModelId.ModelRef, otherwise: A): A => {
-    if (!Json.isRecord(from)) return from as A
-    const table = from as Readonly<Record<string, A>>
-    return table[ref.id] ?? table[ref.model] ?? table[ref.raw] ?? otherwise
-  }
 
   const refOf = (segment: string): ModelId.ModelRef | undefined => {
     if (parsed.has(segment)) return parsed.get(segment)
@@ -93,7 +87,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
       key,
       quota: config.quotas[ref.id] ?? config.quotas[ref.model] ?? config.quotas[ref.raw] ?? config.quota,
       account: accountOf({ account, region }),
-      burndown: byModel(config.burndown, ref, 1),
+      burndown: Models.byModel(config.burndown, ref, 1),
       shape: config.shape,
       window: config.window,
       phase: Random.fromSeed(Random.seedOf(`${config.seed.join()} phase of ${ref.path}/${ref.model}`))(),
@@ -104,8 +98,6 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
     refs.set(key, ref)
     return created
   }
-
-  const maximumOf = (ref: ModelId.ModelRef): number => byModel(config.maxOutput, ref, config.defaultMaxOutput)
 
   const rescale = (): void => {
     for (const { limit, meter } of accounts.values()) meter.resize(now(), limit * factorOf(undefined))
@@ -138,18 +130,9 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
     if (ref === undefined) return visit.invalid(noModel)
     const reading = Reading.readBody(route.operation, ref, exchange.body)
     if (typeof reading === "string") return visit.invalid(reading)
-    const modelMaximum = maximumOf(ref)
-    if (reading.maxTokens !== undefined && reading.maxTokens > modelMaximum) {
-      return visit.invalid(
-        `The maximum tokens you requested exceeds the model limit of ${modelMaximum}. Try again with a maximum tokens ` +
-          `value that is lower than ${modelMaximum}.`
-      )
-    }
-    if (reading.prompt.tokens > byModel(config.contextWindow, ref, config.defaultContextWindow)) {
-      return visit.invalid("Input is too long for requested model.")
-    }
-
-    const maxTokens = reading.invoke?.format.generates === false ? 0 : reading.maxTokens ?? modelMaximum
+    const wrong = models.tooMuch(reading)
+    if (wrong !== undefined) return visit.invalid(wrong)
+    const maxTokens = models.mostOf(reading)
     const pool = poolOf(visit.caller, ref)
     visit.pool = pool.key
     recorder.pooled(pool.key)
@@ -180,36 +163,22 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
 
     const steered = config.steering ? Steering.read(reading.prompt.last) : Steering.none
     const draw = bodies.take(key)
-    const random = (purpose: number): Random.Random => Random.forRequest(config.seed, digest, draw, purpose)
-    const drawn = Draw.draw(config.output, reading, maxTokens, steered.output, random(Draw.label.output))
-    const broken = "_tag" in drawn ? drawn : undefined
-    const output: Draw.Drawn = "_tag" in drawn ? nothingDrawn : drawn
-    const fault = broken ?? steered.fault ??
-      visit.faultOf(ref, digest, attempt)
     const serviceTier = header(exchange.headers, "x-amzn-bedrock-service-tier") ??
       Json.record(reading.body["serviceTier"])["type"]
-    const answer: Answer.Answer = {
+    const { answer, broken, timing, vector } = models.draw(reading, {
       id: requestId.replaceAll("-", ""),
-      modelId: ref.model,
-      text: output.text ?? pseudo.take(random(Draw.label.text), output.outputTokens),
-      toolUse: output.toolUse,
-      toolUseId: `tooluse_${requestId.replaceAll("-", "").slice(-22)}`,
-      stopReason: output.stopReason,
-      usage: {
+      random: (purpose) => Random.forRequest(config.seed, digest, draw, purpose),
+      steered,
+      input: {
         inputTokens,
-        outputTokens: output.outputTokens,
         cacheReadTokens: hit.read,
         cacheWriteTokens: hit.write,
         caching: checkpoints.length > 0
       },
+      latency: config.latencyOf(visit.caller.region),
       serviceTier: typeof serviceTier === "string" ? serviceTier : undefined
-    }
-    const timing = steered.latency === undefined
-      ? LatencyModel.draw(config.latencyOf(visit.caller.region), output.outputTokens, random(Draw.label.latency))
-      : { first: steered.latency / 4, total: steered.latency }
-    const vectors = random(Draw.label.vector)
-    const vector = (): ReadonlyArray<number> =>
-      Array.from({ length: reading.invoke?.dimensions ?? 0 }, () => Math.round((vectors() * 2 - 1) * 1e6) / 1e6)
+    })
+    const fault = broken ?? steered.fault ?? visit.faultOf(ref, digest, attempt)
     let settled = 0
     recorder.started()
     return run(Generation.run({
@@ -252,7 +221,7 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
     pools,
     modelOf,
     poolOf,
-    maximumOf,
+    maximumOf: models.maximumOf,
     answer,
     countTokens,
     dip: (factor, model) => {
@@ -268,7 +237,5 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
 }
 
 const noModel = "The provided model identifier is invalid."
-
-const nothingDrawn: Draw.Drawn = { outputTokens: 0, text: "", toolUse: undefined, stopReason: "end_turn" }
 
 const noHit: PromptCache.Hit = { read: 0, write: 0 }

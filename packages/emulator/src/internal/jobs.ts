@@ -1,35 +1,36 @@
-/** The asynchronous invocations that are remembered, in the order in which they were submitted. */
+/** Jobs that are remembered, in the order in which they were submitted. */
+import * as Random from "./random.ts"
 
+/** What all kinds of jobs have. */
 export interface Job {
   readonly arn: string
   /** Its place among all jobs, from 0. */
   readonly sequence: number
   /** Its account and Region. */
   readonly owner: string
-  readonly modelArn: string
   readonly token: string | undefined
   /** What it was asked to do, without its token. */
   readonly asked: string
-  readonly outputDataConfig: unknown
   /** Milliseconds since the epoch. */
   readonly submittedAt: number
-  readonly endsAt: number
-  /** Why it will have failed; `undefined` where it will not. */
-  readonly failure: string | undefined
 }
 
-export interface Jobs {
-  readonly add: (job: Job) => void
-  readonly find: (owner: string, arn: string) => Job | undefined
-  readonly withToken: (owner: string, token: string) => Job | undefined
+export interface Jobs<A extends Job> {
+  readonly add: (job: A) => void
+  readonly find: (owner: string, arn: string) => A | undefined
+  readonly withToken: (owner: string, token: string) => A | undefined
   /** Oldest first. */
-  readonly of: (owner: string) => Array<Job>
+  readonly of: (owner: string) => Array<A>
+  readonly all: () => Iterable<A>
 }
+
+/** As many are remembered by default. */
+export const remembered = 100_000
 
 /** Of more than `capacity` the oldest is forgotten, and its token with it. */
-export const make = (capacity: number): Jobs => {
-  const jobs = new Map<string, Job>()
-  const byToken = new Map<string, Job>()
+export const make = <A extends Job>(capacity: number): Jobs<A> => {
+  const jobs = new Map<string, A>()
+  const byToken = new Map<string, A>()
   const keyOf = (owner: string, token: string): string => `${owner} ${token}`
   return {
     add: (job) => {
@@ -47,6 +48,13 @@ export const make = (capacity: number): Jobs => {
       return job?.owner === owner ? job : undefined
     },
     withToken: (owner, token) => byToken.get(keyOf(owner, token)),
-    of: (owner) => [...jobs.values()].filter((job) => job.owner === owner)
+    of: (owner) => [...jobs.values()].filter((job) => job.owner === owner),
+    all: () => jobs.values()
   }
+}
+
+/** Twelve letters and digits, as the ARNs of jobs end in, one after the other. */
+export const ids = (seed: Random.Seed, kind: string): () => string => {
+  const random = Random.fromSeed(Random.seedOf(`${seed.join()} ${kind}`))
+  return () => Array.from({ length: 12 }, () => Math.floor(random() * 36).toString(36)).join("")
 }

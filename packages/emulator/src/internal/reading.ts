@@ -20,7 +20,16 @@ export interface Reading {
 export const readBody = (operation: Fault.Operation, ref: ModelId.ModelRef, bytes: Buffer): Reading | string => {
   const body = Json.parse(bytes)
   if (body === undefined) return Json.malformed
-  const cached = bytes.includes("\"cachePoint\"") || bytes.includes("\"cache_control\"")
+  return read(operation, ref, body, bytes.includes("\"cachePoint\"") || bytes.includes("\"cache_control\""))
+}
+
+/** The same of a body that has been parsed. `cached`: whether it may have cache checkpoints. */
+export const read = (
+  operation: Fault.Operation,
+  ref: ModelId.ModelRef,
+  body: Json.Json,
+  cached: boolean
+): Reading | string => {
   if (operation === "Converse" || operation === "ConverseStream") {
     const wrong = Converse.validate(body)
     return wrong ?? { operation, ref, body, ...Converse.read(body, cached), invoke: undefined }

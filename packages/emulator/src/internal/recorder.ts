@@ -74,6 +74,7 @@ export interface Recorder {
     readonly now: number
     readonly pools: ReadonlyMap<string, Pool.Pool>
     readonly perBody: Stats.PerCall
+    readonly jobs: Stats.JobStats
     readonly open: number
   }) => Stats.Stats
 }
@@ -172,7 +173,7 @@ export const make = (capacity: number): Recorder => {
       }
     },
     records: () => [...log.slice(oldest), ...log.slice(0, oldest)],
-    snapshot: ({ now, open, perBody, pools }) => {
+    snapshot: ({ jobs, now, open, perBody, pools }) => {
       const peak = { requests: 0, tokens: 0, tokensPerDay: 0 }
       const byKey: Record<string, Stats.PoolStats> = {}
       for (const [key, pool] of pools) {
@@ -189,6 +190,7 @@ export const make = (capacity: number): Recorder => {
         inFlight,
         perInvocation: invocations.stats(),
         perBody,
+        jobs,
         pools: byKey
       }
     }

@@ -26,7 +26,11 @@ const others: ReadonlyArray<readonly [method: string, path: RegExp, operation: F
   ["POST", /^\/guardrail-checks\/invoke$/, "InvokeGuardrailChecks"],
   ["POST", /^\/async-invoke$/, "StartAsyncInvoke"],
   ["GET", /^\/async-invoke\/([^/?]+)$/, "GetAsyncInvoke"],
-  ["GET", /^\/async-invoke$/, "ListAsyncInvokes"]
+  ["GET", /^\/async-invoke$/, "ListAsyncInvokes"],
+  ["POST", /^\/model-invocation-job$/, "CreateModelInvocationJob"],
+  ["GET", /^\/model-invocation-job\/([^/?]+)$/, "GetModelInvocationJob"],
+  ["GET", /^\/model-invocation-jobs$/, "ListModelInvocationJobs"],
+  ["POST", /^\/model-invocation-job\/([^/?]+)\/stop$/, "StopModelInvocationJob"]
 ]
 
 export const of = (method: string, url: string): Route | undefined => {

@@ -2,24 +2,29 @@
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type * as Fault from "../Fault.ts"
+import type * as Stats from "../Stats.ts"
 import * as AsyncInvokes from "./asyncInvokes.ts"
+import * as BatchJobs from "./batchJobs.ts"
 import * as Bodies from "./bodies.ts"
 import type { Config } from "./config.ts"
 import type * as FaultControl from "./faultControl.ts"
 import * as Guardrails from "./guardrails.ts"
 import * as Inference from "./inference.ts"
+import * as Models from "./models.ts"
 import type * as Pool from "./pool.ts"
 import * as Random from "./random.ts"
 import type * as Recorder from "./recorder.ts"
 import * as Routes from "./routes.ts"
 import type { Exchange } from "./server.ts"
 import * as Sessions from "./sessions.ts"
+import type * as Store from "./store.ts"
 import { type Gone, type House, idle, respondError, Visit } from "./visit.ts"
 
 export interface Runtime {
   readonly onExchange: (exchange: Exchange) => Gone
   readonly pools: ReadonlyMap<string, Pool.Pool>
   readonly bodies: Bodies.Bodies
+  readonly jobs: () => Stats.JobStats
   readonly now: () => number
   /** Multiplies the quotas of the pools of a model (or all) by `factor`, until the result is called. */
   readonly dip: Inference.Inference["dip"]
@@ -35,6 +40,8 @@ export const make = (options: {
   readonly faults: FaultControl.FaultControl
   /** Starts a request's fiber; the result interrupts it. */
   readonly run: (effect: Effect.Effect<void>) => () => void
+  /** What batch jobs read and write; `undefined` where there is none. */
+  readonly store: Store.Store | undefined
 }): Runtime => {
   const { clock, config, recorder } = options
   const bodies = Bodies.make()
@@ -50,9 +57,11 @@ export const make = (options: {
     return `${hex(8)}-${hex(4)}-4${hex(3)}-a${hex(3)}-${sequence.toString(16).padStart(12, "0")}`
   }
 
-  const inference = Inference.make(house)
+  const models = Models.make(config)
+  const inference = Inference.make(house, models)
   const guardrails = Guardrails.make(house)
   const asyncInvokes = AsyncInvokes.make(house, inference.modelOf)
+  const batchJobs = BatchJobs.make(house, models, inference.modelOf, options.store)
   const desks: Readonly<Record<Fault.Operation, (visit: Visit) => Gone>> = {
     Converse: inference.answer,
     ConverseStream: inference.answer,
@@ -64,7 +73,11 @@ export const make = (options: {
     InvokeGuardrailChecks: guardrails.check,
     StartAsyncInvoke: asyncInvokes.start,
     GetAsyncInvoke: asyncInvokes.get,
-    ListAsyncInvokes: asyncInvokes.list
+    ListAsyncInvokes: asyncInvokes.list,
+    CreateModelInvocationJob: batchJobs.create,
+    GetModelInvocationJob: batchJobs.get,
+    ListModelInvocationJobs: batchJobs.list,
+    StopModelInvocationJob: batchJobs.stop
   }
 
   const onExchange = (exchange: Exchange): Gone => {
@@ -80,5 +93,5 @@ export const make = (options: {
     return visit.turnedAway() ?? desks[route.operation](visit)
   }
 
-  return { onExchange, pools: inference.pools, bodies, now, dip: inference.dip }
+  return { onExchange, pools: inference.pools, bodies, jobs: batchJobs.stats, now, dip: inference.dip }
 }

@@ -110,6 +110,12 @@ export class Visit {
     return { account: account ?? this.#known?.account ?? "anonymous", region: this.#known?.region ?? region }
   }
 
+  /** Whose jobs it can see. */
+  get owner(): string {
+    const { account, region } = this.caller
+    return `${account}/${region}`
+  }
+
   /** The account as ARNs have it: twelve digits. */
   get accountId(): string {
     const { account } = this.caller

@@ -64,7 +64,7 @@ export const throttled = {
   day: "Too many tokens per day, please wait before trying again."
 } as const
 
-const statusOf = (name: ErrorName): number => table[name][0]
+export const statusOf = (name: ErrorName): number => table[name][0]
 
 /** What it says. */
 export const messageOf = (error: WireError): string => error.message ?? table[error.name][1]
