@@ -2,7 +2,7 @@
 import { RetryBudget } from "@caprock/backoff"
 import { Bedrock, CallAccount, CallEvents, Routes } from "@caprock/bedrock"
 import { BedrockClient, BedrockClientTest, type Settings } from "@caprock/client"
-import { BedrockError, Reason } from "@caprock/errors"
+import { type BedrockError, Reason } from "@caprock/errors"
 import type { Route } from "@caprock/router"
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Context, Effect, Fiber, Layer, Logger, Stream } from "effect"
@@ -10,33 +10,7 @@ import { TestClock } from "effect/testing"
 import * as adapting from "../src/internal/adapting.ts"
 import * as asking from "../src/internal/asking.ts"
 import * as judging from "../src/internal/judging.ts"
-
-const nova = "amazon.nova-lite-v1:0"
-const claude = "anthropic.claude-sonnet-4-5-20250929-v1:0"
-
-const ask = (route: string, maxTokens = 100) => ({
-  modelId: route,
-  messages: [{ role: "user" as const, content: [{ text: "Hello" }] }],
-  inferenceConfig: { maxTokens }
-})
-
-const file = (
-  targets: Route.RouteFile["targets"],
-  policy: Route.Policy,
-  more: Omit<Route.Route, "policy"> = {}
-): Route.RouteFile => ({ targets, routes: { chat: { policy, ...more } } })
-
-/** A layer over scripts, and what was asked. */
-const scripted = Effect.fnUntraced(function*(script: BedrockClientTest.Script, options: Bedrock.ServiceOptions) {
-  const context = yield* Layer.build(Bedrock.layerTest(script, { backoff: { base: 0 }, ...options }))
-  return {
-    bedrock: Context.get(context, Bedrock.Bedrock),
-    requests: Context.get(context, BedrockClientTest.BedrockClientTest).requests
-  }
-})
-
-const failing = (reason: Reason.Reason) => new BedrockError.BedrockError({ operation: "Converse", attempts: 1, reason })
-const unavailable = failing(new Reason.ServerError({ kind: "unavailable", message: "Try again." }))
+import { ask, claude, failing, file, nova, scripted, unavailable } from "./routeRig.ts"
 
 const problemsOf = (layer: Layer.Layer<Bedrock.Bedrock, Settings.OptionsError>) =>
   Effect.map(Effect.flip(Layer.build(layer)), ({ message }) => message).pipe(Effect.orDie, Effect.scoped)

@@ -41,6 +41,7 @@ const host = Effect.fnUntraced(function*(
       }))
       return { candidates: candidates.slice(1), excluded, level: undefined }
     },
+    poolOf: ({ name }) => name,
     offer: ({ name }) => {
       offered.push(name)
       return { cost: { pool: name, requests: 1, tokens: 100 }, send: () => Effect.void, withdrawn: () => {} }

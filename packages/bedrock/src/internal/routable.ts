@@ -1,10 +1,7 @@
 // The service whose operations take a route's name wherever they take a model's id.
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
-import * as ModelId from "@caprock/quota/ModelId"
-import * as Fence from "@caprock/router/Fence"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Service } from "../Bedrock.ts"
 import * as adapting from "./adapting.ts"
@@ -16,7 +13,6 @@ import * as readings from "./readings.ts"
 import * as routed from "./routed.ts"
 import { routeOf, type Routing } from "./routing.ts"
 import type { Opened } from "./streaming.ts"
-import { residencyOf } from "./targets.ts"
 
 type Input<Name extends "converse" | "converseStream" | "invokeModel" | "invokeModelWithResponseStream"> = Parameters<
   Service[Name]
@@ -69,20 +65,20 @@ export const over = (plain: Service, routing: Routing): Service => {
   /** An operation that takes the id of a model, and no route's name. */
   const ofModel = (operation: string, { modelId }: { readonly modelId?: string | undefined }) =>
     routeOf(routing, modelId) === undefined
-      ? fenced(routing, operation, modelId)
+      ? Effect.void
       : Effect.fail(wrong(operation, modelId, `${modelId} is a route, and ${operation} takes none: name the model`))
   const service: Service = {
     ...plain,
     converse: (input) => {
       const route = named(input)
       return route === undefined
-        ? Effect.andThen(fenced(routing, "Converse", input.modelId), plain.converse(input))
+        ? plain.converse(input)
         : routed.unary(routing, route, input, converse, (client, input) => client.converse(input), readings.conversed)
     },
     converseStream: (input) => {
       const route = named(input)
       return route === undefined
-        ? Stream.unwrap(Effect.as(fenced(routing, "ConverseStream", input.modelId), plain.converseStream(input)))
+        ? plain.converseStream(input)
         : routed.streamed(
           routing,
           route,
@@ -95,7 +91,7 @@ export const over = (plain: Service, routing: Routing): Service => {
     invokeModel: (input) => {
       const route = named(input)
       return route === undefined
-        ? Effect.andThen(fenced(routing, "InvokeModel", input.modelId), plain.invokeModel(input))
+        ? plain.invokeModel(input)
         : routed.unary(
           routing,
           route,
@@ -108,12 +104,7 @@ export const over = (plain: Service, routing: Routing): Service => {
     invokeModelWithResponseStream: (input) => {
       const route = named(input)
       return route === undefined
-        ? Stream.unwrap(
-          Effect.as(
-            fenced(routing, "InvokeModelWithResponseStream", input.modelId),
-            plain.invokeModelWithResponseStream(input)
-          )
-        )
+        ? plain.invokeModelWithResponseStream(input)
         : routed.streamed(
           routing,
           route,
@@ -145,23 +136,3 @@ const wrong = (operation: string, modelId: string | undefined, message: string):
     { operation, modelId: modelId ?? "", region: undefined },
     new Reason.ValidationError({ kind: "malformed", message: `${message}.` })
   )
-
-/** What a last resort sends stays inside the fence of its route, whatever it names. */
-const fenced = (routing: Routing, operation: string, modelId: string | undefined): Effect.Effect<void, BedrockError> =>
-  Effect.withFiber((fiber) => {
-    const fence = fiber.getRef(Fence.CurrentFence)
-    if (fence === undefined) return Effect.void
-    const outside = Fence.outside(fence, placesOf(routing, modelId ?? ""))
-    if (outside === undefined) return Effect.void
-    const place = outside._tag === "Unknown" ? "places that nobody knows" : outside.place
-    return Effect.fail(
-      wrong(operation, modelId, `${modelId} may be processed at ${place}, outside of the fence ${fence.join(", ")}`)
-    )
-  })
-
-/** Where a model's id may be processed, in the Region of the layer: as the id says, or the target that has it. */
-const placesOf = ({ desk: { region }, table }: Routing, modelId: string): ReadonlyArray<string> | undefined => {
-  const id = ModelId.parse(modelId)
-  return (Result.isSuccess(id) ? residencyOf(id.success, region) : undefined) ??
-    table.targets.find((target) => target.model === modelId && (target.region ?? region) === region)?.residency
-}

@@ -3,6 +3,7 @@ import type { BedrockClient } from "@caprock/client/BedrockClient"
 import { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
 import type * as Accounting from "@caprock/quota/Accounting"
+import * as Pool from "@caprock/quota/Pool"
 import type { Account, RouteFailure } from "@caprock/router/Account"
 import type { Ask, Decision } from "@caprock/router/Decision"
 import type { Exhausted } from "@caprock/router/LastResort"
@@ -28,7 +29,7 @@ import type { Adaptation } from "./adapting.ts"
 import type { Wants } from "./asking.ts"
 import * as attempts from "./attempt.ts"
 import type { Attempt, Call, Served, Tally } from "./attempt.ts"
-import { ended, placeOf, wrongLimits } from "./calls.ts"
+import { ended, type Place, placeOf, wrongLimits } from "./calls.ts"
 import { failure, fromLimiter, withAttempts } from "./failures.ts"
 import * as judging from "./judging.ts"
 import { type Limits, limitsOf, monotonic } from "./limits.ts"
@@ -60,6 +61,11 @@ interface Leg<I> {
   readonly restore: attempts.Restore
 }
 
+/** A request as it goes to one target. */
+interface Prepared<I> extends Adaptation<I> {
+  readonly place: Place
+}
+
 /** Sends it, and tells what it used, when that is known; what it cost is given back. */
 type Send<I, A> = (
   leg: Leg<I>,
@@ -79,6 +85,8 @@ class RoutedCall<I extends Named, A> {
   readonly tally: Tally = { attempts: 0, sent: 0, waitedMillis: 0, serviceMillis: 0, gaveUp: undefined }
   /** By the model's id: what it asks for is read once. */
   private readonly measures = new Map<string, Measure>()
+  /** By the target's index. */
+  private readonly prepared: Array<Prepared<I> | undefined> = []
   account: Account | undefined
 
   constructor(
@@ -118,7 +126,7 @@ class RoutedCall<I extends Named, A> {
 
   /** What decides where it goes: as the first target's model counts, since nobody knows yet whose it will be. */
   ask(): Ask {
-    const { fiber: { turn }, input, kind, route } = this
+    const { fiber: { turn }, input, kind, question, route } = this
     const first = route.targets[0]
     const seat = first && this.seatOf(first)
     const { base, maxTokens } = seat === undefined ? { base: 0, maxTokens: 0 } : this.measure(seat)
@@ -128,7 +136,8 @@ class RoutedCall<I extends Named, A> {
       output: maxTokens ?? seat?.place.entry.maxOutputTokens ?? 0,
       priority: turn.priority,
       leftMillis: this.left(),
-      request: input
+      request: input,
+      ...(ofItsOwn(question) ? { pool: (target) => this.prepare(this.seatOf(target)).place.pool } : {})
     }
   }
 
@@ -173,15 +182,31 @@ class RoutedCall<I extends Named, A> {
     return measure
   }
 
+  /** What is sent there, and the pool that it draws on: the target's own, but for a service tier or a variant of the request's. */
+  private prepare({ desk, place, target }: Seat): Prepared<I> {
+    const known = this.prepared[target.index]
+    if (known !== undefined) return known
+    const { kind, question } = this
+    const adaptation = kind.adapt({ ...this.input, modelId: target.model }, target)
+    // What chooses the pool may be what the target does not take.
+    const sent = adaptation.adapted.length === 0 ? question : kind.question(adaptation.input)
+    const prepared = {
+      ...adaptation,
+      place: ofItsOwn(sent)
+        ? Result.getOrElse(placeOf(desk, { ...sent, modelId: target.model }), () => place)
+        : place
+    }
+    this.prepared[target.index] = prepared
+    return prepared
+  }
+
   private offer(
     seat: Seat,
     send: Send<I, A>
   ): Offer<A, BedrockError, never> {
-    const { fiber, kind, limits, question, routing: { desk }, tally } = this
+    const { fiber, limits, routing: { desk }, tally } = this
     const { target } = seat
-    const { adapted, input } = kind.adapt({ ...this.input, modelId: target.model }, target)
-    // The service tier and the variant are the call's own, and choose the pool with the target.
-    const place = Result.getOrElse(placeOf(seat.desk, { ...question, modelId: target.model }), () => seat.place)
+    const { adapted, input, place } = this.prepare(seat)
     const measured = this.measure(seat)
     const most = adapted.length === 0 ? undefined : target.able?.output
     const maxTokens = measured.maxTokens !== undefined && most !== undefined
@@ -213,15 +238,21 @@ class RoutedCall<I extends Named, A> {
       })
       return usd
     }
+    let waits = true
     fiber.tell?.({ _tag: "Waiting", pool: place.pool, tokens: entry.cost.tokens })
     return {
       cost: entry.cost,
       adapted,
       usd: () => usd,
-      withdrawn: () => entry.end(),
+      withdrawn: () => {
+        if (waits) fiber.tell?.({ _tag: "Left", pool: place.pool })
+        waits = false
+        entry.end()
+      },
       send: ({ reservation }: Granted) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.suspend(() => {
+            waits = false
             const attempt = attempts.admitted(call, entry, reservation)
             if (adapted.length > 0) fiber.tell?.({ _tag: "Adapted", pool: place.pool, target: target.name, adapted })
             return send({ call, seat, input, attempt, restore }, used)
@@ -276,6 +307,9 @@ class RoutedCall<I extends Named, A> {
     return ended(this.routing.desk, this.pool, { ...this.fiber, tally: this.tally }, exit, this.account)
   }
 }
+
+/** Whether a request says more of its pool than its target does. */
+const ofItsOwn = ({ fields, tier }: Question): boolean => tier !== undefined || Pool.variantOf(fields) !== undefined
 
 const begin = <I extends Named, A>(
   routing: Routing,

@@ -76,6 +76,12 @@ const complete = (target: Target, { catalogue, region: own, resolve }: Known): R
   const residency = residencyOf(id, region) ?? (Result.isSuccess(behind) && isGlobal(behind.success)
     ? [anywhere] as const
     : target.residency)
+  // Wherever a profile may send it on to, there it is received.
+  if (region !== undefined && residency?.includes(region) === false && !residency.includes(anywhere)) {
+    return Result.fail(
+      `its requests are sent to ${region}, which is not among its residency (${residency.join(", ")}): add ${region}`
+    )
+  }
   return Result.succeed({
     ...target,
     ...(region === undefined ? {} : { region }),

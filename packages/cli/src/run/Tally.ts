@@ -172,6 +172,8 @@ export const make = (options: { readonly maxConnections: number; readonly now: n
           counts.waitedMillis += event.waitedMillis
           return
         }
+        case "Adapted":
+        case "Left":
         case "Waiting":
           return
       }

@@ -16,11 +16,13 @@ type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
 interface Place {
   readonly target: BuiltTarget
-  readonly pool: string
+  /** That of calls which do not say otherwise. */
+  readonly usual: string
   readonly latencies: Latencies
   readonly facts: Mutable<Facts>
-  /** When its pool was asked, and for what. */
+  /** When which of its pools was asked, and for what. */
   at: number
+  pool: string
   tokens: number
   priority: Ask["priority"]
 }
@@ -28,7 +30,6 @@ interface Place {
 export class Board {
   private readonly places: ReadonlyArray<Place>
   private readonly facts: ReadonlyArray<Facts>
-  private readonly byPool = new Map<string, Array<Place>>()
   private readonly waiting = new Set<() => void>()
   private readonly limiter: RateLimiter["Service"]
   private readonly health: Health["Service"]
@@ -48,9 +49,10 @@ export class Board {
     this.affinity = affinity
     this.clock = clock
     this.places = table.targets.map((target) => {
-      const place: Place = {
+      const usual = pool(target)
+      return {
         target,
-        pool: pool(target),
+        usual,
         latencies: new Latencies(),
         facts: {
           waitMillis: 0,
@@ -61,13 +63,10 @@ export class Board {
           warm: false
         },
         at: -Infinity,
+        pool: usual,
         tokens: 0,
         priority: undefined
       }
-      const same = this.byPool.get(place.pool)
-      if (same === undefined) this.byPool.set(place.pool, [place])
-      else same.push(place)
-      return place
     })
     this.facts = this.places.map(({ facts }) => facts)
   }
@@ -76,11 +75,13 @@ export class Board {
   refresh(route: BuiltRoute, ask: Ask): ReadonlyArray<Facts> {
     const now = this.clock.currentTimeMillisUnsafe()
     const tokens = ask.input + ask.output
-    for (const { index, name } of route.targets) {
+    for (const target of route.targets) {
+      const { index, name } = target
       const place = this.places[index]
       if (place === undefined) continue
       const { facts } = place
-      if (!isFresh(place, tokens, ask.priority, now)) this.askAgain(place, tokens, ask.priority, now)
+      const pool = ask.pool === undefined ? place.usual : ask.pool(target)
+      if (!isFresh(place, pool, tokens, ask.priority, now)) this.askAgain(place, pool, tokens, ask.priority, now)
       facts.standing = this.health.standingUnsafe(name)
       facts.warm = ask.prefix !== undefined && this.affinity.warm(ask.prefix, index, now)
     }
@@ -89,11 +90,12 @@ export class Board {
 
   /** Something was booked in a pool, or somebody stands in its line: what was told of it does not hold any more. */
   moved(pool: string): void {
-    for (const place of this.byPool.get(pool) ?? []) place.at = -Infinity
+    for (const place of this.places) if (place.pool === pool) place.at = -Infinity
   }
 
-  poolOf(target: BuiltTarget): string {
-    return this.places[target.index]?.pool ?? target.name
+  /** That which a call is charged to there. */
+  poolOf(target: BuiltTarget, ask: Ask): string {
+    return ask.pool?.(target) ?? this.places[target.index]?.usual ?? target.name
   }
 
   factsOf(target: BuiltTarget): Facts | undefined {
@@ -125,9 +127,9 @@ export class Board {
     return Effect.sync(() => this.waiting.delete(wake))
   })
 
-  private askAgain(place: Place, tokens: number, priority: Ask["priority"], now: number): void {
+  private askAgain(place: Place, pool: string, tokens: number, priority: Ask["priority"], now: number): void {
     const { free, refused, waitMillis } = this.limiter.headroomUnsafe({
-      pool: place.pool,
+      pool,
       requests: 1,
       tokens,
       priority
@@ -136,13 +138,14 @@ export class Board {
     place.facts.free = free
     place.facts.refused = refused
     place.at = now
+    place.pool = pool
     place.tokens = tokens
     place.priority = priority
   }
 }
 
 /** Whether what was told for another call holds for this one as well. A smaller one waits no longer, which is all that has to be known of no wait. */
-const isFresh = (place: Place, tokens: number, priority: Ask["priority"], now: number): boolean =>
-  now - place.at < freshMillis && place.priority === priority &&
+const isFresh = (place: Place, pool: string, tokens: number, priority: Ask["priority"], now: number): boolean =>
+  now - place.at < freshMillis && place.pool === pool && place.priority === priority &&
   (place.tokens === tokens ||
     place.tokens > tokens && place.facts.waitMillis === 0 && place.facts.refused === undefined)

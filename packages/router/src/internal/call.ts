@@ -93,6 +93,10 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
     return this.sending.offer(target)
   }
 
+  poolOf(target: BuiltTarget): string {
+    return this.board.poolOf(target, this.sending.ask)
+  }
+
   /** The next level of difficulty after that of who answered, if there is one: it is asked from now on. */
   escalate(answered: BuiltTarget): boolean {
     const levels = this.route[plan].ladder?.levels

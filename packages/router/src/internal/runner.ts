@@ -238,7 +238,7 @@ export class Runner<A, E extends Retryable, R> {
       const candidate = call.decide().candidates.find(({ target }) => {
         const facts = call.board.factsOf(target)
         return call.at(target.index) === undefined && target !== first.candidate.target &&
-          call.board.poolOf(target) !== first.reservation.pool && facts !== undefined && facts.waitMillis === 0 &&
+          call.poolOf(target) !== first.reservation.pool && facts !== undefined && facts.waitMillis === 0 &&
           facts.free >= freeEnough && facts.standing._tag === "Closed" && facts.standing.share === 1
       })
       if (candidate === undefined || !(yield* hedges.withdraw())) return undefined

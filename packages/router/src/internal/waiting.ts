@@ -27,6 +27,8 @@ export interface Host<A, E, R> {
   now(): number
   decide(): Decision
   offer(target: BuiltTarget): Offer<A, E, R>
+  /** The pool that it is charged to there. */
+  poolOf(target: BuiltTarget): string
   refused(target: BuiltTarget, error: RateLimiterError): void
 }
 
@@ -121,7 +123,7 @@ export class Waiting<A, E, R, L> {
   private join(candidate: Candidate): boolean {
     const { host, stands } = this
     const { target } = candidate
-    if (stands.has(host.board.poolOf(target))) return false
+    if (stands.has(host.poolOf(target))) return false
     const offer = host.offer(target)
     const { pool } = offer.cost
     // Two targets of one pool are one line, and the first of them stands in it.
