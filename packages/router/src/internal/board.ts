@@ -58,7 +58,7 @@ export class Board {
           refused: undefined,
           standing: health.standingUnsafe(target.name),
           latencyMillis: undefined,
-          warm: false
+          warm: 0
         },
         at: -Infinity,
         tokens: 0,
@@ -82,7 +82,7 @@ export class Board {
       const { facts } = place
       if (!isFresh(place, tokens, ask.priority, now)) this.askAgain(place, tokens, ask.priority, now)
       facts.standing = this.health.standingUnsafe(name)
-      facts.warm = ask.prefix !== undefined && this.affinity.warm(ask.prefix, index, now)
+      facts.warm = ask.prefixes === undefined ? 0 : this.affinity.warm(ask.prefixes, index, now)
     }
     return this.facts
   }
