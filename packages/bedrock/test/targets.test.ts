@@ -209,7 +209,7 @@ describe("a request is adapted to its target", () => {
       assert.include(unknown.message, "There is no route nowhere")
     }).pipe(Effect.scoped))
 
-  it("needs are what is in the request; what stands before the last mark is its prefix", () => {
+  it("needs are what is in the request; what stands before each mark is a prefix", () => {
     const image = { image: { format: "png" as const, source: { bytes: new Uint8Array(3) } } }
     const document = { document: { name: "d", format: "txt" as const, source: { bytes: new Uint8Array(3) } } }
     const marked = (text: string, after: string) => ({
@@ -222,20 +222,25 @@ describe("a request is adapted to its target", () => {
       asking.converse({ modelId: "chat", messages: [{ role: "user", content: [image, document] }] }, true).needs,
       ["images", "documents", "streaming"]
     )
-    const { prefix } = asking.converse(marked("a", "b"), false)
-    assert.isString(prefix)
-    assert.strictEqual(asking.converse(marked("a", "b"), false).prefixMillis, 300_000)
+    const [prefix] = asking.converse(marked("a", "b"), false).prefixes ?? []
+    assert(prefix !== undefined)
+    assert.strictEqual(prefix.millis, 300_000)
     const hour = {
       ...marked("a", "b"),
       system: [{ text: "a" }, { cachePoint: { type: "default" as const, ttl: "1h" as const } }]
     }
-    const kept = asking.converse(hour, false)
-    assert.deepStrictEqual([kept.prefix, kept.prefixMillis], [prefix, 3_600_000])
+    assert.deepStrictEqual(asking.converse(hour, false).prefixes, [{ key: prefix.key, millis: 3_600_000 }])
     assert.deepStrictEqual(asking.converse({ modelId: "chat", system: [{ cachePoint: { type: "default" } }] }, false), {
       needs: []
     })
-    assert.strictEqual(asking.converse(marked("a", "c"), false).prefix, prefix)
-    assert.notStrictEqual(asking.converse(marked("b", "b"), false).prefix, prefix)
+    assert.deepStrictEqual(asking.converse(marked("a", "c"), false).prefixes, [prefix])
+    assert.notDeepEqual(asking.converse(marked("b", "b"), false).prefixes, [prefix])
+    const moving = (...texts: ReadonlyArray<string>) => {
+      const content = texts.flatMap((text) => [{ text }, { cachePoint: { type: "default" as const } }])
+      return asking.converse({ ...marked("a", "b"), messages: [{ role: "user", content }] }, false).prefixes ?? []
+    }
+    assert.deepStrictEqual(moving("b", "c").slice(0, 2), moving("b"))
+    assert.strictEqual(new Set(moving("b", "c").map(({ key }) => key)).size, 3)
   })
 })
 

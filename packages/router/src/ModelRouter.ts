@@ -175,10 +175,7 @@ export const make = Effect.fnUntraced(function*(
     attempts: Math.max(1, Math.floor(backoff.attempts ?? Backoff.defaults.attempts) || 0),
     baseMillis: millis(backoff.base ?? Backoff.defaults.base),
     capMillis: millis(backoff.cap ?? Backoff.defaults.cap),
-    touch: ({ prefix, prefixMillis = usualPrefixMillis }, { index }) => {
-      const now = time.wall()
-      if (prefix !== undefined) affinity.touch(prefix, index, now + prefixMillis)
-    }
+    touch: ({ prefixes = [] }, { index }) => affinity.touch(prefixes, index, time.wall())
   }
 
   const hedges = new Map<string, RetryBudget.RetryBudget["Service"]>()
@@ -221,9 +218,6 @@ export const make = Effect.fnUntraced(function*(
 
 /** Of how many prompts it is known who has them in a cache: some megabytes. */
 const mostPrefixes = 10_000
-
-/** How long caches keep a prompt from its last use, as most do. */
-const usualPrefixMillis = 300_000
 
 const millis = (input: Duration.Input): number => Math.max(0, Duration.toMillis(Duration.fromInputUnsafe(input)))
 

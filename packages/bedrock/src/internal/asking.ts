@@ -1,5 +1,6 @@
 // What of a request decides which of its targets can do it.
 import type { BedrockClient } from "@caprock/client/BedrockClient"
+import type { Prefix } from "@caprock/router/Decision"
 import type { Capability } from "@caprock/router/Target"
 import * as Hash from "effect/Hash"
 
@@ -10,12 +11,10 @@ interface CachePointBlock {
 
 type ConverseInput = Parameters<BedrockClient["Service"]["converse"]>[0]
 
-/** What a target has to be able to do, and what stands for the part of the prompt that a cache may have. */
+/** What a target has to be able to do, and which parts of the prompt a cache may have. */
 export interface Wants {
   readonly needs: ReadonlyArray<Capability>
-  readonly prefix?: string
-  /** How long a cache keeps it. */
-  readonly prefixMillis?: number
+  readonly prefixes?: ReadonlyArray<Prefix>
 }
 
 /** A mark for a cache is no need: what has none leaves it out. */
@@ -31,12 +30,13 @@ export const converse = (input: ConverseInput, streaming: boolean): Wants => {
     ...(input.system ?? []),
     ...said
   ]
-  const last = blocks.findLastIndex((block) => markOf(block) !== undefined)
-  return last <= 0 ? { needs } : {
-    needs,
-    prefix: keyOf(blocks.slice(0, last)),
-    prefixMillis: markOf(blocks[last] ?? {})?.ttl === "1h" ? hourMillis : usualMillis
+  const prefixes: Array<Prefix> = []
+  for (const [at, block] of blocks.entries()) {
+    const mark = markOf(block)
+    if (mark === undefined || at === 0) continue
+    prefixes.push({ key: keyOf(blocks.slice(0, at)), millis: mark.ttl === "1h" ? hourMillis : usualMillis })
   }
+  return prefixes.length === 0 ? { needs } : { needs, prefixes }
 }
 
 /** The body is the model's own, and is not looked into. */
@@ -50,7 +50,7 @@ const markOf = (block: { readonly cachePoint?: CachePointBlock | undefined }): C
   block.cachePoint
 
 /**
- * What stands for what is before the last mark, in the order in which Bedrock reads a request: tools, system, messages. Two prompts that are taken for one
+ * What stands for what is before a mark, in the order in which Bedrock reads a request: tools, system, messages. Two prompts that are taken for one
  * cost a cache's miss and nothing else.
  */
 const keyOf = (blocks: ReadonlyArray<object>): string => {

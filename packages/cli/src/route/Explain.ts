@@ -197,7 +197,7 @@ export const factsOf = (
           ? { _tag: "Closed", share }
           : { _tag: "Open", untilMillis: nowMillis + Duration.toMillis(sick) },
         latencyMillis: latency === undefined ? undefined : Duration.toMillis(latency),
-        warm
+        warm: warm ? 1 : 0
       }
     }))
 }

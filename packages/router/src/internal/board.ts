@@ -60,7 +60,7 @@ export class Board {
           refused: undefined,
           standing: health.standingUnsafe(target.name),
           latencyMillis: undefined,
-          warm: false
+          warm: 0
         },
         at: -Infinity,
         pool: usual,
@@ -83,7 +83,7 @@ export class Board {
       const pool = ask.pool === undefined ? place.usual : ask.pool(target)
       if (!isFresh(place, pool, tokens, ask.priority, now)) this.askAgain(place, pool, tokens, ask.priority, now)
       facts.standing = this.health.standingUnsafe(name)
-      facts.warm = ask.prefix !== undefined && this.affinity.warm(ask.prefix, index, now)
+      facts.warm = ask.prefixes === undefined ? 0 : this.affinity.warm(ask.prefixes, index, now)
     }
     return this.facts
   }

@@ -163,21 +163,28 @@ const headroom = (groups: Array<Seats>, affinity: number): Seats | undefined => 
   const [best, next] = groups
   if (best === undefined || next === undefined) return best
   const least = best.best.ready
-  const warm: Array<Seats> = []
+  // By how much of the prompt their caches have. Who has less is waited for as who has none: only where it makes wait much shorter.
+  const warm: Array<Array<Seats>> = []
   const cold: Array<Seats> = []
   for (const group of groups) {
-    if (group.first.facts.warm && group.first.ready <= least + affinity) {
+    const { facts, ready } = group.first
+    if (facts.warm > 0 && ready <= least + affinity) {
       label(group, warmest)
-      warm.push(group)
+      const same = warm[facts.warm]
+      if (same === undefined) warm[facts.warm] = [group]
+      else same.push(group)
     } else {
       label(group, group.best.ready === least ? mostFree : leastWait)
       cold.push(group)
     }
   }
-  const others = together(cold)
-  const first = together(warm)
-  if (first === undefined || others === undefined) return first ?? others
-  return inOrder([first, others], () => affinity)
+  if (warm.length === 0) return together(cold)
+  const ranks: Array<Seats> = []
+  for (const rank of [...warm.toReversed(), cold]) {
+    const seats = together(rank ?? [])
+    if (seats !== undefined) ranks.push(seats)
+  }
+  return inOrder(ranks, () => affinity)
 }
 
 const weighted = (parts: ReadonlyArray<Weight>, lot: number, question: Question): Seats | undefined => {

@@ -28,7 +28,7 @@ export interface Desk {
   /** How long a target is left alone that failed, while others can be asked: the first time, then twice that and so on, up to the cap. */
   readonly baseMillis: number
   readonly capMillis: number
-  /** A call answered there: its prefix is in the target's cache now. */
+  /** A call answered there: what of it a cache may have is in the target's now. */
   readonly touch: (ask: Ask, target: BuiltTarget) => void
 }
 
