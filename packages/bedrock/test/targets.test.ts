@@ -241,6 +241,18 @@ describe("a request is adapted to its target", () => {
     }
     assert.deepStrictEqual(moving("b", "c").slice(0, 2), moving("b"))
     assert.strictEqual(new Set(moving("b", "c").map(({ key }) => key)).size, 3)
+    // A mark that is left out later, since there may be few of them, changes nothing of what follows.
+    const last = moving("b", "c").at(-1)
+    const content = [{ text: "b" }, { text: "c" }, { cachePoint: { type: "default" as const } }]
+    const moved = asking.converse({ ...marked("a", "b"), messages: [{ role: "user", content }] }, false).prefixes
+    assert.deepStrictEqual(moved?.at(-1), last)
+    const { system } = marked("a", "b")
+    assert.deepStrictEqual(
+      asking.converse({ modelId: "chat", system: [...system.slice(1), ...system] }, false).prefixes,
+      [
+        prefix
+      ]
+    )
   })
 })
 

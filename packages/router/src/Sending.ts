@@ -10,7 +10,7 @@ import type { Reservation } from "@caprock/rate-limiter/Reservation"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Adapted } from "./Account.ts"
-import type { Ask } from "./Decision.ts"
+import type { Ask, Why } from "./Decision.ts"
 import type { Exhausted } from "./LastResort.ts"
 import type { RouterError } from "./RouterError.ts"
 import type { BuiltTarget } from "./Target.ts"
@@ -37,6 +37,8 @@ export interface Granted {
   readonly reservation: Reservation
   /** Which of the call's requests it is, from 1. */
   readonly attempt: number
+  /** Why it goes to this target. */
+  readonly why: Why
   /** It is sent beside another one that takes long. */
   readonly hedge: boolean
 }

@@ -7,10 +7,11 @@ import type { Service } from "../Bedrock.ts"
 import * as adapting from "./adapting.ts"
 import * as asking from "./asking.ts"
 import { failure } from "./failures.ts"
-import { type ConverseEvent, opened } from "./lastWords.ts"
+import * as lastWords from "./lastWords.ts"
 import * as questions from "./questions.ts"
 import * as readings from "./readings.ts"
 import * as routed from "./routed.ts"
+import type { Kind } from "./routedCall.ts"
 import { routeOf, type Routing } from "./routing.ts"
 import type { Opened } from "./streaming.ts"
 
@@ -20,47 +21,48 @@ type Input<Name extends "converse" | "converseStream" | "invokeModel" | "invokeM
 type Output<Name extends "converse" | "invokeModel"> = Effect.Success<ReturnType<Service[Name]>>
 type ChunkEvent = Stream.Success<ReturnType<Service["invokeModelWithResponseStream"]>>
 
-const none = () => undefined
-
 /** `service`: what a last resort may ask. */
-const conversing = (service: () => Service): routed.Kind<Input<"converse">, Output<"converse">> => ({
+const conversing = (service: () => Service): Kind<Input<"converse">, Output<"converse">> => ({
   question: (input) => questions.converse("Converse", input),
   wants: (input) => asking.converse(input, false),
   adapt: adapting.converse,
-  lastResort: ({ lastResorts }, route, input) => {
-    const own = lastResorts[route]
-    return own && ((reason) => own(reason, input, service()))
-  }
+  check: (own, input) => (answer) => own(answer, input),
+  lastResort: ({ converse }, input) => converse && ((reason) => converse(reason, input, service()))
 })
 
-const streaming = (service: () => Service): routed.Kind<Input<"converseStream">, Opened<ConverseEvent>> => ({
+const streaming = (service: () => Service): Kind<Input<"converseStream">, Opened<lastWords.ConverseEvent>> => ({
   question: (input) => questions.converse("ConverseStream", input),
   wants: (input) => asking.converse(input, true),
   adapt: adapting.converse,
-  lastResort: ({ lastResorts }, route, input) => {
-    const own = lastResorts[route]
-    return own && ((reason) => Effect.map(own(reason, input, service()), opened))
-  }
+  lastResort: ({ converse }, input) =>
+    converse && ((reason) => Effect.map(converse(reason, input, service()), lastWords.opened))
 })
 
-const invokeModel: routed.Kind<Input<"invokeModel">, Output<"invokeModel">> = {
+const invoking = (service: () => Service): Kind<Input<"invokeModel">, Output<"invokeModel">> => ({
   question: (input) => questions.invokeModel("InvokeModel", input),
   wants: () => asking.invokeModel(false),
   adapt: adapting.adapt,
-  lastResort: none
-}
+  lastResort: ({ invokeModel }, input) =>
+    invokeModel && ((reason) => Effect.map(invokeModel(reason, input, service()), lastWords.invoked))
+})
 
-const invokeModelStream: routed.Kind<Input<"invokeModelWithResponseStream">, Opened<ChunkEvent>> = {
+const invokingStream = (
+  service: () => Service
+): Kind<Input<"invokeModelWithResponseStream">, Opened<ChunkEvent>> => ({
   question: (input) => questions.invokeModel("InvokeModelWithResponseStream", input),
   wants: () => asking.invokeModel(true),
   adapt: adapting.adapt,
-  lastResort: none
-}
+  lastResort: ({ invokeModelWithResponseStream }, input, plain) =>
+    invokeModelWithResponseStream &&
+    ((reason) => lastWords.begun(invokeModelWithResponseStream(reason, input, service()), plain))
+})
 
 /** A service whose operations know the routes. What names none of them passes as it did. @internal */
 export const over = (plain: Service, routing: Routing): Service => {
   const converse = conversing(() => service)
   const converseStream = streaming(() => service)
+  const invokeModel = invoking(() => service)
+  const invokeModelStream = invokingStream(() => service)
   const named = (input: { readonly modelId?: string | undefined }) => routeOf(routing, input.modelId)
   /** An operation that takes the id of a model, and no route's name. */
   const ofModel = (operation: string, { modelId }: { readonly modelId?: string | undefined }) =>

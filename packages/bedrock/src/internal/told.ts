@@ -40,6 +40,14 @@ export type Told<E, Account extends PlainAccount = PlainAccount> =
   | { readonly _tag: "Left"; readonly pool: string }
   | { readonly _tag: "AttemptFailed"; readonly pool: string; readonly attempt: number; readonly error: E }
   | {
+    readonly _tag: "Routed" | "Hedged"
+    readonly pool: string
+    readonly route: string
+    readonly target: string
+    readonly attempt: number
+    readonly why: Account["trials"][number]["why"]
+  }
+  | {
     readonly _tag: "Settled"
     readonly pool: string
     readonly reserved: number

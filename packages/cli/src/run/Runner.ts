@@ -159,7 +159,9 @@ export const run = (
             effort.serviceMillis += event.serviceMillis
             return
           case "Adapted":
+          case "Hedged":
           case "Left":
+          case "Routed":
           case "Settled":
             return
         }

@@ -173,7 +173,9 @@ export const make = (options: { readonly maxConnections: number; readonly now: n
           return
         }
         case "Adapted":
+        case "Hedged":
         case "Left":
+        case "Routed":
         case "Waiting":
           return
       }

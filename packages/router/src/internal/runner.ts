@@ -185,14 +185,14 @@ export class Runner<A, E extends Retryable, R> {
 
   private readonly send = (leg: Leg<A, E, R>): Effect.Effect<A, E | TargetClosed, R> => {
     const { call, desk, tries } = this
-    const { candidate: { target }, hedge, offer, reservation, scope } = leg
+    const { candidate: { target, why }, hedge, offer, reservation, scope } = leg
     const { needs, output } = call.sending.ask
     const writingMillis = needs.includes("streaming") ? 0 : output * millisPerToken
     const sent = Effect.suspend(() => {
       const isFirst = !call.hasSentTo(target)
       tries.sent()
       const attempt = call.sent(leg)
-      const sent = offer.send({ reservation, attempt, hedge })
+      const sent = offer.send({ reservation, attempt, why, hedge })
       return isFirst ? Effect.andThen(desk.budget.deposit(offer.cost.pool), sent) : sent
     })
     return Scope.provide(sent, scope).pipe(
