@@ -94,6 +94,41 @@ describe("shared health", () => {
       assert.deepStrictEqual(one.standingUnsafe("a"), { _tag: "HalfOpen", probing: false })
     }).pipe(Effect.provideService(CircuitBreaker.CircuitBreakerStore, away)))
 
+  it.effect("a probe is not sent after its call's deadline, however long the store thinks", () =>
+    Effect.gen(function*() {
+      const health = yield* Health.makeShared()
+      yield* fail(health)
+      yield* TestClock.adjust("2 seconds")
+      let sent = 0
+      const probe = (leftMillis: number) =>
+        Effect.forkChild(
+          Effect.exit(health.watch("a", () => "well", { leftMillis })(Effect.sync(() => sent++))),
+          { startImmediately: true }
+        )
+      const late = yield* probe(999)
+      yield* TestClock.adjust("998 millis")
+      assert.isUndefined(late.pollUnsafe())
+      yield* TestClock.adjust("1 milli")
+      assert.isTrue(rejected(yield* Fiber.join(late)))
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(sent, 0)
+      assert.deepStrictEqual(health.standingUnsafe("a"), { _tag: "HalfOpen", probing: false })
+      yield* probe(1_001)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(sent, 1)
+    }).pipe(Effect.provideService(CircuitBreaker.CircuitBreakerStore, away)))
+
+  it.effect("the others hear of streams that break", () =>
+    Effect.gen(function*() {
+      const [one, two] = yield* twoProcesses
+      for (let broken = 0; broken < 5; broken++) {
+        yield* attempt(one, "well")
+        one.tellUnsafe("a", "sick")
+      }
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual([one, two].map((health) => health.standingUnsafe("a")._tag), ["Open", "Open"])
+    }).pipe(Effect.provide(CircuitBreaker.layerStoreMemory())))
+
   // A real server, whose clock nobody turns. Where it can't be had it is said loudly; with `CI`, `installed` fails instead.
   it.live.skipIf(!RedisServers.installed("redis"))(
     "on Redis: one probe for two processes",

@@ -195,8 +195,9 @@ export class Runner<A, E extends Retryable, R> {
       const sent = offer.send({ reservation, attempt, why, hedge })
       return isFirst ? Effect.andThen(desk.budget.deposit(offer.cost.pool), sent) : sent
     })
+    const leftMillis = call.deadline - call.now()
     return Scope.provide(sent, scope).pipe(
-      desk.health.watch(target.name, this.judged(target), retryAfterOf, writingMillis),
+      desk.health.watch(target.name, this.judged(target), { retryAfter: retryAfterOf, writingMillis, leftMillis }),
       Effect.onExit((exit) => Effect.sync(() => call.ended(leg, exit)))
     )
   }
