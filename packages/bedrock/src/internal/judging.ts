@@ -13,6 +13,14 @@ const isOfTarget = (reason: Reason): boolean =>
 /** What it says of the target's health. */
 export const judge = ({ reason }: BedrockError): Judgement => judged(reason)
 
+/** What a stream that was cut after its first content says of it: what cut it, if that is known. */
+export const judgeCut = ({ reason }: BedrockError): Judgement =>
+  reason._tag !== "InterruptedStreamError"
+    ? judged(reason)
+    : reason.origin === undefined
+    ? "sick"
+    : judged(reason.origin)
+
 const judged = (reason: Reason): Judgement => {
   const verdict = verdictOf(reason)
   if (reason._tag === "ThrottlingError" || reason._tag === "ResourceQuotaError") return "limited"

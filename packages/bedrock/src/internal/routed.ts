@@ -95,7 +95,11 @@ export const streamed = <I extends Named, A extends object>(
         Effect.flatMap((opened): Pulled<A> => {
           // A short answer has told all before it is known whose it is.
           noted()
-          rest = Effect.mapError(opened.rest, (error) => Cause.isDone(error) ? error : final(error))
+          rest = Effect.mapError(opened.rest, (error) => {
+            if (Cause.isDone(error)) return error
+            routed.cut(error)
+            return final(error)
+          })
           return Arr.isReadonlyArrayNonEmpty(opened.held) ? Effect.succeed(opened.held) : rest
         })
       )

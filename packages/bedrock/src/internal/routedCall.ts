@@ -310,6 +310,12 @@ export class RoutedCall<I extends Named, A> {
     return target === undefined ? `route ${this.route.name}` : this.seatOf(target).place.pool
   }
 
+  /** A stream was cut after its first content, with which its attempt had ended well. */
+  cut(error: BedrockError): void {
+    const target = this.account?.target
+    if (target !== undefined && judging.judgeCut(error) === "sick") this.routing.health.tellUnsafe(target, "sick")
+  }
+
   over(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     const { account, fiber, pool, route, routing: { counters, desk }, tally } = this
     return Effect.andThen(
