@@ -62,6 +62,7 @@ import type {
 } from "@aws-sdk/client-bedrock-runtime"
 import type { BedrockError } from "./internal/facade/errors.ts"
 import { make } from "./internal/facade/make.ts"
+import type { RouteFile } from "./internal/facade/routeFile.ts"
 import type { Told } from "./internal/told.ts"
 
 export {
@@ -82,6 +83,8 @@ export {
   UnknownError,
   ValidationError
 } from "./internal/facade/errors.ts"
+
+export type { Policy, Route, RouteFile, Target } from "./internal/facade/routeFile.ts"
 
 // -----------------------------------------------------------------------------
 // Models
@@ -279,6 +282,11 @@ export interface Options {
   readonly account?: string | undefined
   /** Model behind an application inference profile, custom model or other id that does not say it. */
   readonly resolve?: Readonly<Record<string, string>> | undefined
+  /**
+   * Targets and routes, or the text of a file of them. A route's name stands for a model's id in `converse`, `converseStream` and both `invokeModel`s; who answered,
+   * and what was tried before, is in the `account` of the event `CallEnded`. Policies that ask a function (`by`) are for programs with Effect.
+   */
+  readonly routes?: RouteFile | string | undefined
   /** Attempts (4), and the waits between them: `base` 1 s, doubled each time, at most `cap` 20 s, for `elapsed` 5 min. */
   readonly backoff?: {
     readonly attempts?: number | undefined

@@ -5,7 +5,7 @@ import { BedrockClient, BedrockClientTest, type Settings } from "@caprock/client
 import { type BedrockError, Reason } from "@caprock/errors"
 import type { Route } from "@caprock/router"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Context, Effect, Fiber, Layer, Logger, Stream } from "effect"
+import { Array as Arr, ConfigProvider, Context, Effect, Fiber, Layer, Logger, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as adapting from "../src/internal/adapting.ts"
 import * as asking from "../src/internal/asking.ts"
@@ -30,6 +30,24 @@ describe("routes that make no sense", () => {
         })),
         "three"
       )
+    }))
+
+  it.effect("whatever a variable has: it is said where, and what was expected there", () =>
+    Effect.gen(function*() {
+      const wrong = [
+        ["[]", "Expected object"],
+        ["{\"routes\":{}}", "targets"],
+        ["{\"targets\":{\"a\":5},\"routes\":{}}", "a"],
+        ["{\"targets\":{\"a\":{\"model\":7}},\"routes\":{}}", "model"],
+        ["{\"targets\":{\"a\":{\"model\":\"amazon.nova-lite-v1:0\",\"residency\":\"eu\"}},\"routes\":{}}", "residency"]
+      ] as const
+      for (const [CAPROCK_ROUTES, where] of wrong) {
+        const variables = ConfigProvider.layer(ConfigProvider.fromEnv({ env: { CAPROCK_ROUTES } }))
+        const layer = Layer.provide(Bedrock.layerConfig({ region: "us-east-1" }), variables)
+        const message = yield* problemsOf(layer)
+        assert.include(message, "routes")
+        assert.include(message, where)
+      }
     }))
 
   it.effect("a fence is built on what Bedrock says of an id, whatever the file says", () =>
