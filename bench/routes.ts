@@ -241,7 +241,7 @@ const sum = Effect.gen(function*() {
     const windows = Number(flags.windows)
     const offered = Number(flags.offered)
     const spec: Workload.Spec = {
-      requests: 400 * windows,
+      requests: 1_000 * windows,
       seed,
       burndown,
       excess: windows * regions.length * offered,
