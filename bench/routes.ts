@@ -21,6 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { parseArgs } from "node:util"
 import { generator } from "./internal/chance.ts"
+import { byDebt } from "./internal/debt.ts"
 import * as Server from "./internal/server.ts"
 import { table } from "./internal/table.ts"
 import * as Workload from "./internal/workload.ts"
@@ -273,6 +274,7 @@ const sum = Effect.gen(function*() {
       String(calls.length),
       String(calls.filter(({ target }) => target === undefined).length),
       String(stats.throttled.total),
+      String(regions.reduce((sum, region) => sum + byDebt(of(region), quota.tokens, window), 0)),
       (log.length / calls.length).toFixed(3),
       ...parts.map((part) => `${(100 * part).toFixed(1)} %`),
       `${(100 * parts.reduce((sum, part) => sum + part, 0) / parts.length).toFixed(1)} %`,
@@ -286,6 +288,7 @@ const sum = Effect.gen(function*() {
       "calls",
       "lost",
       "throttles",
+      "by debt",
       "sent per call",
       ...regions,
       "of the sum",
@@ -379,7 +382,7 @@ const bought = Effect.gen(function*() {
 // Second requests
 // -----------------------------------------------------------------------------
 
-/** Lognormal, of a median of 50 ms: by their shape, as far above it as that makes the slowest in a hundred. */
+/** Lognormal, of a median of 100 ms: by their shape, as far above it as that makes the slowest in a hundred. */
 const tails = [1.5, 2] as const
 
 const hedge = Effect.gen(function*() {
@@ -394,7 +397,7 @@ const hedge = Effect.gen(function*() {
       const { calls, log, stats } = yield* run(
         {
           spec,
-          emulator: { latency: LatencyModel.logNormal(50, sigma, { maxMillis: 10_000 }) },
+          emulator: { latency: LatencyModel.logNormal(100, sigma, { maxMillis: 20_000 }) },
           bedrock: free,
           routes: {
             targets: { [first]: { model, region: first }, [second]: { model, region: second } },
@@ -421,7 +424,7 @@ const hedge = Effect.gen(function*() {
       ])
     }
   }
-  console.log(`\nAnswers with a heavy tail (lognormal, median 50 ms), ${rate} calls a second\n`)
+  console.log(`\nAnswers with a heavy tail (lognormal, median 100 ms), ${rate} calls a second\n`)
   console.log(
     table(["", "calls", "lost", "requests", "more", "left by the client", "p50", "p95", "p99", "ratio", "p99.9"], rows)
   )
