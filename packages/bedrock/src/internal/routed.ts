@@ -197,10 +197,11 @@ class RoutedCall<I extends Named, A> {
       countThrottled: desk.countThrottled,
       tally
     }
-    const longest = Math.min(limits.maxWait, this.left())
+    // The router counts it from when the call began to wait, and ends it with the deadline.
+    const { maxWait } = limits
     const entry: Entry = desk.accountant.open(
       call.request,
-      longest === Infinity ? undefined : Duration.millis(longest),
+      maxWait === Infinity ? undefined : Duration.millis(maxWait),
       fiber.turn
     )
     let usd: number | undefined
@@ -219,14 +220,11 @@ class RoutedCall<I extends Named, A> {
       adapted,
       usd: () => usd,
       withdrawn: () => entry.end(),
-      send: ({ reservation }: Granted) =>
-        Effect.uninterruptibleMask((restore) =>
-          Effect.suspend(() => {
-            const attempt = attempts.admitted(call, entry, reservation)
-            if (adapted.length > 0) fiber.tell?.({ _tag: "Adapted", pool: place.pool, target: target.name, adapted })
-            return send({ call, seat, input, attempt, restore }, used)
-          })
-        )
+      send: ({ reservation, restore }: Granted) => {
+        const attempt = attempts.admitted(call, entry, reservation)
+        if (adapted.length > 0) fiber.tell?.({ _tag: "Adapted", pool: place.pool, target: target.name, adapted })
+        return send({ call, seat, input, attempt, restore }, used)
+      }
     }
   }
 
