@@ -1,6 +1,7 @@
 // The pool that a decision looks at is that which the request will be charged to.
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { TestClock } from "effect/testing"
 import { ask, claude, file, nova, scripted } from "./routeRig.ts"
 
 const script = { converse: () => Effect.never }
@@ -28,6 +29,8 @@ describe("a request that chooses its pool", () => {
           )
         assert.deepStrictEqual([yield* first({}), yield* first(chooses)], [["one", 0], ["one", 0]])
         yield* Effect.forkChild(bedrock.converse({ ...ask(model), ...chooses }), { startImmediately: true })
+        // What is known of a pool is believed for a moment.
+        yield* TestClock.adjust(20)
         assert.deepStrictEqual([yield* first({}), yield* first(chooses)], [["one", 0], ["two", 0]])
       }).pipe(Effect.scoped))
   }

@@ -221,10 +221,11 @@ export class RoutedCall<I extends Named, A> {
       countThrottled: desk.countThrottled,
       tally
     }
-    const longest = Math.min(limits.maxWait, this.left())
+    // The router counts it from when the call began to wait, and ends it with the deadline.
+    const { maxWait } = limits
     const entry: Entry = desk.accountant.open(
       call.request,
-      longest === Infinity ? undefined : Duration.millis(longest),
+      maxWait === Infinity ? undefined : Duration.millis(maxWait),
       fiber.turn
     )
     let usd: number | undefined
@@ -237,34 +238,28 @@ export class RoutedCall<I extends Named, A> {
       })
       return usd
     }
-    let waits = true
     fiber.tell?.({ _tag: "Waiting", pool: place.pool, tokens: entry.cost.tokens })
     return {
       cost: entry.cost,
       adapted,
       usd: () => usd,
       withdrawn: () => {
-        if (waits) fiber.tell?.({ _tag: "Left", pool: place.pool })
-        waits = false
+        fiber.tell?.({ _tag: "Left", pool: place.pool })
         entry.end()
       },
-      send: ({ hedge, reservation, why }: Granted) =>
-        Effect.uninterruptibleMask((restore) =>
-          Effect.suspend(() => {
-            waits = false
-            const attempt = attempts.admitted(call, entry, reservation)
-            fiber.tell?.({
-              _tag: hedge ? "Hedged" : "Routed",
-              pool: place.pool,
-              route: route.name,
-              target: target.name,
-              attempt: tally.attempts,
-              why
-            })
-            if (adapted.length > 0) fiber.tell?.({ _tag: "Adapted", pool: place.pool, target: target.name, adapted })
-            return send({ call, seat, input, attempt, restore }, used)
-          })
-        )
+      send: ({ hedge, reservation, restore, why }: Granted) => {
+        const attempt = attempts.admitted(call, entry, reservation)
+        fiber.tell?.({
+          _tag: hedge ? "Hedged" : "Routed",
+          pool: place.pool,
+          route: route.name,
+          target: target.name,
+          attempt: tally.attempts,
+          why
+        })
+        if (adapted.length > 0) fiber.tell?.({ _tag: "Adapted", pool: place.pool, target: target.name, adapted })
+        return send({ call, seat, input, attempt, restore }, used)
+      }
     }
   }
 
