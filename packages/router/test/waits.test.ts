@@ -1,8 +1,8 @@
 /** Calls that wait: for how long, what they hear of meanwhile, and who of many does. */
-import { Meter, RateLimiter, type RateLimiterError } from "@caprock/rate-limiter"
+import { LimiterStore, Meter, RateLimiter, type RateLimiterError } from "@caprock/rate-limiter"
 import { Health, type Route } from "@caprock/router"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber } from "effect"
+import { Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { accountOf, errorOf, Fault, fault, leftovers, rig, type RigOptions, run, sending, world } from "./rig.ts"
 
@@ -255,4 +255,47 @@ describe("of many who wait", () => {
         }
       }))
     ))
+})
+
+describe("with a quota that processes share", () => {
+  /** Where a call goes when all of `a` is free, and held by another process, which gives it back when it is asked for; and this one has some of `b`. */
+  const target = (patience: Duration.Input) =>
+    Effect.gen(function*() {
+      const store = yield* Layer.build(LimiterStore.layerMemory)
+      const options = { meters: () => [Meter.tokens(100, "10 seconds")] }
+      const called = Effect.gen(function*() {
+        const own = yield* RateLimiter.RateLimiter
+        const other = yield* RateLimiter.makeShared(options).pipe(Effect.provide(store))
+        const uses = Effect.fnUntraced(function*(limiter: RateLimiter.RateLimiter["Service"], pool: string) {
+          const held = yield* Effect.forkChild(limiter.reserve({ pool, requests: 1, tokens: 100 }))
+          yield* TestClock.adjust("20 seconds")
+          yield* (yield* Fiber.join(held)).release
+        })
+        yield* uses(own, "a")
+        yield* uses(own, "b")
+        yield* uses(other, "a")
+        const all = world(() => ({ took: 10 }))
+        const fiber = yield* Effect.forkChild(run("chat", sending(all, 0)), { startImmediately: true })
+        // It is not there at once: a share of it has to be fetched.
+        const atOnce = all.sent.length
+        yield* TestClock.adjust("5 seconds")
+        const account = accountOf(yield* Fiber.join(fiber))
+        return { atOnce, target: account?.target }
+      })
+      const limiter = Layer.provide(RateLimiter.layerShared(options), Layer.succeedContext(store))
+      return yield* Effect.provide(
+        called,
+        rig({ ...two, limiter, routes: { chat: { policy: { ordered: ["a", "b"], patience } } } })
+      )
+    }).pipe(Effect.scoped)
+
+  it.effect("a share that has to be fetched is a wait as any other: who is preferred has the patience for it", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* target("1 second"), { atOnce: 0, target: "a" })
+    }))
+
+  it.effect("and without any patience is not waited for, not even for that", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* target(0)).target, "b")
+    }))
 })
