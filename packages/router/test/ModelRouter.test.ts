@@ -338,7 +338,7 @@ describe("ModelRouter", () => {
     it.effect("fails with when to come back, if that is beyond its deadline", () =>
       Effect.gen(function*() {
         const health = yield* Health.Health
-        const sick = health.watch("a", () => "sick", () => Duration.seconds(30))(Effect.fail("no"))
+        const sick = health.watch("a", () => "sick", { retryAfter: () => Duration.seconds(30) })(Effect.fail("no"))
         yield* Effect.repeat(Effect.ignore(sick), { times: 5 })
         const all = world(() => ({ took: 10 }))
         const exit = yield* run("alone", sending(all, 0, { deadline: 5_000 }))
@@ -625,10 +625,8 @@ describe("ModelRouter", () => {
       yield* run("chat", sending(all, 0))
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(
-        heard.map((event) =>
-          event._tag === "Ended" ? [event._tag, event.succeeded, event.account.target] : [event._tag]
-        ),
-        [["Sent"], ["Failed"], ["Sent"], ["Ended", true, "b"]]
+        heard.map((event) => event._tag === "Ended" ? [event._tag, event.how, event.account.target] : [event._tag]),
+        [["Sent"], ["Failed"], ["Sent"], ["Ended", "answered", "b"]]
       )
     }).pipe(Effect.provide(rig(two))))
 
