@@ -2,41 +2,15 @@
 import { RetryBudget } from "@caprock/backoff"
 import { Bedrock, CallAccount, CallEvents, Routes } from "@caprock/bedrock"
 import { BedrockClient, BedrockClientTest, type Settings } from "@caprock/client"
-import { BedrockError, Reason } from "@caprock/errors"
+import { type BedrockError, Reason } from "@caprock/errors"
 import type { Route } from "@caprock/router"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Context, Effect, Fiber, Layer, Logger, Stream } from "effect"
+import { Array as Arr, ConfigProvider, Context, Effect, Fiber, Layer, Logger, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as adapting from "../src/internal/adapting.ts"
 import * as asking from "../src/internal/asking.ts"
 import * as judging from "../src/internal/judging.ts"
-
-const nova = "amazon.nova-lite-v1:0"
-const claude = "anthropic.claude-sonnet-4-5-20250929-v1:0"
-
-const ask = (route: string, maxTokens = 100) => ({
-  modelId: route,
-  messages: [{ role: "user" as const, content: [{ text: "Hello" }] }],
-  inferenceConfig: { maxTokens }
-})
-
-const file = (
-  targets: Route.RouteFile["targets"],
-  policy: Route.Policy,
-  more: Omit<Route.Route, "policy"> = {}
-): Route.RouteFile => ({ targets, routes: { chat: { policy, ...more } } })
-
-/** A layer over scripts, and what was asked. */
-const scripted = Effect.fnUntraced(function*(script: BedrockClientTest.Script, options: Bedrock.ServiceOptions) {
-  const context = yield* Layer.build(Bedrock.layerTest(script, { backoff: { base: 0 }, ...options }))
-  return {
-    bedrock: Context.get(context, Bedrock.Bedrock),
-    requests: Context.get(context, BedrockClientTest.BedrockClientTest).requests
-  }
-})
-
-const failing = (reason: Reason.Reason) => new BedrockError.BedrockError({ operation: "Converse", attempts: 1, reason })
-const unavailable = failing(new Reason.ServerError({ kind: "unavailable", message: "Try again." }))
+import { ask, claude, failing, file, nova, scripted, unavailable } from "./routeRig.ts"
 
 const problemsOf = (layer: Layer.Layer<Bedrock.Bedrock, Settings.OptionsError>) =>
   Effect.map(Effect.flip(Layer.build(layer)), ({ message }) => message).pipe(Effect.orDie, Effect.scoped)
@@ -56,6 +30,24 @@ describe("routes that make no sense", () => {
         })),
         "three"
       )
+    }))
+
+  it.effect("whatever a variable has: it is said where, and what was expected there", () =>
+    Effect.gen(function*() {
+      const wrong = [
+        ["[]", "Expected object"],
+        ["{\"routes\":{}}", "targets"],
+        ["{\"targets\":{\"a\":5},\"routes\":{}}", "a"],
+        ["{\"targets\":{\"a\":{\"model\":7}},\"routes\":{}}", "model"],
+        ["{\"targets\":{\"a\":{\"model\":\"amazon.nova-lite-v1:0\",\"residency\":\"eu\"}},\"routes\":{}}", "residency"]
+      ] as const
+      for (const [CAPROCK_ROUTES, where] of wrong) {
+        const variables = ConfigProvider.layer(ConfigProvider.fromEnv({ env: { CAPROCK_ROUTES } }))
+        const layer = Layer.provide(Bedrock.layerConfig({ region: "us-east-1" }), variables)
+        const message = yield* problemsOf(layer)
+        assert.include(message, "routes")
+        assert.include(message, where)
+      }
     }))
 
   it.effect("a fence is built on what Bedrock says of an id, whatever the file says", () =>
@@ -267,6 +259,18 @@ describe("a request is adapted to its target", () => {
     }
     assert.deepStrictEqual(moving("b", "c").slice(0, 2), moving("b"))
     assert.strictEqual(new Set(moving("b", "c").map(({ key }) => key)).size, 3)
+    // A mark that is left out later, since there may be few of them, changes nothing of what follows.
+    const last = moving("b", "c").at(-1)
+    const content = [{ text: "b" }, { text: "c" }, { cachePoint: { type: "default" as const } }]
+    const moved = asking.converse({ ...marked("a", "b"), messages: [{ role: "user", content }] }, false).prefixes
+    assert.deepStrictEqual(moved?.at(-1), last)
+    const { system } = marked("a", "b")
+    assert.deepStrictEqual(
+      asking.converse({ modelId: "chat", system: [...system.slice(1), ...system] }, false).prefixes,
+      [
+        prefix
+      ]
+    )
   })
 })
 

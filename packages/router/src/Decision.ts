@@ -56,6 +56,8 @@ export interface Ask {
   readonly fence?: Fence.Fence | undefined
   /** The request as its caller has it, for the functions of the user's. Nothing else looks at it. */
   readonly request?: unknown
+  /** The pool that it will be charged to at a target, where that is not the same for all calls. Else it is what the router knows. */
+  readonly pool?: ((target: BuiltTarget) => string) | undefined
 }
 
 /**

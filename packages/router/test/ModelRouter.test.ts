@@ -625,10 +625,8 @@ describe("ModelRouter", () => {
       yield* run("chat", sending(all, 0))
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(
-        heard.map((event) =>
-          event._tag === "Ended" ? [event._tag, event.succeeded, event.account.target] : [event._tag]
-        ),
-        [["Sent"], ["Failed"], ["Sent"], ["Ended", true, "b"]]
+        heard.map((event) => event._tag === "Ended" ? [event._tag, event.how, event.account.target] : [event._tag]),
+        [["Sent"], ["Failed"], ["Sent"], ["Ended", "answered", "b"]]
       )
     }).pipe(Effect.provide(rig(two))))
 

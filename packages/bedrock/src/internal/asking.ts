@@ -30,12 +30,7 @@ export const converse = (input: ConverseInput, streaming: boolean): Wants => {
     ...(input.system ?? []),
     ...said
   ]
-  const prefixes: Array<Prefix> = []
-  for (const [at, block] of blocks.entries()) {
-    const mark = markOf(block)
-    if (mark === undefined || at === 0) continue
-    prefixes.push({ key: keyOf(blocks.slice(0, at)), millis: mark.ttl === "1h" ? hourMillis : usualMillis })
-  }
+  const prefixes = prefixesOf(blocks.slice(0, blocks.findLastIndex(isMark) + 1))
   return prefixes.length === 0 ? { needs } : { needs, prefixes }
 }
 
@@ -49,18 +44,32 @@ const hourMillis = 3_600_000
 const markOf = (block: { readonly cachePoint?: CachePointBlock | undefined }): CachePointBlock | undefined =>
   block.cachePoint
 
+const isMark = (block: object): boolean => markOf(block) !== undefined
+
 /**
- * What stands for what is before a mark, in the order in which Bedrock reads a request: tools, system, messages. Two prompts that are taken for one
- * cost a cache's miss and nothing else.
+ * What stands for what is before each mark, in the order in which Bedrock reads a request: tools, system, messages. The marks themselves do not count: they
+ * move on from turn to turn. Two prompts that are taken for one cost a cache's miss and nothing else.
  */
-const keyOf = (blocks: ReadonlyArray<object>): string => {
-  const text = JSON.stringify(
-    blocks,
-    (_, value: unknown) =>
-      // Pictures and documents are large: their length and ends tell them apart well enough.
-      value instanceof Uint8Array
-        ? `${value.length} ${value.subarray(0, 64).join()} ${value.subarray(-64).join()}`
-        : value
-  )
-  return `${Hash.string(text).toString(36)}.${text.length}`
+const prefixesOf = (blocks: ReadonlyArray<object>): ReadonlyArray<Prefix> => {
+  const prefixes: Array<Prefix> = []
+  let hash = 0
+  let length = 0
+  for (const block of blocks) {
+    const mark = markOf(block)
+    if (mark === undefined) {
+      const text = JSON.stringify(block, brief)
+      hash = Hash.combine(hash, Hash.string(text))
+      length += text.length
+    } else if (length > 0) {
+      const millis = mark.ttl === "1h" ? hourMillis : usualMillis
+      prefixes.push({ key: `${hash.toString(36)}.${length}`, millis })
+    }
+  }
+  return prefixes
 }
+
+/** Pictures and documents are large: their length and ends tell them apart well enough. */
+const brief = (_: string, value: unknown): unknown =>
+  value instanceof Uint8Array
+    ? `${value.length} ${value.subarray(0, 64).join()} ${value.subarray(-64).join()}`
+    : value

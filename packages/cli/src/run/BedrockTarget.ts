@@ -5,6 +5,7 @@
  */
 import type { ConverseCommandOutput } from "@aws-sdk/client-bedrock-runtime"
 import * as Bedrock from "@caprock/bedrock/Bedrock"
+import * as CallAccount from "@caprock/bedrock/CallAccount"
 import { CallEvents } from "@caprock/bedrock/CallEvents"
 import type { OptionsError } from "@caprock/client/Settings"
 import * as LimiterStore from "@caprock/rate-limiter/LimiterStore"
@@ -41,7 +42,9 @@ export class ShareError extends Data.TaggedError("ShareError")<{ readonly messag
  * @category layers
  * @since 0.1.0
  */
-export const layerNoDeps = (options: { readonly stream: boolean }): Layer.Layer<Target, never, Bedrock.Bedrock> =>
+export const layerNoDeps = (
+  options: { readonly stream: boolean; readonly routes?: Bedrock.Options["routes"] }
+): Layer.Layer<Target, never, Bedrock.Bedrock> =>
   Layer.effect(
     Target,
     Effect.map(Bedrock.Bedrock, (bedrock) =>
@@ -53,17 +56,19 @@ export const layerNoDeps = (options: { readonly stream: boolean }): Layer.Layer<
             onEvent
           ),
         snapshot: (modelId) =>
-          bedrock.snapshot(modelId).pipe(
-            Effect.map((snapshot): PoolSnapshot => ({
-              waiting: snapshot.waiting,
-              // A limiter may count more than a run can say something about.
-              meters: snapshot.meters.flatMap(({ unit, ...level }) =>
-                unit === "requests" || unit === "tokens" ? [{ unit, ...level }] : []
-              )
-            })),
-            // A model that has no pool ends each of its calls in an error that says so; the panel shows none.
-            Effect.orElseSucceed(() => nothing)
-          )
+          Object.hasOwn(options.routes?.routes ?? {}, modelId) ?
+            Effect.succeed({ ...nothing, several: true }) :
+            bedrock.snapshot(modelId).pipe(
+              Effect.map((snapshot): PoolSnapshot => ({
+                waiting: snapshot.waiting,
+                // A limiter may count more than a run can say something about.
+                meters: snapshot.meters.flatMap(({ unit, ...level }) =>
+                  unit === "requests" || unit === "tokens" ? [{ unit, ...level }] : []
+                )
+              })),
+              // A model that has no pool ends each of its calls in an error that says so; the panel shows none.
+              Effect.orElseSucceed(() => nothing)
+            )
       }))
   )
 
@@ -74,7 +79,7 @@ export const layerNoDeps = (options: { readonly stream: boolean }): Layer.Layer<
  * @since 0.1.0
  */
 export const layer = ({ share, stream, ...options }: Options): Layer.Layer<Target, OptionsError | ShareError> =>
-  layerNoDeps({ stream }).pipe(
+  layerNoDeps({ stream, routes: options.routes }).pipe(
     Layer.provide(
       share === undefined
         ? Bedrock.layer(options)
@@ -111,14 +116,30 @@ const nothing: PoolSnapshot = { waiting: 0, meters: [] }
 const answerOf = (output: ConverseCommandOutput): Answer => ({
   content: output.output?.message?.content ?? [],
   stopReason: output.stopReason ?? "",
-  usage: usageOf(output.usage)
+  usage: usageOf(output.usage),
+  route: routeOf(output)
 })
+
+const routeOf = (answer: object): Answer["route"] => {
+  const account = CallAccount.of(answer)
+  return account && {
+    target: account.target,
+    tried: account.trials.flatMap(({ outcome, target }) =>
+      typeof outcome === "string" ? [] : [{ target, reason: outcome.failed }]
+    )
+  }
+}
 
 const fold = <E>(events: Stream.Stream<Parameters<streamedAnswer.Folding["add"]>[0], E>): Effect.Effect<Answer, E> =>
   Effect.suspend(() => {
     const answer = streamedAnswer.make()
+    let route: Answer["route"]
     return Effect.map(
-      Stream.runForEach(events, (event) => Effect.sync(() => answer.add(event))),
-      answer.answer
+      Stream.runForEach(events, (event) =>
+        Effect.sync(() => {
+          answer.add(event)
+          route ??= routeOf(event)
+        })),
+      () => ({ ...answer.answer(), route })
     )
   })

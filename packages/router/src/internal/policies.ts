@@ -106,7 +106,10 @@ const label = (seats: Seats, why: Why): void => {
 
 const labelAll = (groups: ReadonlyArray<Seats>, why: (index: number) => Why): void => {
   let index = 0
-  for (const group of groups) label(group, why(index++))
+  for (const { first } of groups) {
+    if (first.why._tag === "Preferred") first.why = why(index)
+    index++
+  }
 }
 
 const append = (seats: Seats, others: Seats): void => {
@@ -138,7 +141,8 @@ export const inOrder = (
     }
     const { ready, target } = seats.best
     const most = patience(group)
-    label(group, { _tag: "Overflow", of: target.name, waitMillis: ready })
+    // Nothing is made for those who have their reason already.
+    if (group.first.why._tag === "Preferred") group.first.why = { _tag: "Overflow", of: target.name, waitMillis: ready }
     if (ready <= group.best.ready + most) {
       for (let seat: Seat | undefined = group.first; seat !== undefined; seat = seat.next) {
         seat.after += most
@@ -239,20 +243,29 @@ const difficulty = ({ of }: Ladder, question: Question): Seats | undefined => {
   return inOrder(groups, thrifty(question.ask))
 }
 
+const chosen: Why = { _tag: "Chosen" }
+
 const choose = (groups: ReadonlyArray<Seats>, chooser: Chooser, question: Question): Seats | undefined => {
-  const able = new Map<string, Choosable>()
+  const able = new Map<string, Seat>()
+  const choosable: Array<Choosable> = []
   for (let seat = together(groups)?.first; seat !== undefined; seat = seat.next) {
     const { facts, target } = seat
-    able.set(target.name, { ...facts, target, usd: usdOf(target, question.ask) })
+    if (able.has(target.name)) continue
+    able.set(target.name, seat)
+    const { free, latencyMillis, refused, standing, waitMillis, warm } = facts
+    const usd = usdOf(target, question.ask)
+    choosable.push({ target, usd, waitMillis, free, refused, standing, latencyMillis, warm })
   }
-  const chosen: Array<Seats> = []
-  for (const name of new Set(chooser(question.ask, [...able.values()]))) {
-    const choosable = able.get(name)
+  const order: Array<Seats> = []
+  for (const name of chooser(question.ask, choosable)) {
+    const known = able.get(name)
+    // The first time that it is named counts.
+    if (known === undefined || !able.delete(name)) continue
     // Its place is the function's to say, whatever policy it came from.
-    const group = alone(choosable && question.seat(choosable.target))
+    const group = alone(question.seat(known.target))
     if (group === undefined) continue
-    group.first.why = { _tag: "Chosen" }
-    chosen.push(group)
+    group.first.why = chosen
+    order.push(group)
   }
-  return inOrder(chosen, () => usualPatience)
+  return inOrder(order, () => usualPatience)
 }
