@@ -317,10 +317,11 @@ const bought = Effect.gen(function*() {
     multiple: [2, 4]
   }
   const { prompts, quota } = Workload.make(spec)
+  const longest = 300
   const { calls, log, stats } = yield* run(
     {
       spec,
-      emulator: { window, quotas: { [arn]: { tokens: quota.tokens } }, latency: LatencyModel.uniform(100, 300) },
+      emulator: { window, quotas: { [arn]: { tokens: quota.tokens } }, latency: LatencyModel.uniform(100, longest) },
       bedrock: {
         quotas: { default: { tokensPerMinute: 100 * quota.tokens }, [arn]: { tokensPerMinute: quota.tokens } },
         meters: { window }
@@ -339,9 +340,12 @@ const bought = Effect.gen(function*() {
   const isBought = ({ pool }: Stats.RequestRecord) => pool.includes("provisioned")
   const own = log.filter(isBought)
   const over = log.filter((record) => !isBought(record))
-  // What was counted when it came, with what it would have taken: the guard of the limiter and the way to the server are on top of the window.
+  // What was counted when it came, with what it would have taken, for as long as the limiter has to hold it: until the window and the guard are over since
+  // the request may have come at the latest, which was when its answer did.
   const full = over.filter(({ arrivedAt, inputTokens, maxTokens }) => {
-    const counted = own.filter((record) => record.arrivedAt > arrivedAt - window - 300 && record.arrivedAt <= arrivedAt)
+    const counted = own.filter((record) =>
+      record.arrivedAt > arrivedAt - window - guardMillis - longest && record.arrivedAt <= arrivedAt
+    )
       .reduce((sum, record) => sum + (record.endedAt <= arrivedAt ? record.settled : record.reserved), 0)
     return counted + inputTokens + maxTokens > quota.tokens
   })

@@ -164,6 +164,20 @@ describe("who waits in one line", () => {
     }).pipe(Effect.scoped, Effect.provide(rig(two))))
 })
 
+it.effect("who stands in no line hears that a target is well again", () =>
+  Effect.gen(function*() {
+    const health = yield* Health.Health
+    yield* Effect.repeat(Effect.ignore(health.watch("b", () => "sick")(Effect.fail("no"))), { times: 4 })
+    yield* TestClock.adjust(2_000)
+    yield* Effect.forkChild(health.watch("b", () => "well")(Effect.sleep(1_500)), { startImmediately: true })
+    // The other one wants to be left alone for long.
+    const all = world((target) => ({ took: 0, fails: target === "a" ? fault("sick", 8_000) : undefined }))
+    const call = sending(all, 0, { judge: () => "sick" })
+    yield* Effect.forkChild(run("chat", call), { startImmediately: true })
+    yield* TestClock.adjust(1_510)
+    assert.deepStrictEqual(all.sent.map(({ at, target }) => [target, at]), [["a", 2_000], ["b", 3_500]])
+  }).pipe(Effect.provide(rig(two))))
+
 describe("of many who wait", () => {
   /** So many calls wait on a route of a function, which is asked for each decision. */
   const many = Effect.fnUntraced(function*(count: number) {

@@ -30,8 +30,6 @@ class Place {
 
 export class Lookout {
   private readonly places = new Map<string, Place>()
-  /** Who stands in no line, and waits for somebody to be due. */
-  private readonly nowhere = new Set<Waiter>()
   private readonly limiter: RateLimiter["Service"]
   private readonly after: (millis: number, then: () => void) => () => void
 
@@ -49,9 +47,8 @@ export class Lookout {
     this.places.get(pool)?.line.delete(waiter)
   }
 
-  /** It sleeps from now on, would come to these pools too, and stands nowhere yet if that is so. */
-  sleeps(waiter: Waiter, aside: ReadonlyArray<string>, nowhere: boolean): void {
-    if (nowhere) this.nowhere.add(waiter)
+  /** It sleeps from now on, and would come to these pools too. */
+  sleeps(waiter: Waiter, aside: ReadonlyArray<string>): void {
     for (const pool of aside) {
       const place = this.placeOf(pool)
       place.aside.add(waiter)
@@ -60,7 +57,6 @@ export class Lookout {
   }
 
   wakes(waiter: Waiter, aside: ReadonlyArray<string>): void {
-    this.nowhere.delete(waiter)
     for (const pool of aside) this.places.get(pool)?.aside.delete(waiter)
   }
 
@@ -81,8 +77,8 @@ export class Lookout {
   }
 
   /**
-   * A target's health has changed. Who stands in its line decides again when it is not well any more, a few at a time. When it may be asked again those who
-   * stand nowhere do, and one of those who wait elsewhere.
+   * A target's health has changed. Who stands in its line decides again when it is not well any more, a few at a time; when it is, one of those who wait
+   * elsewhere does.
    */
   changed(event: HealthEvent, pool: string): Effect.Effect<void> {
     const place = this.places.get(pool)
@@ -91,8 +87,7 @@ export class Lookout {
       case "Probed":
         return place === undefined ? Effect.void : wakeAll(place.line)
       case "Closed":
-        this.room(pool)
-        return wakeAll(this.nowhere)
+        return Effect.sync(() => this.room(pool))
     }
   }
 

@@ -137,7 +137,7 @@ export class Waiting<A, E, R, L> implements Waiter {
       resume(Effect.void)
     }
     this.choice.heedUnsafe(this.wake)
-    host.lookout.sleeps(this, aside, this.stands.size === 0)
+    host.lookout.sleeps(this, aside)
     return Effect.sync(over)
   })
 
