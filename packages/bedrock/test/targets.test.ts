@@ -259,11 +259,17 @@ describe("a request is adapted to its target", () => {
     }
     assert.deepStrictEqual(moving("b", "c").slice(0, 2), moving("b"))
     assert.strictEqual(new Set(moving("b", "c").map(({ key }) => key)).size, 3)
-    // A mark that is left out later, since there may be few of them, changes nothing of what follows.
-    const last = moving("b", "c").at(-1)
+    // A mark that is left out later, since there may be few of them, changes nothing of what follows, and is looked for where it was.
+    const [, second, last] = moving("b", "c")
+    assert(second !== undefined && last !== undefined)
     const content = [{ text: "b" }, { text: "c" }, { cachePoint: { type: "default" as const } }]
     const moved = asking.converse({ ...marked("a", "b"), messages: [{ role: "user", content }] }, false).prefixes
-    assert.deepStrictEqual(moved?.at(-1), last)
+    assert.deepStrictEqual(moved, [prefix, { ...second, millis: 0 }, last])
+    // But not further back than Bedrock does.
+    const far = Array.from({ length: 22 }, (_, index) => ({ text: `${index}` }))
+    const long = { modelId: "chat", messages: [{ role: "user" as const, content: [...far, ...content.slice(2)] }] }
+    const found = asking.converse(long, false).prefixes ?? []
+    assert.deepStrictEqual(found.map(({ millis }) => millis), [...Array.from({ length: 20 }, () => 0), 300_000])
     const { system } = marked("a", "b")
     assert.deepStrictEqual(
       asking.converse({ modelId: "chat", system: [...system.slice(1), ...system] }, false).prefixes,

@@ -21,7 +21,7 @@ import type { BuiltTarget, Capability } from "./Target.ts"
  * A part of a prompt, from its beginning, that a cache may have.
  *
  * - `key`: what stands for it. Two parts that are the same have the same key.
- * - `millis`: how long a cache keeps it from its last use.
+ * - `millis`: how long a cache keeps it from its last use. 0 where this call does not ask for that, and an earlier one may have: it is looked for, and not kept.
  *
  * @category models
  * @since 0.1.0

@@ -52,6 +52,9 @@ describe("Affinity", () => {
     for (const keys of ["p", "q", "p", "r"]) affinity.touch([of(keys)], 0, 0)
     assert.strictEqual(affinity.size, 2)
     assert.deepStrictEqual(["p", "q", "r"].map((key) => affinity.warm([of(key)], 0, 1)), [1, 0, 1])
+    // What is only looked for takes no place.
+    affinity.touch([of("x", 0), of("y", 0)], 0, 0)
+    assert.deepStrictEqual(["p", "r"].map((key) => affinity.warm([of(key)], 0, 1)), [1, 1])
     affinity.touch([of("s"), of("t"), of("u")], 0, 0)
     assert.strictEqual(affinity.size, 2)
     assert.deepStrictEqual(["s", "t", "u"].map((key) => affinity.warm([of(key)], 0, 1)), [0, 1, 1])
@@ -148,6 +151,23 @@ describe("calls with a prompt that caches have", () => {
         assert.strictEqual(yield* targetOf(turns("x", most)), "a")
         assert.strictEqual(yield* targetOf(turns("z", most)), "b")
       }
+    }).pipe(Effect.provide(rig(options))))
+
+  it.effect("stay with it while they grow, where only their end is marked: what was marked a turn ago is looked for", () =>
+    Effect.gen(function*() {
+      const turn = (name: string, most: number) =>
+        ask({
+          prefixes: Array.from({ length: most }, (_, turn) => of(`${name}${turn}`, turn === most - 1 ? 300_000 : 0))
+        })
+      assert.strictEqual(yield* targetOf(turn("x", 1)), "a")
+      assert.strictEqual(yield* targetOf(turn("z", 1)), "b")
+      for (let most = 2; most < 6; most++) {
+        assert.strictEqual(yield* targetOf(turn("z", most)), "b")
+        assert.strictEqual(yield* targetOf(turn("x", most)), "a")
+      }
+      // What was looked for and never marked is in no cache.
+      yield* targetOf(ask({ prefixes: [of("w", 0), of("w1")] }))
+      assert.strictEqual(yield* targetOf(ask({ prefixes: [of("w")] })), "b")
     }).pipe(Effect.provide(rig(options))))
 
   it.effect("go elsewhere as soon as the wait is longer than the route's patience with it", () =>

@@ -46,12 +46,16 @@ const markOf = (block: { readonly cachePoint?: CachePointBlock | undefined }): C
 
 const isMark = (block: object): boolean => markOf(block) !== undefined
 
+/** So many blocks before a mark Bedrock looks for what an earlier request had marked there (user guide, prompt-caching, of Claude, read 2026-11). */
+const lookedBack = 20
+
 /**
  * What stands for what is before each mark, in the order in which Bedrock reads a request: tools, system, messages. The marks themselves do not count: they
- * move on from turn to turn. Two prompts that are taken for one cost a cache's miss and nothing else.
+ * move on from turn to turn, and what ended at one a turn ago is found by the blocks before it. Two prompts that are taken for one cost a cache's miss and
+ * nothing else.
  */
 const prefixesOf = (blocks: ReadonlyArray<object>): ReadonlyArray<Prefix> => {
-  const prefixes: Array<Prefix> = []
+  const ends: Array<{ readonly key: string; millis: number }> = []
   let hash = 0
   let length = 0
   for (const block of blocks) {
@@ -60,12 +64,19 @@ const prefixesOf = (blocks: ReadonlyArray<object>): ReadonlyArray<Prefix> => {
       const text = JSON.stringify(block, brief)
       hash = Hash.combine(hash, Hash.string(text))
       length += text.length
-    } else if (length > 0) {
-      const millis = mark.ttl === "1h" ? hourMillis : usualMillis
-      prefixes.push({ key: `${hash.toString(36)}.${length}`, millis })
+      ends.push({ key: `${hash.toString(36)}.${length}`, millis: 0 })
+    } else {
+      const end = ends.at(-1)
+      if (end !== undefined) end.millis = Math.max(end.millis, mark.ttl === "1h" ? hourMillis : usualMillis)
     }
   }
-  return prefixes
+  let marked = Infinity
+  const looked = ends.map(() => false)
+  for (let index = ends.length - 1; index >= 0; index--) {
+    if ((ends[index]?.millis ?? 0) > 0) marked = index
+    looked[index] = marked - index <= lookedBack
+  }
+  return ends.filter((_, index) => looked[index])
 }
 
 /** Pictures and documents are large: their length and ends tell them apart well enough. */

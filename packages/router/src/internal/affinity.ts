@@ -16,6 +16,7 @@ export class Affinity {
   /** A target got a prompt with these, and its cache keeps each: a use begins its time anew, and never ends it sooner. */
   touch(prefixes: ReadonlyArray<Prefix>, index: number, nowMillis: number): void {
     for (const { key, millis } of prefixes) {
+      if (millis <= 0) continue
       const targets = this.targets.get(key) ?? new Map<number, number>()
       targets.set(index, Math.max(nowMillis + millis, targets.get(index) ?? 0))
       this.targets.delete(key)
