@@ -6,7 +6,7 @@
 import type { Ask, Choosable, Facts, Level, Why } from "../Decision.ts"
 import { type BuiltTarget, usd } from "../Target.ts"
 import { lotOf } from "./draw.ts"
-import type { Chooser, Ladder, Node, Weight } from "./tree.ts"
+import type { Choice, Ladder, Node, Weight } from "./tree.ts"
 
 /** A target's place in an order. */
 interface Seat {
@@ -61,7 +61,7 @@ export const evaluate = (node: Node, question: Question): Seats | undefined => {
     case "Difficulty":
       return difficulty(node, question)
     case "Choose":
-      return choose(evaluateAll(node.of, question), node.choose, question)
+      return choose(evaluateAll(node.of, question), node, question)
   }
 }
 
@@ -245,24 +245,26 @@ const difficulty = ({ of }: Ladder, question: Question): Seats | undefined => {
 
 const chosen: Why = { _tag: "Chosen" }
 
-const choose = (groups: ReadonlyArray<Seats>, chooser: Chooser, question: Question): Seats | undefined => {
-  const able = new Map<string, Seat>()
+const choose = (groups: ReadonlyArray<Seats>, { choose, named }: Choice, question: Question): Seats | undefined => {
+  // By the targets' indices: who may be chosen, and was not yet.
+  const able: Array<boolean | undefined> = []
   const choosable: Array<Choosable> = []
   for (let seat = together(groups)?.first; seat !== undefined; seat = seat.next) {
     const { facts, target } = seat
-    if (able.has(target.name)) continue
-    able.set(target.name, seat)
+    if (able[target.index] === true) continue
+    able[target.index] = true
     const { free, latencyMillis, refused, standing, waitMillis, warm } = facts
     const usd = usdOf(target, question.ask)
     choosable.push({ target, usd, waitMillis, free, refused, standing, latencyMillis, warm })
   }
   const order: Array<Seats> = []
-  for (const name of chooser(question.ask, choosable)) {
-    const known = able.get(name)
+  for (const name of choose(question.ask, choosable)) {
+    const target = named.get(name)
     // The first time that it is named counts.
-    if (known === undefined || !able.delete(name)) continue
+    if (target === undefined || able[target.index] !== true) continue
+    able[target.index] = false
     // Its place is the function's to say, whatever policy it came from.
-    const group = alone(question.seat(known.target))
+    const group = alone(question.seat(target))
     if (group === undefined) continue
     group.first.why = chosen
     order.push(group)

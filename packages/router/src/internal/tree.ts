@@ -17,7 +17,7 @@ export type Node =
     readonly patience: number | undefined
   }
   | Ladder
-  | { readonly _tag: "Choose"; readonly of: ReadonlyArray<Node>; readonly choose: Chooser }
+  | Choice
 
 export interface Weight {
   readonly node: Node
@@ -30,6 +30,14 @@ export interface Ladder {
   readonly _tag: "Difficulty"
   readonly of: ReadonlyArray<{ readonly name: string; readonly node: Node }>
   readonly classify: (ask: Ask) => string
+}
+
+export interface Choice {
+  readonly _tag: "Choose"
+  readonly of: ReadonlyArray<Node>
+  readonly choose: Chooser
+  /** The targets below, by their names. */
+  readonly named: ReadonlyMap<string, BuiltTarget>
 }
 
 export type Chooser = (ask: Ask, candidates: ReadonlyArray<Choosable>) => ReadonlyArray<string>
