@@ -40,7 +40,7 @@ export interface Choice {
   readonly named: ReadonlyMap<string, BuiltTarget>
 }
 
-export type Chooser = (ask: Ask, candidates: ReadonlyArray<Choosable>) => ReadonlyArray<string>
+type Chooser = (ask: Ask, candidates: ReadonlyArray<Choosable>) => ReadonlyArray<string>
 
 /** Where a built route keeps its policy: only who has this symbol can read it, or make a route. */
 export const plan: unique symbol = Symbol("@caprock/router/plan")
