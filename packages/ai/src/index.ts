@@ -1,0 +1,7 @@
+/**
+ * `effect/ai` on Bedrock.
+ *
+ * @since 0.1.0
+ */
+export * as AiErrors from "./AiErrors.ts"
+export * as BedrockOptions from "./BedrockOptions.ts"
