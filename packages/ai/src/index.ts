@@ -4,4 +4,5 @@
  * @since 0.1.0
  */
 export * as AiErrors from "./AiErrors.ts"
+export * as BedrockEmbeddingModel from "./BedrockEmbeddingModel.ts"
 export * as BedrockOptions from "./BedrockOptions.ts"
