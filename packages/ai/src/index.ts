@@ -4,4 +4,6 @@
  * @since 0.1.0
  */
 export * as AiErrors from "./AiErrors.ts"
+export * as BedrockLanguageModel from "./BedrockLanguageModel.ts"
 export * as BedrockOptions from "./BedrockOptions.ts"
+export * as BedrockTool from "./BedrockTool.ts"
