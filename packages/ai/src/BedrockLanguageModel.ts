@@ -109,7 +109,7 @@ export interface Overrides extends
  */
 export interface Settings extends Overrides {
   /** @default "tool" */
-  readonly structured?: structured.Structured | undefined
+  readonly structured?: "tool" | "tool-auto" | "native" | undefined
 }
 
 /**
@@ -256,12 +256,18 @@ export const layer = (options: Options): Layer.Layer<LanguageModel.LanguageModel
  *
  * ```ts
  * import { BedrockLanguageModel } from "@caprock/ai"
- * import { Config } from "effect"
+ * import { Bedrock } from "@caprock/bedrock"
+ * import { Config, Effect, Layer } from "effect"
+ * import { LanguageModel } from "effect/ai"
  *
- * export const ModelLive = BedrockLanguageModel.layerConfig({
- *   model: Config.String("MODEL"),
- *   config: { maxTokens: Config.Int("MAX_TOKENS") }
+ * const Model = BedrockLanguageModel.layerConfig({
+ *   model: Config.withDefault(Config.String("MODEL"), "us.amazon.nova-lite-v1:0"),
+ *   config: { maxTokens: Config.withDefault(Config.Int("MAX_TOKENS"), 500) }
  * })
+ *
+ * export const main = LanguageModel.generateText({ prompt: "Why is the sky blue?" }).pipe(
+ *   Effect.provide(Layer.provide(Model, Bedrock.layerConfig()))
+ * )
  * ```
  *
  * @category layers

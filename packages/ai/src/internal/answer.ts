@@ -160,3 +160,7 @@ export const resultPart = (
     ...(type === undefined ? {} : { metadata: { bedrock: { type } } })
   }
 }
+
+/** What the one member of a union is called, also of one that this version of the SDK does not know. */
+export const memberOf = (union: { readonly $unknown?: readonly [string, unknown] }): string =>
+  union.$unknown?.[0] ?? Object.keys(union).join()

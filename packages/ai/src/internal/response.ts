@@ -1,7 +1,7 @@
 // A whole answer of Converse as the parts of an answer in `effect/ai`.
 import type * as Response from "effect/ai/Response"
 import * as Base64 from "effect/encoding/Base64"
-import { callPart, citationOf, finishPart, finishReason, resultPart, sourcePart } from "./answer.ts"
+import { callPart, citationOf, finishPart, finishReason, memberOf, resultPart, sourcePart } from "./answer.ts"
 import { imageType } from "./files.ts"
 import type { Question } from "./request.ts"
 import type { Block, Output, ToolResult } from "./sdk.ts"
@@ -62,7 +62,7 @@ class Reading {
     else if (toolResult !== undefined) this.result(toolResult)
     else if (image?.source?.bytes !== undefined && image.format !== undefined) {
       this.parts.push({ type: "file", mediaType: imageType(image.format), data: Base64.encode(image.source.bytes) })
-    } else this.skipped.push(Object.keys(block).join())
+    } else this.skipped.push(memberOf(block))
   }
 
   private call({ input, name = "", toolUseId = "", type }: NonNullable<Block["toolUse"]>): void {

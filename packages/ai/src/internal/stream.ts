@@ -4,7 +4,7 @@ import type * as Response from "effect/ai/Response"
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
 import type { Citation } from "../BedrockOptions.ts"
-import { callPart, citationOf, finishPart, finishReason, isOwn, resultPart, sourcePart } from "./answer.ts"
+import { callPart, citationOf, finishPart, finishReason, isOwn, memberOf, resultPart, sourcePart } from "./answer.ts"
 import { imageType } from "./files.ts"
 import { compact } from "./json.ts"
 import type { Question } from "./request.ts"
@@ -216,8 +216,8 @@ export class Reading {
     return []
   }
 
-  private skip(said: object): void {
-    this.skipped.add(Object.keys(said).join())
+  private skip(said: Start | Delta): void {
+    this.skipped.add(memberOf(said))
   }
 }
 

@@ -6,12 +6,13 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { MutableJson, MutableJsonObject } from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import type { Settings } from "../BedrockLanguageModel.ts"
 import { jsonOf } from "./json.ts"
 import { refuseSchema } from "./refusal.ts"
 import type { Input } from "./sdk.ts"
 
 /** How an object is asked for. */
-export type Structured = "tool" | "tool-auto" | "native"
+export type Structured = NonNullable<Settings["structured"]>
 
 /** The tool whose input is the answer. */
 export interface Shape {
