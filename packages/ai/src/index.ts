@@ -5,4 +5,6 @@
  */
 export * as AiErrors from "./AiErrors.ts"
 export * as BedrockEmbeddingModel from "./BedrockEmbeddingModel.ts"
+export * as BedrockLanguageModel from "./BedrockLanguageModel.ts"
 export * as BedrockOptions from "./BedrockOptions.ts"
+export * as BedrockTool from "./BedrockTool.ts"

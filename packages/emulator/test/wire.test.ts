@@ -278,6 +278,59 @@ describe("event streams", () => {
       const json = events.map((event) => event.contentBlockDelta?.delta?.toolUse?.input ?? "").join("")
       assert.deepStrictEqual(JSON.parse(json), input)
     }))
+
+  it.effect("can be any blocks, in one piece or event by event", () =>
+    Effect.gen(function*() {
+      const redacted = "c2VjcmV0"
+      const citation = { title: "Report", location: { documentPage: { documentIndex: 0, start: 1, end: 2 } } }
+      const { emulator, sdk } = yield* start({
+        output: () => ({
+          content: [
+            { reasoningContent: { reasoningText: { text: "I should look.", signature: "sig" } } },
+            { reasoningContent: { redactedContent: redacted } },
+            { text: "Let me look at it, and then see." },
+            { citationsContent: { content: [{ text: "It grew." }], citations: [citation] } },
+            { toolUse: { toolUseId: "t-1", name: "look", input: { at: ["it"] } } }
+          ],
+          more: {
+            trace: { promptRouter: { invokedModelId: "m" } },
+            additionalModelResponseFields: { stop_sequence: "x" }
+          }
+        })
+      })
+      const whole = yield* converse(sdk, "Hi", 1_000)
+      const [reasoning, hidden, text, cited, call] = whole.output?.message?.content ?? []
+      assert.strictEqual(reasoning?.reasoningContent?.reasoningText?.signature, "sig")
+      assert.deepStrictEqual(
+        hidden?.reasoningContent?.redactedContent,
+        new Uint8Array(Buffer.from(redacted, "base64"))
+      )
+      assert.strictEqual(text?.text, "Let me look at it, and then see.")
+      assert.deepStrictEqual(cited?.citationsContent?.citations, [citation])
+      assert.strictEqual(call?.toolUse?.toolUseId, "t-1")
+      assert.strictEqual(whole.stopReason, "tool_use")
+      assert.strictEqual(whole.trace?.promptRouter?.invokedModelId, "m")
+
+      const { stream } = yield* converseStream(sdk, "Hi", 1_000)
+      const { events } = yield* collect(stream)
+      const deltas = (index: number) =>
+        events.flatMap(({ contentBlockDelta }) =>
+          contentBlockDelta?.contentBlockIndex === index ? [contentBlockDelta.delta] : []
+        )
+      assert.strictEqual(deltas(0).map((delta) => delta?.reasoningContent?.text ?? "").join(""), "I should look.")
+      assert.strictEqual(deltas(0).at(-1)?.reasoningContent?.signature, "sig")
+      assert.strictEqual(deltas(1)[0]?.reasoningContent?.redactedContent?.length, 6)
+      assert.strictEqual(deltas(2).map((delta) => delta?.text).join(""), text?.text)
+      assert.strictEqual(deltas(2).length, 4)
+      assert.deepStrictEqual(deltas(3).map((delta) => delta?.citation), [undefined, citation])
+      assert.deepStrictEqual(JSON.parse(deltas(4).map((delta) => delta?.toolUse?.input).join("")), { at: ["it"] })
+      assert.strictEqual(events.filter(({ contentBlockStop }) => contentBlockStop !== undefined).length, 5)
+      const [stop, metadata] = events.slice(-2)
+      assert.deepStrictEqual(stop?.messageStop?.additionalModelResponseFields, { stop_sequence: "x" })
+      assert.strictEqual(metadata?.metadata?.trace?.promptRouter?.invokedModelId, "m")
+      assert.strictEqual(metadata?.metadata?.usage?.outputTokens, whole.usage?.outputTokens)
+      assert.strictEqual((yield* emulator.stats).answered, 2)
+    }))
 })
 
 /** What `JSON.parse` gives: the tests say what they expect in it. */

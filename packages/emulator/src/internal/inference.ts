@@ -193,6 +193,8 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
       modelId: ref.model,
       text: output.text ?? pseudo.take(random(Draw.label.text), output.outputTokens),
       toolUse: output.toolUse,
+      content: output.content,
+      more: output.more,
       toolUseId: `tooluse_${requestId.replaceAll("-", "").slice(-22)}`,
       stopReason: output.stopReason,
       usage: {
