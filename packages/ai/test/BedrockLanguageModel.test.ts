@@ -2,7 +2,7 @@
 import { AiErrors, BedrockLanguageModel } from "@caprock/ai"
 import { Fault } from "@caprock/emulator"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, DateTime, Effect, Exit, Layer, Option, Tracer } from "effect"
+import { Config, ConfigProvider, DateTime, Effect, Exit, Layer, Option, Stream, Tracer } from "effect"
 import { Chat, LanguageModel, Model } from "effect/ai"
 import { modelId, rig, scripted } from "./rig.ts"
 
@@ -278,6 +278,9 @@ describe("a route", () => {
         "ohio: ServerError",
         "oregon: answered"
       ])
+      yield* emulator.inject(Fault.error("ServiceUnavailableException"), { times: 1 })
+      const end = Option.getOrThrow(yield* Stream.runLast(lm.streamText({ prompt: "Hi" })))
+      assert.strictEqual(end.type === "finish" ? end.metadata.bedrock?.account?.attempts : end, 2)
     }).pipe(Effect.scoped))
 })
 
