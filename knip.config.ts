@@ -17,7 +17,7 @@ const config = ({ strict = false }: { readonly strict?: boolean }): KnipConfig =
       entry: ["*.ts!", "test/*.test.ts"],
       project: ["*.ts!", "test/**/*.ts"],
       // The examples of the docs run in this package, too.
-      ignoreDependencies: ["@caprock/ai", "@caprock/quota", "@caprock/router"]
+      ignoreDependencies: ["@caprock/quota", "@caprock/router"]
     },
     "packages/*": { entry: ["test/**/*.test.ts", "test/{alone,beside*}.ts"], project: ["src/**/*.ts!", "test/**/*.ts"] }
   },

@@ -1,8 +1,9 @@
 // The wire, over real sockets, with the unmodified SDK. What a prompt becomes is in `prompt.test.ts`.
 import { AiErrors, BedrockLanguageModel } from "@caprock/ai"
+import { CallEvents, CallLimits } from "@caprock/bedrock"
 import { Fault } from "@caprock/emulator"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, DateTime, Effect, Exit, Layer, Option, Tracer } from "effect"
+import { Config, ConfigProvider, DateTime, Effect, Exit, Layer, Option, Stream, Tracer } from "effect"
 import { Chat, LanguageModel, Model } from "effect/ai"
 import { modelId, rig, scripted } from "./rig.ts"
 
@@ -157,6 +158,37 @@ describe("settings", () => {
     }).pipe(Effect.scoped))
 })
 
+describe("what Bedrock has for the calls of a fiber", () => {
+  it.live("holds for those of a model: settings also of a stream, its deadline, its listener", () =>
+    Effect.gen(function*() {
+      const { output, requests } = scripted({ text: "Yes." })
+      const { emulator, lm } = yield* rig({ emulator: { output } })
+      yield* Stream.runDrain(lm.streamText({ prompt: "Hi" })).pipe(
+        BedrockLanguageModel.withConfigOverride({ temperature: 0.7 })
+      )
+      assert.deepStrictEqual(requests[0]?.inferenceConfig, { maxTokens: 500, temperature: 0.7 })
+
+      const events: Array<string> = []
+      yield* emulator.inject(Fault.error("ServiceUnavailableException"), { times: 1 })
+      yield* lm.generateText({ prompt: "Hi" }).pipe(
+        Effect.provideService(CallEvents.CallEvents, ({ _tag }) => void events.push(_tag))
+      )
+      assert.deepStrictEqual(events.filter((tag) => tag === "AttemptFailed" || tag === "CallEnded"), [
+        "AttemptFailed",
+        "CallEnded"
+      ])
+
+      yield* emulator.inject(Fault.silence({}), { times: 1 })
+      const late = yield* lm.generateText({ prompt: "Hi" }).pipe(
+        Effect.provideService(CallLimits.CallLimits, { deadline: "50 millis" }),
+        Effect.flip
+      )
+      assert.strictEqual(late.reason._tag, "UnknownError")
+      const original = Option.getOrThrow(AiErrors.toBedrock(late))
+      assert.strictEqual(original.reason._tag === "TimeoutError" ? original.reason.kind : original.reason, "deadline")
+    }).pipe(Effect.scoped))
+})
+
 describe("layers", () => {
   it.live("model says who provides it and what it is called; layerConfig reads what it is", () =>
     Effect.gen(function*() {
@@ -278,6 +310,9 @@ describe("a route", () => {
         "ohio: ServerError",
         "oregon: answered"
       ])
+      yield* emulator.inject(Fault.error("ServiceUnavailableException"), { times: 1 })
+      const end = Option.getOrThrow(yield* Stream.runLast(lm.streamText({ prompt: "Hi" })))
+      assert.strictEqual(end.type === "finish" ? end.metadata.bedrock?.account?.attempts : end, 2)
     }).pipe(Effect.scoped))
 })
 
@@ -323,6 +358,21 @@ describe("the span of a call", () => {
         "gen_ai.response.finish_reasons": ["stop"],
         "gen_ai.usage.output_tokens": 3,
         "gen_ai.usage.cache_read.input_tokens": 0
+      })
+    }).pipe(Effect.scoped))
+
+  it.live("of a stream has them too, at its end", () =>
+    Effect.gen(function*() {
+      const { spans, tracer } = yield* traced
+      const { lm } = yield* rig({ emulator: { output: () => ({ text: "Yes.", outputTokens: 3 }) } })
+      yield* Effect.withTracer(Stream.runDrain(lm.streamText({ prompt: "Hi" })), tracer)
+      const span = spans.find(({ name }) => name === "LanguageModel.streamText")
+      assert.deepInclude(Object.fromEntries(span?.attributes ?? []), {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "aws.bedrock",
+        "gen_ai.request.model": modelId,
+        "gen_ai.response.finish_reasons": ["stop"],
+        "gen_ai.usage.output_tokens": 3
       })
     }).pipe(Effect.scoped))
 })

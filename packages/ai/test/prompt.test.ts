@@ -407,3 +407,80 @@ describe("what is told of a conversation", () => {
     assert.deepStrictEqual(documents, ["application/pdf", "text/plain"])
   })
 })
+
+describe("any prompt", () => {
+  const part = {
+    text: Schema.Struct({ type: Schema.Literal("text"), text: Schema.String }),
+    file: Schema.Struct({
+      type: Schema.Literal("file"),
+      mediaType: Schema.Literals(["image/png", "application/pdf", "text/csv", "video/mp4", "image/tiff"]),
+      fileName: Schema.optionalKey(Schema.String),
+      data: Schema.Literals(["AQI=", "s3://b/a", "?"])
+    }),
+    reasoning: Schema.Struct({
+      type: Schema.Literal("reasoning"),
+      text: Schema.String,
+      options: Schema.Struct({ bedrock: Schema.Struct({ signature: Schema.optionalKey(Schema.String) }) })
+    }),
+    call: Schema.Struct({
+      type: Schema.Literal("tool-call"),
+      id: Schema.String,
+      name: Schema.String,
+      params: Schema.Json
+    }),
+    result: Schema.Struct({
+      type: Schema.Literal("tool-result"),
+      id: Schema.String,
+      name: Schema.String,
+      isFailure: Schema.Boolean,
+      result: Schema.Json
+    })
+  }
+  const options = Schema.Struct({
+    bedrock: Schema.Struct({ cachePoint: Schema.optionalKey(Schema.Literal(true)) })
+  })
+  const message = Schema.Union([
+    Schema.Struct({ role: Schema.Literal("system"), content: Schema.String, options }),
+    Schema.Struct({
+      role: Schema.Literal("user"),
+      content: Schema.Array(Schema.Union([part.text, part.file])),
+      options
+    }),
+    Schema.Struct({
+      role: Schema.Literal("assistant"),
+      content: Schema.Array(Schema.Union([part.text, part.reasoning, part.call])),
+      options
+    }),
+    Schema.Struct({ role: Schema.Literal("tool"), content: Schema.Array(part.result), options })
+  ])
+
+  it.prop(
+    "is refused, or a conversation as Converse wants it: in turns, nothing empty, results first, documents and calls with names of their own",
+    [Schema.Array(message)],
+    ([given]) => {
+      const result = refused(() => conversation(Prompt.make(given)))
+      if (Result.isFailure(result)) {
+        // By what it says, and not because the reading broke.
+        assert.notInclude(result.failure.message, "can't be read")
+        return
+      }
+      const { messages, system } = result.success
+      for (const [index, { content = [], role }] of messages.entries()) {
+        assert.notStrictEqual(role, messages[index + 1]?.role)
+        assert.isNotEmpty(content)
+        const kinds = content.map((block) => Object.keys(block).join())
+        assert.isFalse(kinds.some((kind, at) => kind === "cachePoint" && (at === 0 || kinds[at - 1] === "cachePoint")))
+        const lastResult = kinds.lastIndexOf("toolResult")
+        assert.isTrue(kinds.slice(0, lastResult + 1).every((kind) => kind === "toolResult" || kind === "cachePoint"))
+        for (const { text, toolResult, toolUse } of content) {
+          if (text !== undefined) assert.isNotEmpty(text.trim())
+          const id = toolUse?.toolUseId ?? toolResult?.toolUseId
+          if (id !== undefined) assert.match(id, /^[a-zA-Z0-9_-]{1,64}$/)
+        }
+      }
+      for (const { text } of system) if (text !== undefined) assert.isNotEmpty(text.trim())
+      const names = messages.flatMap(({ content }) => content?.flatMap(({ document }) => document?.name ?? []) ?? [])
+      assert.strictEqual(new Set(names).size, names.length)
+    }
+  )
+})

@@ -82,20 +82,20 @@ describe("an object, as the input of a tool", () => {
       assert.property(json.$defs, JSON.stringify(json.properties).match(/#\/\$defs\/(\w+)/)?.[1] ?? "none")
     }).pipe(Effect.scoped))
 
-  it.live("comes beside the tools of who asks", () =>
+  it.live("comes beside the tools of who asks, and its tool has a name of its own", () =>
     Effect.gen(function*() {
-      const toolkit = Toolkit.make(Tool.make("Clock", { success: Schema.String }))
-      const { output, requests } = scripted(given(plan))
+      const toolkit = Toolkit.make(Tool.make("Plan", { success: Schema.String }))
+      const { output, requests } = scripted(given(plan, "Plan_"))
       const { lm } = yield* rig({ emulator: { output } })
       const answer = yield* lm.generateObject({
         prompt: "Where to?",
         schema: Plan,
-        toolkit: Effect.provide(toolkit, toolkit.toLayer({ Clock: () => Effect.succeed("noon") }))
+        toolkit: Effect.provide(toolkit, toolkit.toLayer({ Plan: () => Effect.succeed("noon") }))
       })
       assert.deepStrictEqual(answer.value, plan)
       assert.deepStrictEqual(
         tools(requests[0]).map((tool: { toolSpec: { name: string } }) => tool.toolSpec.name),
-        ["Clock", "Plan"]
+        ["Plan", "Plan_"]
       )
     }).pipe(Effect.scoped))
 

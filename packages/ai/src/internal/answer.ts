@@ -3,7 +3,7 @@ import * as CallAccount from "@caprock/bedrock/CallAccount"
 import type * as Response from "effect/ai/Response"
 import type { Account, Citation, FinishMetadata } from "../BedrockOptions.ts"
 import { compact, json } from "./json.ts"
-import type { Citation as CitationBlock, Metadata, Output, ToolResult } from "./sdk.ts"
+import type { Citation as CitationBlock, Event, Metadata, Output, ToolResult } from "./sdk.ts"
 
 // Each stop reason of the service model (3.1162.0).
 const reasons: Readonly<Record<string, Response.FinishReason>> = {
@@ -39,9 +39,9 @@ const usageOf = (usage: Told["usage"]): typeof Response.Usage.Encoded => {
   }
 }
 
-/** The last part of an answer. `from` is what has the account of a call by a route. */
+/** The last part of an answer. `from`: the answer or the event, which has the account of a call by a route. */
 export const finishPart = (
-  from: Metadata | Output,
+  from: Event | Output,
   told: Told,
   { fields, reason, requestId, skipped, stopReason }: {
     readonly stopReason: string | undefined

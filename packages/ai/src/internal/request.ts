@@ -33,7 +33,7 @@ export const make = (
     // There is nothing to be incremental about: each request of Converse is whole.
     const { called, documents, messages, system } = conversation(options.prompt)
     const { effort, maxTokens, stopSequences, structured: how = "tool", temperature, topP, ...rest } = settings
-    const shape = structured.shapeOf(options.responseFormat, how)
+    const shape = structured.shapeOf(options.responseFormat, how, options.tools.map(({ name }) => name))
     const inferenceConfig = compact({
       maxTokens,
       temperature,

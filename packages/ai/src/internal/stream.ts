@@ -77,11 +77,11 @@ export class Reading {
         ? Result.fail(this.unreadable)
         : Result.succeed(rest)
     }
-    return Result.succeed(event.metadata === undefined ? [] : [this.finish(event.metadata)])
+    return Result.succeed(event.metadata === undefined ? [] : [this.finish(event, event.metadata)])
   }
 
-  private finish(metadata: Metadata): Response.FinishPartEncoded {
-    return finishPart(metadata, metadata, {
+  private finish(event: Event, metadata: Metadata): Response.FinishPartEncoded {
+    return finishPart(event, metadata, {
       stopReason: this.stopReason,
       reason: finishReason(this.stopReason),
       fields: this.fields,

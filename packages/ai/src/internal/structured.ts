@@ -33,14 +33,19 @@ export const transformerOf = (structured: Structured): LanguageModel.CodecTransf
 
 const field = "value"
 
-/** The tool for an answer of a format; none where the answer is text, or the format is Bedrock's own. */
-export const shapeOf = (format: Format, structured: Structured): Shape | undefined => {
+/**
+ * The tool for an answer of a format; none where the answer is text, or the format is Bedrock's own. Its name is none of those that are
+ * taken by other tools.
+ */
+export const shapeOf = (format: Format, structured: Structured, taken: ReadonlyArray<string>): Shape | undefined => {
   if (format.type === "text" || structured === "native") return undefined
   const { $defs, ...schema } = schemaOf(format, structured)
   const wrapped = schema["type"] !== "object"
   const definitions = $defs === undefined ? {} : { $defs }
+  let name = nameOf(format.objectName)
+  while (taken.includes(name)) name = `${name.slice(0, longestName - 1)}_`
   return {
-    name: nameOf(format.objectName),
+    name,
     description: descriptionOf(format) ?? "Give the answer by calling this tool.",
     inputSchema: {
       ...(wrapped ? { type: "object", properties: { [field]: schema }, required: [field] } : schema),
@@ -90,4 +95,5 @@ const isRecord = (json: MutableJson): json is MutableJsonObject => Predicate.isO
 const descriptionOf = ({ schema }: JsonFormat): string | undefined => SchemaAST.resolveDescription(schema.ast)
 
 // The names of tools have letters, digits, underscores and hyphens, 64 at most (ToolSpecification, service model 3.1162.0).
-const nameOf = (name: string): string => name.replace(/[^a-zA-Z0-9_-]/g, "_").slice(0, 64)
+const longestName = 64
+const nameOf = (name: string): string => name.replace(/[^a-zA-Z0-9_-]/g, "_").slice(0, longestName)
