@@ -154,6 +154,7 @@ export const make = Effect.fnUntraced(function*(
   const tries = { ...backoff, pool }
 
   return yield* LanguageModel.make({
+    supportsSystemMessagesInHistory: model.supportsSystemMessagesInHistory,
     generateText: (request) =>
       door.limited(cost(request), inner.generate(model, request), (parts) => tokensOf(parts, charged)).pipe(
         Backoff.retry(tries),

@@ -367,6 +367,19 @@ describe("the limiter", () => {
   )
 })
 
+it.effect("says what the model says of its prompts", () =>
+  Effect.gen(function*() {
+    for (const supports of [Effect.succeed(true), undefined]) {
+      const model = yield* LanguageModel.make({
+        generateText: () => Effect.succeed(says("a")),
+        streamText: () => Stream.empty,
+        supportsSystemMessagesInHistory: supports
+      })
+      const over = yield* Resilient.make(model, base)
+      assert.strictEqual(over.supportsSystemMessagesInHistory, supports)
+    }
+  }).pipe(Effect.provide(RateLimiter.layer(meters))))
+
 describe("another try", () => {
   it.effect("comes after about 1 s, 2 s and 4 s, and the fourth request is the last", () =>
     Effect.gen(function*() {
