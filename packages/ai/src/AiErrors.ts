@@ -70,9 +70,10 @@ export const fromBedrock = (
       bedrock,
       metadata: { bedrock },
       retryAfter,
-      resetAt: retryAfter === undefined || now === undefined || !Duration.isFinite(retryAfter)
+      // None where the wait is longer than dates go.
+      resetAt: retryAfter === undefined || now === undefined
         ? undefined
-        : DateTime.makeUnsafe(now + Math.ceil(Duration.toMillis(retryAfter))),
+        : Option.getOrUndefined(DateTime.make(now + Math.ceil(Duration.toMillis(retryAfter)))),
       http: httpStatus === undefined
         ? undefined
         : {

@@ -171,6 +171,22 @@ describe("what is said of it", () => {
     }
     assert.isUndefined(resetAt())
     assert.deepStrictEqual(resetAt(1_000), DateTime.makeUnsafe(8_000))
+    const never = new Reason.AdmissionError({ kind: "room-full", predictedWait: Duration.infinity, message })
+    const { reason } = AiErrors.fromBedrock(errorOf(never), { ...at, now: 0 })
+    assert.isUndefined(reason._tag === "QuotaExhaustedError" ? reason.resetAt : reason._tag)
+  })
+
+  it("the model of a connection that failed, whatever it is called", () => {
+    const urlOf = (modelId: string) => {
+      const error = new BedrockError.BedrockError({
+        ...errorOf(new Reason.TransportError({ kind: "reset", message })),
+        modelId
+      })
+      const { reason } = sent(error)
+      return reason._tag === "NetworkError" ? reason.url : assert.fail(reason._tag)
+    }
+    assert.strictEqual(urlOf("arn:aws:bedrock:us-east-1:1:p/m"), "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ap%2Fm")
+    assert.strictEqual(urlOf("\ud800"), "/model/%EF%BF%BD")
   })
 
   it("the whole line of the original, with its advice", () => {

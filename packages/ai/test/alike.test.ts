@@ -134,3 +134,21 @@ it.prop("an answer in a stream is the answer in one piece", [Schema.Array(Block)
     assert.strictEqual(of("start"), of("end"))
   }
 })
+
+it.each([Number.NaN, 1.5, -1, 2 ** 60, undefined])("a count of %s is none, and the answer is whole", (inputTokens) => {
+  const [, text, finish] = decode(response.partsOf(
+    {
+      $metadata: {},
+      output: { message: { role: "assistant", content: [{ text: "Yes." }] } },
+      stopReason: "end_turn",
+      usage: { inputTokens, outputTokens: 2, totalTokens: 3 },
+      metrics: undefined
+    },
+    question,
+    timestamp
+  ))
+  assert.strictEqual(text?.type === "text" ? text.text : text, "Yes.")
+  if (finish?.type !== "finish") return assert.fail()
+  assert.isUndefined(finish.usage.inputTokens.total)
+  assert.strictEqual(finish.usage.outputTokens.total, 2)
+})

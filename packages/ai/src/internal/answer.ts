@@ -26,18 +26,19 @@ type Told = Pick<Metadata, "usage" | "metrics" | "serviceTier" | "performanceCon
 
 /** Of Bedrock's `inputTokens` what was read from or written to a cache is no part, so the total is the sum. */
 const usageOf = (usage: Told["usage"]): typeof Response.Usage.Encoded => {
-  const { cacheReadInputTokens: cacheRead, cacheWriteInputTokens: cacheWrite, inputTokens: uncached, outputTokens } =
-    usage ?? {}
-  return {
-    inputTokens: compact({
-      uncached,
-      total: uncached === undefined ? undefined : uncached + (cacheRead ?? 0) + (cacheWrite ?? 0),
-      cacheRead,
-      cacheWrite
-    }),
-    outputTokens: compact({ total: outputTokens })
-  }
+  const [uncached, cacheRead, cacheWrite, output] = [
+    usage?.inputTokens,
+    usage?.cacheReadInputTokens,
+    usage?.cacheWriteInputTokens,
+    usage?.outputTokens
+  ].map(count)
+  const total = uncached === undefined ? undefined : uncached + (cacheRead ?? 0) + (cacheWrite ?? 0)
+  return { inputTokens: compact({ uncached, total, cacheRead, cacheWrite }), outputTokens: compact({ total: output }) }
 }
+
+/** What is no count is none: an answer is worth more than the number beside it. */
+const count = (tokens: number | undefined): number | undefined =>
+  tokens !== undefined && Number.isSafeInteger(tokens) && tokens >= 0 ? tokens : undefined
 
 /** The last part of an answer. `from`: the answer or the event, which has the account of a call by a route. */
 export const finishPart = (

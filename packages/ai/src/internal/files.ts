@@ -152,10 +152,11 @@ const sourceOf = ({ data, options }: Prompt.FilePart): Source => {
     const { bucketOwner } = options.bedrock ?? {}
     return { s3Location: { uri: text, ...(bucketOwner === undefined ? {} : { bucketOwner }) } }
   }
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) {
+  const [, protocol] = /^([a-z][a-z0-9+.-]*:)\/\//i.exec(text) ?? []
+  if (protocol !== undefined) {
     return refuse(
       "prompt",
-      `Bedrock fetches no ${new URL(text).protocol} URLs: give the bytes of the file, or its s3:// URL`
+      `Bedrock fetches no ${protocol} URLs: give the bytes of the file, or its s3:// URL`
     )
   }
   const inline = /^data:[^,]*;base64,/i.exec(text)

@@ -46,7 +46,7 @@ const network: Build = ({ bedrock, description, error: { modelId = "" } }) =>
   new AiError.NetworkError({
     reason: "TransportError",
     method: "POST",
-    url: `/model/${encodeURIComponent(modelId)}`,
+    url: `/model/${encodeURIComponent(modelId.toWellFormed())}`,
     description,
     cause: bedrock
   })
