@@ -72,6 +72,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as admission from "./internal/admission.ts"
 import * as inner from "./internal/inner.ts"
+import * as size from "./internal/size.ts"
 
 // -----------------------------------------------------------------------------
 // Configuration
@@ -126,16 +127,12 @@ export interface EmbeddingOptions extends Pick<LimitOptions, "pool" | "backoff">
 // -----------------------------------------------------------------------------
 
 /**
- * Tokens of a request's prompt and tools, as far as they can be told from outside. They err high by a few words, and know nothing of an answer.
+ * Tokens of a request's prompt and tools, pictures and documents among them, as far as they can be told from outside. Nothing of its answer is in it.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const estimate = ({ prompt, tools }: Pick<LanguageModel.ProviderOptions, "prompt" | "tools">): number =>
-  TokenEstimator.body(JSON.stringify({
-    messages: prompt.content,
-    ...(tools.length === 0 ? {} : { tools: tools.map(admission.describe) })
-  })).tokens
+export const estimate: (request: Pick<LanguageModel.ProviderOptions, "prompt" | "tools">) => number = size.estimate
 
 /**
  * The model over another, on the limiter of the context.

@@ -10,6 +10,7 @@ import {
   EmbeddingModel,
   LanguageModel,
   OpenAiStructuredOutput,
+  Prompt,
   type Response,
   Tool,
   Toolkit
@@ -335,6 +336,46 @@ describe("the limiter", () => {
       const [{ options } = assert.fail("nothing was asked")] = other.asked
       assert.isAbove(Resilient.estimate(options), Resilient.estimate({ ...options, tools: [] }) + 20)
     }))
+
+  it("reads a prompt as a conversation, whatever is in it", () => {
+    const of = (...content: ReadonlyArray<Prompt.UserMessagePartEncoded>) =>
+      Resilient.estimate({ prompt: Prompt.make([{ role: "user", content }]), tools: [] })
+    const nothing = of()
+    const text = of({ type: "text", text: "Why is the sky blue? ".repeat(100) }) - nothing
+    assert.isTrue(text > 400 && text < 900, String(text))
+    // A picture is one, however it is given, and no text of its bytes.
+    const bytes = new Uint8Array(3_000_000)
+    const picture = (data: Uint8Array | string | URL) => of({ type: "file", mediaType: "image/png", data }) - nothing
+    for (
+      const data of [bytes, Buffer.from(bytes).toString("base64"), new URL("https://example.com/sky.png")]
+    ) {
+      assert.isTrue(picture(data) >= 1_000 && picture(data) < 20_000, String(picture(data)))
+    }
+    assert.isAbove(of({ type: "file", mediaType: "application/pdf", data: bytes }), 20_000)
+    const called = Prompt.make([
+      {
+        role: "assistant",
+        content: [{
+          type: "tool-call",
+          id: "1",
+          name: "Weather",
+          params: { city: "Bern ".repeat(100) },
+          providerExecuted: false
+        }]
+      },
+      {
+        role: "tool",
+        content: [{
+          type: "tool-result",
+          id: "1",
+          name: "Weather",
+          result: { is: "warm ".repeat(100) },
+          isFailure: false
+        }]
+      }
+    ])
+    assert.isAbove(Resilient.estimate({ prompt: called, tools: [] }), 200)
+  })
 
   const refusals: ReadonlyArray<
     readonly [why: string, cost: Resilient.Asked, reason: AiError.AiErrorReason["_tag"], retryable: boolean]

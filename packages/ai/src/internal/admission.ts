@@ -6,7 +6,6 @@ import type { RateLimiterError } from "@caprock/rate-limiter/RateLimiterError"
 import type { Reservation } from "@caprock/rate-limiter/Reservation"
 import * as AiError from "effect/ai/AiError"
 import type * as Response from "effect/ai/Response"
-import * as Tool from "effect/ai/Tool"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -148,10 +147,3 @@ const refused = ({ message, pool, reason }: RateLimiterError, now: number): AiEr
       return made(new AiError.UnknownError({ description: message, metadata }))
   }
 }
-
-/** What of a tool a model gets to see. */
-export const describe = (tool: Tool.Any): object => ({
-  name: tool.name,
-  description: Tool.getDescription(tool),
-  parameters: Tool.getJsonSchema(tool)
-})
