@@ -97,7 +97,7 @@ export const toBedrock = ({ reason }: AiError.AiError): Option.Option<BedrockErr
     ? decode(reason.metadata["bedrock"])
     : Option.none()
 
-const encode = Schema.encodeResult(BedrockError)
+const encode = Schema.encodeSync(BedrockError)
 const decodeError = Schema.decodeUnknownOption(BedrockError)
 
 const decode = (json: unknown): Option.Option<BedrockError> =>
@@ -106,7 +106,7 @@ const decode = (json: unknown): Option.Option<BedrockError> =>
 /** What can't be written is the cause alone: it may be anything. */
 const encoded = (error: BedrockError): EncodedError => {
   const { cause: _, ...rest } = error
-  const json = Result.getOrElse(encode(error), () => Result.getOrThrow(encode(new BedrockError(rest))))
+  const json = Result.getOrElse(Result.try(() => encode(error)), () => encode(new BedrockError(rest)))
   // What a schema writes is new and its own, so it may be called mutable.
   return json as EncodedError
 }

@@ -211,7 +211,9 @@ describe("what is said of it", () => {
     assert.strictEqual(back.cause instanceof Error ? back.cause.message : back.cause, "socket hang up")
     const loop: { self?: unknown } = {}
     loop.self = loop
-    for (const cause of [loop, 10n, Symbol("s"), () => {}]) {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    for (const cause of [loop, 10n, Symbol("s"), () => {}, proxy]) {
       assert.deepStrictEqual(Option.getOrThrow(AiErrors.toBedrock(sent(withCause(cause)))).reason, throttled)
     }
   })

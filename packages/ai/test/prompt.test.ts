@@ -279,6 +279,12 @@ describe("an answer that is sent back", () => {
     )
   })
 
+  it("has its calls, those without parameters too", () => {
+    assert.deepStrictEqual(back([{ type: "tool-call", id: "1", name: "look", params: undefined }]), [
+      { toolUse: { toolUseId: "1", name: "look", input: {} } }
+    ])
+  })
+
   it("has its citations", () => {
     const citations = [{ title: "Report", location: { documentPage: { documentIndex: 0, start: 1, end: 2 } } }]
     assert.deepStrictEqual(back([{ type: "text", text: "It grew.", options: { bedrock: { citations } } }]), [
@@ -331,6 +337,7 @@ describe("the result of a tool", () => {
   it("may be what the model is to see in its place: texts, images, documents", () => {
     const modelOutput: Prompt.ToolResultPartEncoded["modelOutput"] = [
       { type: "text", text: "A map:" },
+      { type: "text", text: " " },
       { type: "file", mediaType: "image/png", data: "AQI=" },
       { type: "file", mediaType: "application/pdf", data: "AQI=", fileName: "map.pdf" }
     ]

@@ -286,6 +286,32 @@ describe("events that are not as they should be", () => {
     ])
   })
 
+  const call = (...inputs: ReadonlyArray<string>) => [
+    {
+      contentBlockStart: { contentBlockIndex: 0, start: { toolUse: { toolUseId: "1", name: "Look", type: undefined } } }
+    },
+    ...inputs.map((input) => ({ contentBlockDelta: { contentBlockIndex: 0, delta: { toolUse: { input } } } })),
+    { contentBlockStop: { contentBlockIndex: 0 } },
+    stop
+  ]
+
+  it("a call without parameters has none, whether it is told so or not at all", () => {
+    for (const events of [call(), call("")]) {
+      const parts = read(...events)
+      assert.deepStrictEqual(types(parts), ["tool-params-start 1", "tool-params-end 1", "tool-call 1"])
+      const [, , called] = parts
+      assert.deepStrictEqual(called?.type === "tool-call" ? called.params : called, {})
+    }
+  })
+
+  it("a signature may come in pieces", () => {
+    const signed = (signature: string) => ({
+      contentBlockDelta: { contentBlockIndex: 0, delta: { reasoningContent: { signature } } }
+    })
+    const end = read(thought("a"), signed("si"), signed("g"), stop).at(-1)
+    assert.strictEqual(end?.type === "reasoning-end" ? end.metadata?.bedrock?.signature : end, "sig")
+  })
+
   it("an empty delta says nothing", () => {
     assert.isEmpty(read(text(""), { contentBlockStop: { contentBlockIndex: 0 } }, stop))
   })

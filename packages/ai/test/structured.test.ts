@@ -16,6 +16,11 @@ const given = (input: unknown, name = "Plan"): OutputModel.Output => ({
   content: [{ text: "Here it is:" }, { toolUse: { toolUseId: "t-1", name, input } }]
 })
 
+/** Called again with something else, as no model should. */
+const twice = (input: unknown): OutputModel.Output => ({
+  content: [...given(input).content ?? [], { toolUse: { toolUseId: "t-2", name: "Plan", input: {} } }]
+})
+
 const tools = (body: { readonly toolConfig?: { readonly tools: ReadonlyArray<unknown> } } | undefined) =>
   JSON.parse(JSON.stringify(body?.toolConfig?.tools ?? []))
 
@@ -24,7 +29,7 @@ const planned = LanguageModel.generateObject({ prompt: "Where to?", schema: Plan
 describe("an object, as the input of a tool", () => {
   it.live("is asked for by a tool that has to be called, and its call is the answer", () =>
     Effect.gen(function*() {
-      const { output, requests } = scripted(given(plan))
+      const { output, requests } = scripted(twice(plan))
       const { lm } = yield* rig({ emulator: { output } })
       const answer = yield* Effect.provideService(planned, LanguageModel.LanguageModel, lm)
       assert.deepStrictEqual(answer.value, plan)

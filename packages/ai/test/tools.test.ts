@@ -13,7 +13,7 @@ const Weather = Tool.make("Weather", {
   failure: Schema.Struct({ reason: Schema.String }),
   failureMode: "return"
 })
-const Clock = Tool.make("Clock", { success: Schema.String })
+const Clock = Tool.make("Clock", { description: "", success: Schema.String })
 const Tools = Toolkit.make(Weather, Clock)
 
 /** The tools, with handlers that count how often they ran. */
@@ -116,11 +116,21 @@ describe("a tool", () => {
 
   it.live("that Bedrock runs itself is told by its name, and its call and result are parts of the answer", () =>
     Effect.gen(function*() {
-      const toolkit = Toolkit.make(BedrockTool.systemTool("nova_grounding"))
+      const Grounding = Tool.providerDefined({
+        id: "bedrock.nova_grounding",
+        customName: "Ground",
+        providerName: "nova_grounding",
+        parameters: Schema.Unknown,
+        success: Schema.Unknown,
+        failure: Schema.Unknown
+      })(undefined)
+      const toolkit = Toolkit.make(Grounding, BedrockTool.systemTool("nova_code_interpreter"))
       const url = "https://example.com/sky"
       const content = [
         { toolUse: { toolUseId: "s-1", name: "nova_grounding", input: {}, type: "server_tool_use" } },
         { toolResult: { toolUseId: "s-1", content: [{ json: { found: 1 } }], type: "nova_grounding_result" } },
+        { toolUse: { toolUseId: "s-2", name: "nova_code_interpreter", input: {}, type: "server_tool_use" } },
+        { toolResult: { toolUseId: "s-2", content: [{ text: "no" }, { text: "way" }], status: "error" } },
         {
           citationsContent: {
             content: [{ text: "It scatters." }],
@@ -130,11 +140,23 @@ describe("a tool", () => {
       ]
       const { output, requests } = scripted({ content, stopReason: "end_turn" })
       const { lm } = yield* rig({ emulator: { output } })
-      const answer = yield* lm.generateText({ prompt: "Why is the sky blue?", toolkit })
-      assert.deepStrictEqual(specs(requests[0]), [{ systemTool: { name: "nova_grounding" } }])
+      const chat = yield* Chat.empty
+      const turn = chat.generateText({ prompt: "Why is the sky blue?", toolkit }).pipe(
+        Effect.provideService(LanguageModel.LanguageModel, lm)
+      )
+      const answer = yield* turn
+      yield* turn
+      // It goes back under Bedrock's name, and not under ours.
+      assert.deepStrictEqual(requests[1]?.messages[1]?.content[0], content[0])
+      assert.deepStrictEqual(specs(requests[0]), [
+        { systemTool: { name: "nova_grounding" } },
+        { systemTool: { name: "nova_code_interpreter" } }
+      ])
       const [called] = answer.toolCalls
-      const [found] = answer.toolResults
-      assert.deepStrictEqual([called?.name, called?.providerExecuted], ["nova_grounding", true])
+      const [found, failed] = answer.toolResults
+      assert.deepStrictEqual([called?.name, called?.providerExecuted], ["Ground", true])
+      assert.deepStrictEqual([failed?.name, failed?.isFailure], ["nova_code_interpreter", true])
+      assert.deepStrictEqual(failed?.result, ["no", "way"])
       assert.deepStrictEqual([found?.result, found?.metadata.bedrock?.type], [{ found: 1 }, "nova_grounding_result"])
       assert.strictEqual(answer.text, "It scatters.")
       const source = answer.content.find((part) => part.type === "source")

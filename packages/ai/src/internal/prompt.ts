@@ -21,9 +21,15 @@ export interface Conversation {
   readonly documents: ReadonlyArray<string>
 }
 
-/** Throws a refusal where something can't be said to Bedrock. */
-export const conversation = ({ content }: Prompt.Prompt): Conversation => {
-  const reading = new Reading(idsOf(content))
+/**
+ * Throws a refusal where something can't be said to Bedrock. `providerNames`: what tools that Bedrock runs itself are called there, by the names
+ * that who asks has for them.
+ */
+export const conversation = (
+  { content }: Prompt.Prompt,
+  providerNames: ReadonlyMap<string, string> = new Map()
+): Conversation => {
+  const reading = new Reading(idsOf(content), providerNames)
   for (const message of content) reading.message(message)
   return { system: reading.system, messages: reading.messages(), called: reading.called, documents: reading.documents }
 }
@@ -50,8 +56,11 @@ class Reading {
   private readonly names: files.Names = new Set()
   private readonly ids: toolIds.ToolIds
 
-  constructor(ids: ReadonlyArray<string>) {
+  private readonly providerNames: ReadonlyMap<string, string>
+
+  constructor(ids: ReadonlyArray<string>, providerNames: ReadonlyMap<string, string>) {
     this.ids = toolIds.make(ids)
+    this.providerNames = providerNames
   }
 
   messages(): Array<Message> {
@@ -155,14 +164,15 @@ class Reading {
       case "reasoning":
         return reasoned(part)
       case "tool-call": {
-        this.called.add(part.name)
+        const name = part.providerExecuted ? this.providerNames.get(part.name) ?? part.name : part.name
+        this.called.add(name)
         const toolUseId = this.ids.of(part.id)
         const input = Option.getOrElse(
           jsonOf(part.params ?? {}),
           () => refuse("prompt", `The parameters of the call ${part.id} of ${part.name} are no JSON`)
         )
         return {
-          toolUse: { toolUseId, name: part.name, input, ...(part.providerExecuted ? { type: "server_tool_use" } : {}) }
+          toolUse: { toolUseId, name, input, ...(part.providerExecuted ? { type: "server_tool_use" } : {}) }
         }
       }
       case "tool-result":

@@ -31,7 +31,11 @@ export const make = (
 ): Result.Result<Question, AiError.AiErrorReason> =>
   refused(() => {
     // There is nothing to be incremental about: each request of Converse is whole.
-    const { called, documents, messages, system } = conversation(options.prompt)
+    const names = tools.ownNames(options.tools)
+    const { called, documents, messages, system } = conversation(
+      options.prompt,
+      new Map(names.map(([there, here]) => [here, there]))
+    )
     const { effort, maxTokens, stopSequences, structured: how = "tool", temperature, topP, ...rest } = settings
     const shape = structured.shapeOf(options.responseFormat, how, options.tools.map(({ name }) => name))
     const inferenceConfig = compact({
@@ -54,7 +58,7 @@ export const make = (
       },
       modelId,
       shape,
-      ownNames: tools.ownNames(options.tools),
+      ownNames: new Map(names),
       documents,
       // Converse has no way to forbid calls, but nobody is to answer one.
       callable: options.toolCallValidation === "deferred"

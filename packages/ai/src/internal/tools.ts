@@ -38,9 +38,9 @@ export const toolConfig = (
   return { tools: given, ...choiceOf(toolChoice) }
 }
 
-/** The name of a tool of Bedrock's own, in the words of who asked. */
-export const ownNames = (tools: Asked["tools"]): ReadonlyMap<string, string> =>
-  new Map(tools.flatMap((tool) => Tool.isProviderDefined(tool) ? [[tool.providerName, tool.name]] : []))
+/** The tools that Bedrock runs itself: what they are called there, and by who asks. */
+export const ownNames = (tools: Asked["tools"]): ReadonlyArray<readonly [there: string, here: string]> =>
+  tools.flatMap((tool) => Tool.isProviderDefined(tool) ? [[tool.providerName, tool.name] as const] : [])
 
 // What a tool took that is no longer there.
 const anything: MutableJson = { type: "object" }
