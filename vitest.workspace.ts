@@ -23,7 +23,7 @@ const project = (name: string, root: string) => ({
   }
 })
 
-const packages = ["errors", "quota", "rate-limiter", "backoff", "router", "client", "bedrock", "emulator", "cli"]
+const packages = ["errors", "quota", "rate-limiter", "backoff", "router", "client", "bedrock", "ai", "emulator", "cli"]
 
 export default defineConfig({
   test: {

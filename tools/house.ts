@@ -24,7 +24,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   router: { imports: ["rate-limiter", "backoff"], effect: [] },
   bedrock: { imports: ["client", "quota", "router", "errors", "rate-limiter", "backoff"], effect: [] },
   batch: { imports: ["bedrock"], effect: [] },
-  ai: { imports: ["bedrock"], effect: ["ai"] },
+  ai: { imports: ["bedrock", "errors", "quota", "rate-limiter", "backoff"], effect: ["ai"] },
   capacity: { imports: ["client", "quota", "rate-limiter"], effect: [] },
   queue: { imports: ["rate-limiter"], effect: [] },
   // The event types of the others, and nothing else of them.

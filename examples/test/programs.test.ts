@@ -69,6 +69,13 @@ describe("examples", () => {
     rmSync(folder, { recursive: true })
   })
 
+  it("chat: everybody is answered though a Region goes down, and the tool runs once for each", async () => {
+    const [served, by = ""] = await run("chat")
+    assert.strictEqual(served, "40 of 40 customers are answered. The tool ran 40 times.")
+    const [ohio = 0, oregon = 0] = (/^Ohio gave (\d+) answers, and Oregon (\d+)\.$/.exec(by) ?? []).slice(1).map(Number)
+    assert.isTrue(ohio > 0 && oregon > 0 && ohio + oregon === 80, by)
+  })
+
   it("errors: what passes is tried again, what does not is not", async () => {
     assert.deepStrictEqual(await run("errors"), [
       "ThrottlingError, worth another try: true",

@@ -31,6 +31,16 @@ export const neighbours: Readonly<Record<string, ReadonlyArray<Neighbour>>> = {
   ]
 }
 
+/**
+ * What a project has to tell the compiler, beside `strict`, where it has the declarations of all its packages checked (`skipLibCheck: false`).
+ *
+ * `effect/ai` is typed for providers by interfaces that they add an optional field to, beside an index signature of JSON: without the flag such a field may
+ * be `undefined`, which is no JSON. Effect's own providers do the same.
+ */
+export const compilerOptions: Readonly<Record<string, Readonly<Record<string, boolean>>>> = {
+  "@caprock/ai": { exactOptionalPropertyTypes: true }
+}
+
 /** Who else is in a project. */
 export interface Neighbour {
   /** The range of the project's own. */
@@ -109,6 +119,13 @@ export const budgets: Readonly<Record<string, Budget>> = {
     aws: true,
     reason:
       "the client and the packages that it is assembled with; a third of it are the entry points without Effect, and for a plain client of the SDK"
+  },
+  "@caprock/ai": {
+    packed: 80_000,
+    unpacked: 340_000,
+    pulls: 42,
+    aws: true,
+    reason: "itself on bedrock: it adds no package, for effect/ai is a part of effect"
   },
   "@caprock/cli": {
     packed: 202_000,
