@@ -264,6 +264,13 @@ describe("a request is adapted to its target", () => {
     const content = [{ text: "b" }, { text: "c" }, { cachePoint: { type: "default" as const } }]
     const moved = asking.converse({ ...marked("a", "b"), messages: [{ role: "user", content }] }, false).prefixes
     assert.deepStrictEqual(moved?.at(-1), last)
+    // Bytes are bytes, whatever class they are of.
+    const pictured = (bytes: Uint8Array) => {
+      const image = { image: { format: "png" as const, source: { bytes } } }
+      const content = [image, { cachePoint: { type: "default" as const } }]
+      return asking.converse({ modelId: "chat", messages: [{ role: "user", content }] }, false).prefixes
+    }
+    assert.deepStrictEqual(pictured(Buffer.alloc(1_000, 7)), pictured(new Uint8Array(1_000).fill(7)))
     const { system } = marked("a", "b")
     assert.deepStrictEqual(
       asking.converse({ modelId: "chat", system: [...system.slice(1), ...system] }, false).prefixes,
