@@ -1,9 +1,10 @@
 /** Calls that wait, and what they must not miss. */
 import { Meter, RateLimiter } from "@caprock/rate-limiter"
+import { Health } from "@caprock/router"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, References } from "effect"
+import { Effect, Fiber, Layer, References, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { rig, run, sending, world } from "./rig.ts"
+import { accountOf, rig, run, sending, world } from "./rig.ts"
 
 const ask = (tokens: number) => ({ input: tokens, output: 0, needs: [], leftMillis: Infinity })
 
@@ -43,12 +44,12 @@ describe("room elsewhere", () => {
   const options = {
     targets: { a: {}, b: {} },
     routes: { chat: { policy: { ordered: ["a", "b"], patience: "5 seconds" } } },
-    meters: (pool: string) => [Meter.tokens(pool === "b" ? 100 : 1_000, "10 seconds")]
+    meters: (pool: string) => [Meter.tokens(pool === "b" ? 100 : 10_000, "10 seconds")]
   } as const
 
   it.effect("goes to one it is enough for, where it never will be for another", () =>
     Effect.gen(function*() {
-      const held = yield* fill("a", 1_000)
+      const held = yield* fill("a", 10_000)
       held.sentUnsafe()
       const other = yield* fill("b", 100)
       const all = world(() => ({ took: 10 }))
@@ -59,4 +60,65 @@ describe("room elsewhere", () => {
       yield* TestClock.adjust(20)
       assert.deepStrictEqual(all.sent.map(({ call, target }) => [call, target]), [[1, "b"]])
     }).pipe(Effect.scoped, Effect.provide(rig(options))))
+
+  it.effect("goes to one it is enough for, however many before it need more", () =>
+    Effect.gen(function*() {
+      const held = yield* fill("a", 10_000)
+      held.sentUnsafe()
+      const first = yield* fill("b", 50)
+      const second = yield* fill("b", 50)
+      const all = world(() => ({ took: 10 }))
+      for (let call = 0; call < 20; call++) {
+        yield* Effect.forkChild(run("chat", sending(all, call, { ask: ask(90) })), { startImmediately: true })
+      }
+      yield* Effect.forkChild(run("chat", sending(all, 20, { ask: ask(10) })), { startImmediately: true })
+      yield* TestClock.adjust(100)
+      yield* first.release
+      yield* Effect.repeat(Effect.yieldNow, { times: 20 })
+      // Not all of them are looked at each time.
+      yield* (yield* fill("b", 1)).release
+      yield* Effect.repeat(Effect.yieldNow, { times: 20 })
+      assert.deepStrictEqual(all.sent.map(({ call, target }) => [call, target]), [[20, "b"]])
+      yield* second.release
+    }).pipe(Effect.scoped, Effect.provide(rig(options))))
+
+  it.effect("is not kept for one that has gone", () =>
+    Effect.gen(function*() {
+      const held = yield* fill("a", 10_000)
+      held.sentUnsafe()
+      const other = yield* fill("b", 100)
+      const all = world(() => ({ took: 10 }))
+      const gone = yield* Effect.forkChild(run("chat", sending(all, 0, { ask: ask(50) })), { startImmediately: true })
+      yield* Effect.forkChild(run("chat", sending(all, 1, { ask: ask(50) })), { startImmediately: true })
+      yield* Fiber.interrupt(gone)
+      yield* TestClock.adjust(100)
+      yield* other.release
+      yield* TestClock.adjust(20)
+      assert.deepStrictEqual(all.sent.map(({ call, target }) => [call, target]), [[1, "b"]])
+    }).pipe(Effect.scoped, Effect.provide(rig(options))))
 })
+
+it.effect("each wait for a circuit counts as a try: a call whose targets stay closed ends", () =>
+  Effect.gen(function*() {
+    const all = world(() => ({ took: 0 }))
+    const fiber = yield* Effect.forkChild(run("chat", sending(all, 0)), { startImmediately: true })
+    yield* TestClock.adjust("1 minute")
+    assert.isDefined(fiber.pollUnsafe())
+    const exit = yield* Fiber.join(fiber)
+    assert.strictEqual(accountOf(exit)?.waitedMillis, 2_000)
+    assert.strictEqual(accountOf(exit)?.attempts, 0)
+  }).pipe(Effect.provide(rig({
+    targets: { a: {} },
+    routes: { chat: { policy: "a" } },
+    backoff: { attempts: 3, base: 1, jitter: "none" },
+    circuits: Layer.effect(
+      Health.Health,
+      Effect.map(Effect.clockWith(Effect.succeed), (clock) =>
+        Health.Health.of({
+          watch: () => (attempt) => attempt,
+          tellUnsafe: () => {},
+          standingUnsafe: () => ({ _tag: "Open", untilMillis: clock.currentTimeMillisUnsafe() + 1_000 }),
+          events: Stream.empty
+        }))
+    )
+  }))))
