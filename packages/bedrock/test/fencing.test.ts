@@ -70,6 +70,43 @@ describe("a fence", () => {
       assert.strictEqual((yield* requests).length, 1)
     }).pipe(Effect.scoped))
 
+  it.effect("holds for what a last resort's stream comes to after its beginning", () =>
+    Effect.gen(function*() {
+      const { bedrock, requests } = yield* scripted({ invokeModelWithResponseStream: () => unavailable }, {
+        backoff: { attempts: 1 },
+        routes,
+        lastResorts: {
+          chat: {
+            invokeModelWithResponseStream: (_, __, bedrock) =>
+              Stream.concat(
+                Stream.make({ chunk: { bytes: new Uint8Array(1) } }),
+                Stream.suspend(() => bedrock.invokeModelWithResponseStream({ modelId: nova, body: "{}" }))
+              )
+          }
+        }
+      })
+      const answer = bedrock.invokeModelWithResponseStream({ modelId: "chat", body: "{}" })
+      const { message } = yield* Effect.flip(Stream.runDrain(answer))
+      assert.include(message, "outside of the fence us-west-*")
+      assert.strictEqual((yield* requests).length, 1)
+    }).pipe(Effect.scoped))
+
+  it.effect("lets a last resort have a profile whose places a target tells", () =>
+    Effect.gen(function*() {
+      const profile = `us.${claude}`
+      const { bedrock } = yield* scripted({
+        converse: ({ modelId }) => modelId === profile ? BedrockClientTest.answer("Yes.") : unavailable
+      }, {
+        backoff: { attempts: 1 },
+        routes: {
+          targets: { one: { model: nova }, two: { model: profile, residency: ["us-east-1", "us-west-2"] } },
+          routes: { chat: { policy: "one", fence: ["us-*"] } }
+        },
+        lastResorts: { chat: (_, input, bedrock) => bedrock.converse({ ...input, modelId: profile }) }
+      })
+      assert.strictEqual((yield* bedrock.converse(ask("chat"))).output?.message?.content?.[0]?.text, "Yes.")
+    }).pipe(Effect.scoped))
+
   it.effect("holds for a service without routes, and keeps nobody inside from anything", () =>
     Effect.gen(function*() {
       const { bedrock, requests } = yield* scripted({}, { backoff: { attempts: 1 } })

@@ -281,6 +281,13 @@ describe("a request is adapted to its target", () => {
     const long = { modelId: "chat", messages: [{ role: "user" as const, content: [...far, ...content.slice(2)] }] }
     const found = asking.converse(long, false).prefixes ?? []
     assert.deepStrictEqual(found.map(({ millis }) => millis), [...Array.from({ length: 20 }, () => 0), 300_000])
+    // Bytes are bytes, whatever class they are of.
+    const pictured = (bytes: Uint8Array) => {
+      const image = { image: { format: "png" as const, source: { bytes } } }
+      const content = [image, { cachePoint: { type: "default" as const } }]
+      return asking.converse({ modelId: "chat", messages: [{ role: "user", content }] }, false).prefixes
+    }
+    assert.deepStrictEqual(pictured(Buffer.alloc(1_000, 7)), pictured(new Uint8Array(1_000).fill(7)))
     const { system } = marked("a", "b")
     assert.deepStrictEqual(
       asking.converse({ modelId: "chat", system: [...system.slice(1), ...system] }, false).prefixes,

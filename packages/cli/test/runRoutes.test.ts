@@ -96,6 +96,9 @@ describe("caprock run --routes", () => {
         const { code, stderr } = yield* run(input, "--model=chat", "--routes", yield* write("wrong.json", [content]))
         assert.strictEqual(code, 2, stderr)
         assert.include(stderr, said)
+        // It is the file that has to be mended, and no flag.
+        assert.match(stderr, /wrong\.json/)
+        assert.notInclude(stderr, "Correct the flag")
       }
       const { code, stderr } = yield* run(input, "--model=chat", "--routes", "/nowhere.json")
       assert.strictEqual(code, 2)

@@ -37,6 +37,21 @@ describe("onRoomUnsafe", () => {
       assert.strictEqual(heard, 0)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
+  it.effect("tells of room in a meter of several pools, whichever of them gave it back", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.RateLimiter
+      const held = yield* limiter.reserve(cost)
+      let heard = 0
+      limiter.onRoomUnsafe("other", () => {
+        heard++
+      })
+      yield* held.release
+      assert.strictEqual(heard, 1)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(RateLimiter.layer({ meters: () => [{ ...Meter.tokens(100, "10 seconds"), shared: "both" }] }))
+    ))
+
   it.effect("of a pool that is wrong tells nothing", () =>
     Effect.gen(function*() {
       const limiter = yield* RateLimiter.RateLimiter

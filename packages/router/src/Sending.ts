@@ -86,7 +86,8 @@ export interface Offer<A, E, R> {
  * - `judge`: what an error means. Unless given: an error that is not worth another try anywhere is the caller's; one with a `retryAfter`, or not worth a try
  *   elsewhere, is a limit; any other is the target's.
  * - `goes`: whether another target may do what failed with this error at this one. Unless given, as the error's `retryableElsewhere` says.
- * - `check`: whether an answer is good enough. One that is not goes on to the next level of difficulty, where the route has levels.
+ * - `check`: whether an answer is good enough. One that is not goes on to the next level of difficulty, where the route has levels. What it sends
+ *   stays inside the route's fence.
  * - `lastResort`: what is done when no target can answer. It stays inside the route's fence.
  *
  * @category models

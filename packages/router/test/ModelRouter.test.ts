@@ -512,6 +512,27 @@ describe("ModelRouter", () => {
       routes: { fenced: { policy: "a", fence: ["eu-*"] }, open: { policy: "b" } }
     }))))
 
+  it.effect("what a check asks of others stays inside the fence of its call and its route", () =>
+    Effect.gen(function*() {
+      const all = world(() => ({ took: 0 }))
+      const router = yield* ModelRouter.ModelRouter
+      const exit = yield* run(
+        "fenced",
+        sending(all, 0, {
+          check: () =>
+            Effect.scoped(router.run("judge", sending(all, 1))).pipe(
+              Effect.as(true),
+              Effect.catch(({ error }) => Effect.succeed(!(error instanceof RouterError.RouterError)))
+            )
+        })
+      )
+      assert.deepStrictEqual(all.sent.map(({ target }) => target), ["a"])
+      assert.isTrue(accountOf(exit)?.rejected)
+    }).pipe(Effect.provide(rig({
+      targets: { a: { residency: ["eu-west-1"] }, b: { residency: ["us-east-1"] } },
+      routes: { fenced: { policy: "a", fence: ["eu-*"] }, judge: { policy: "b" } }
+    }))))
+
   it.effect("what a rejected answer holds open is closed when there is a better one", () =>
     Effect.gen(function*() {
       const all = world(() => ({ took: 0 }))

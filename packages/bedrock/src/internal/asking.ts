@@ -79,8 +79,11 @@ const prefixesOf = (blocks: ReadonlyArray<object>): ReadonlyArray<Prefix> => {
   return ends.filter((_, index) => looked[index])
 }
 
-/** Pictures and documents are large: their length and ends tell them apart well enough. */
-const brief = (_: string, value: unknown): unknown =>
-  value instanceof Uint8Array
-    ? `${value.length} ${value.subarray(0, 64).join()} ${value.subarray(-64).join()}`
-    : value
+/**
+ * Pictures and documents are large: their length and ends tell them apart well enough. Asked as they are: a `Buffer` would have become a list of all its
+ * numbers by now.
+ */
+function brief(this: Readonly<Record<string, unknown>>, key: string, value: unknown): unknown {
+  const own = this[key]
+  return own instanceof Uint8Array ? `${own.length} ${own.subarray(0, 64).join()} ${own.subarray(-64).join()}` : value
+}

@@ -196,12 +196,14 @@ export const run = Command.make(
           ).pipe(Layer.provideMerge(target))
         ),
         Effect.catchTags({
-          OptionsError: ({ message }) =>
+          OptionsError: ({ message, problems }) =>
             Effect.fail(
-              new CliFailure({
-                problem: message,
-                remedy: "Correct the flag of that name, or the variable that stands in for it."
-              })
+              Option.isSome(given.routes) && problems.every(({ name }) => name.split(".")[0] === "routes")
+                ? RoutesFile.wrong(given.routes.value, message)
+                : new CliFailure({
+                  problem: message,
+                  remedy: "Correct the flag of that name, or the variable that stands in for it."
+                })
             ),
           ShareError: ({ message }) =>
             Effect.fail(

@@ -34,3 +34,15 @@ export const read = Effect.fnUntraced(function*(path: string) {
   const text = yield* Effect.mapError(fs.readFileString(path), (error) => cannotRead(`the route file ${path}`, error))
   return yield* Effect.fromResult(parse(text, path))
 })
+
+/**
+ * What its routes mean makes no sense.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const wrong = (path: string, message: string): CliFailure =>
+  new CliFailure({
+    problem: `The routes of ${path} don't make sense. ${message.replaceAll("\n", "\n  ")}`,
+    remedy: "Correct the file, and look at a route of it with caprock route explain."
+  })

@@ -121,7 +121,7 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
     return true
   }
 
-  /** The fence of what this call's last resort does: its own and that of its route. */
+  /** The fence of what this call's check and last resort do: its own and that of its route. */
   get innerFence(): Fence | undefined {
     return within(this.fence, this.route.fence)
   }

@@ -107,12 +107,18 @@ export class Lookout {
   }
 
   private askNext(pool: string, place: Place): void {
+    let left = Math.min(place.aside.size, mostAsked)
     for (const waiter of place.aside) {
+      if (left-- === 0) return
       const { refused, waitMillis } = this.limiter.headroomUnsafe({ pool, ...waiter.asks })
-      if (refused !== undefined || waitMillis > 0) return
-      place.asked++
-      // It comes back behind the others if it sleeps again.
-      return waiter.wake(pool)
+      if (refused === undefined && waitMillis <= 0) {
+        place.asked++
+        // It comes back behind the others if it sleeps again.
+        return waiter.wake(pool)
+      }
+      // It is not enough for this one, and may be for one behind it.
+      place.aside.delete(waiter)
+      place.aside.add(waiter)
     }
   }
 

@@ -251,7 +251,11 @@ export class Runner<A, E extends Backoff.Retryable, R> {
     const { check } = call.sending
     if (check === undefined) return this.give(leg, value, false)
     const left = this.flights.leave(Exit.void, leg, this.rejected?.leg) ?? Effect.void
-    const good = Effect.flatMap(left, () => restore(Effect.mapError(check(value), (error) => this.failure(error))))
+    const good = Effect.flatMap(left, () =>
+      restore(Effect.mapError(
+        Effect.provideService(check(value), Fence.CurrentFence, call.innerFence),
+        (error) => this.failure(error)
+      )))
     return Effect.flatMap(good, (good) => {
       if (good) return this.give(leg, value, false)
       call.rejected(leg)

@@ -78,6 +78,8 @@ export class Waiting<A, E, R, L> implements Waiter {
     this.host = host
     this.choice = choice
     this.own = own
+    // From now on: a fiber may have to give way between its first look and its sleep.
+    choice.heedUnsafe(this.wake)
   }
 
   get asks(): Waiter["asks"] {
@@ -96,10 +98,13 @@ export class Waiting<A, E, R, L> implements Waiter {
   /** Joins whoever is due. What comes of it in the same step, if anything does. */
   enter(): Outcome<L> | undefined {
     const { beckoned, host } = this
-    this.woken = false
     this.beckoned = undefined
     if (beckoned !== undefined) host.board.moved(beckoned)
+    host.lookout.wakes(this, this.aside)
     const outcome = this.look()
+    // What it was told in this step it has seen.
+    this.woken = false
+    if (outcome === undefined) host.lookout.sleeps(this, this.aside)
     if (beckoned !== undefined) host.lookout.answered(beckoned, this.admittedIn === beckoned)
     return outcome
   }
@@ -108,6 +113,7 @@ export class Waiting<A, E, R, L> implements Waiter {
   end(): void {
     const { beckoned, host } = this
     this.beckoned = undefined
+    host.lookout.wakes(this, this.aside)
     for (const [pool, stand] of this.stands) this.leave(pool, stand)
     if (beckoned !== undefined) host.lookout.answered(beckoned, false)
   }
@@ -115,11 +121,12 @@ export class Waiting<A, E, R, L> implements Waiter {
   readonly wake = (pool?: string): void => {
     this.beckoned = pool ?? this.beckoned
     this.woken = true
+    this.host.lookout.wakes(this, this.aside)
     this.resume?.()
   }
 
   private readonly sleep = Effect.callback<void>((resume) => {
-    const { aside, host } = this
+    const { host } = this
     if (this.woken) return resume(Effect.void)
     const now = host.now()
     const look = now + this.patience
@@ -130,14 +137,11 @@ export class Waiting<A, E, R, L> implements Waiter {
     const over = () => {
       this.resume = undefined
       stop()
-      host.lookout.wakes(this, aside)
     }
     this.resume = () => {
       over()
       resume(Effect.void)
     }
-    this.choice.heedUnsafe(this.wake)
-    host.lookout.sleeps(this, aside)
     return Effect.sync(over)
   })
 
