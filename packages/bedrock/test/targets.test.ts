@@ -58,6 +58,17 @@ describe("routes that make no sense", () => {
       )
     }))
 
+  it.effect("are not those of models that embed, and write nothing", () =>
+    Effect.gen(function*() {
+      const models = { v4: { model: "us.cohere.embed-v4:0" }, v2: { model: "amazon.titan-embed-text-v2:0" } }
+      const { bedrock } = yield* scripted({ invokeModel: () => unavailable }, {
+        routes: file(models, { ordered: ["v4", "v2"] }),
+        backoff: { base: 0, attempts: 2 }
+      })
+      const call = bedrock.invokeModel({ modelId: "chat", body: JSON.stringify({ inputText: "a" }) })
+      assert.deepStrictEqual((yield* Effect.flip(call)).tried?.map(({ target }) => target), ["v4", "v2"])
+    }))
+
   it.effect("a fence is built on what Bedrock says of an id, whatever the file says", () =>
     Effect.gen(function*() {
       const fence = { fence: ["eu-*"] } as const

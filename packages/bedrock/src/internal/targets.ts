@@ -80,7 +80,10 @@ const complete = (target: Target, { catalogue, region: own, resolve }: Known): R
     ...target,
     ...(region === undefined ? {} : { region }),
     ...(residency === undefined ? {} : { residency }),
-    ...(entry?.maxOutputKnown === true ? { able: { output: entry.maxOutputTokens, ...target.able } } : {})
+    // What writes nothing, and embeds, has no most.
+    ...(entry?.maxOutputKnown === true && entry.maxOutputTokens > 0
+      ? { able: { output: entry.maxOutputTokens, ...target.able } }
+      : {})
   })
 }
 

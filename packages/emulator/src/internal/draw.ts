@@ -11,7 +11,7 @@ import type { Reading } from "./reading.ts"
 import * as Scripted from "./scripted.ts"
 
 /** The labels keep the draws of one request independent of each other. */
-export const label = { output: 0, latency: 1, text: 2, fault: 3, vector: 4 } as const
+export const label = { output: 0, latency: 1, text: 2, fault: 3 } as const
 
 /** What an answer says, cut off at its maximum. */
 export interface Drawn {
@@ -87,11 +87,11 @@ export const draw = (
   }
 }
 
-/** The shape that an operation gives to an answer. `vector` draws one embedding. */
+/** The shape that an operation gives to an answer. `vector` is the embedding of what it is given. */
 export const shapeOf = (
   reading: Reading,
   answer: Answer.Answer,
-  vector: () => ReadonlyArray<number>,
+  vector: (input: unknown) => ReadonlyArray<number>,
   usageHeaders: boolean
 ): Generation.Shape => {
   const { invoke, operation } = reading

@@ -209,9 +209,8 @@ export const make = ({ bodies, clock, config, faults, now, recorder, run }: Hous
     const timing = steered.latency === undefined
       ? LatencyModel.draw(config.latencyOf(visit.caller.region), output.outputTokens, random(Draw.label.latency))
       : { first: steered.latency / 4, total: steered.latency }
-    const vectors = random(Draw.label.vector)
-    const vector = (): ReadonlyArray<number> =>
-      Array.from({ length: reading.invoke?.dimensions ?? 0 }, () => Math.round((vectors() * 2 - 1) * 1e6) / 1e6)
+    const vector = (input: unknown): ReadonlyArray<number> =>
+      Random.vector(config.seed, JSON.stringify([ref.model, input]), reading.invoke?.dimensions ?? 0)
     let settled = 0
     recorder.started()
     return run(Generation.run({
