@@ -334,6 +334,49 @@ describe("the result of a tool", () => {
     assert.isUndefined(said("found")?.status)
   })
 
+  it("that failed without a word has one, for Bedrock refuses a failure that has none", () => {
+    const silent: ReadonlyArray<Partial<Prompt.ToolResultPartEncoded>> = [
+      {},
+      { modelOutput: [] },
+      { modelOutput: [{ type: "text", text: " " }] }
+    ]
+    for (const more of silent) {
+      assert.deepStrictEqual(said("", { ...more, isFailure: true }), {
+        toolUseId: "1",
+        content: [{ text: "It failed, and did not say why." }],
+        status: "error"
+      })
+    }
+    assert.deepStrictEqual(said(" ")?.content, [{ text: " " }])
+    const image: Prompt.ToolResultPartEncoded["modelOutput"] = [{ type: "file", mediaType: "image/png", data: "AQI=" }]
+    assert.property(said("", { isFailure: true, modelOutput: image })?.content?.[0], "image")
+  })
+
+  it("that there is none of is told as an interrupted call, in the turn after it", () => {
+    const none = (toolUseId: string): object => ({
+      toolResult: { toolUseId, content: [{ text: "There is no result: the call was interrupted." }], status: "error" }
+    })
+    const blocks = (...input: ReadonlyArray<Prompt.MessageEncoded>) =>
+      messages(input).map(({ content }): ReadonlyArray<object> => content ?? [])
+    const [, , next] = blocks(
+      user("a"),
+      call("1"),
+      call("2"),
+      user("b"),
+      assistant("c"),
+      user("d"),
+      result("2", "found")
+    )
+    assert.deepStrictEqual(next, [none("1"), { text: "b" }])
+    assert.deepStrictEqual(blocks(user("a"), call("1")).at(-1), [none("1")])
+    assert.deepStrictEqual(blocks(user("a"), call("1"), user(" "), assistant("c")).slice(2), [
+      [none("1")],
+      [{ text: "c" }]
+    ])
+    const [, , , , last] = blocks(user("a"), call("1"), result("1", "x"), call("2"), user("b"))
+    assert.deepStrictEqual(last, [none("2"), { text: "b" }])
+  })
+
   it("may be what the model is to see in its place: texts, images, documents", () => {
     const modelOutput: Prompt.ToolResultPartEncoded["modelOutput"] = [
       { type: "text", text: "A map:" },

@@ -155,6 +155,35 @@ describe("a stream", () => {
         { role: "user", content: [{ toolResult: { toolUseId: "t-1", content: [{ text: "found" }] } }] }
       ])
     }).pipe(Effect.scoped))
+
+  it.live("of a chat that breaks off while a tool runs leaves a conversation that goes on", () =>
+    Effect.gen(function*() {
+      const content = [
+        { toolUse: { toolUseId: "t-1", name: "Look", input: { at: "it" } } },
+        { text: "One two three four five six seven eight nine ten eleven twelve." }
+      ]
+      const { output, requests } = scripted({ content }, { text: "So." })
+      const { emulator, lm } = yield* rig({ emulator: { output } })
+      const slow = Effect.provide(Tools, Tools.toLayer({ Look: () => Effect.never }))
+      const chat = yield* Chat.empty
+      const turn = (prompt: string) =>
+        read(Stream.provideService(chat.streamText({ prompt, toolkit: slow }), LanguageModel.LanguageModel, lm))
+      yield* emulator.inject(Fault.cut({ frame: 12 }), { times: 1 })
+      const { error, parts } = yield* turn("Hi")
+      assert.strictEqual(error?._tag === "AiError" ? error.reason._tag : error, "InvalidResponseError")
+      assert.isTrue(parts.some(({ type }) => type === "tool-call"))
+      assert.isUndefined((yield* turn("Go on")).error)
+      assert.deepStrictEqual(requests[1]?.messages.at(-1)?.content, [
+        {
+          toolResult: {
+            toolUseId: "t-1",
+            content: [{ text: "There is no result: the call was interrupted." }],
+            status: "error"
+          }
+        },
+        { text: "Go on" }
+      ])
+    }).pipe(Effect.scoped))
 })
 
 describe("a stream that fails", () => {

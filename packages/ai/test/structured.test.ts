@@ -104,6 +104,23 @@ describe("an object, as the input of a tool", () => {
       )
     }).pipe(Effect.scoped))
 
+  it.live("is all that may be called where no tool may be", () =>
+    Effect.gen(function*() {
+      const toolkit = Toolkit.make(Tool.make("Look", { success: Schema.String }))
+      const { output, requests } = scripted(given(plan))
+      const { lm } = yield* rig({ emulator: { output } })
+      yield* lm.generateObject({
+        prompt: "Where to?",
+        schema: Plan,
+        toolkit: Effect.provide(toolkit, toolkit.toLayer({ Look: () => Effect.succeed("noon") })),
+        toolChoice: "none"
+      })
+      assert.deepStrictEqual(
+        tools(requests[0]).map((tool: { toolSpec: { name: string } }) => tool.toolSpec.name),
+        ["Plan"]
+      )
+    }).pipe(Effect.scoped))
+
   it.live("that is not what was asked for is a StructuredOutputError; a throttle before it is nobody's business", () =>
     Effect.gen(function*() {
       const { emulator, lm } = yield* rig({ emulator: { output: () => given({ city: "Oslo", days: 99 }) } })

@@ -29,8 +29,9 @@ export const conversation = (
   { content }: Prompt.Prompt,
   providerNames: ReadonlyMap<string, string> = new Map()
 ): Conversation => {
-  const reading = new Reading(idsOf(content), providerNames)
+  const reading = new Reading(idsOf(content), resultsOf(content), providerNames)
   for (const message of content) reading.message(message)
+  reading.end()
   return { system: reading.system, messages: reading.messages(), called: reading.called, documents: reading.documents }
 }
 
@@ -39,6 +40,14 @@ const idsOf = (content: ReadonlyArray<Prompt.Message>): ReadonlyArray<string> =>
   content.flatMap((message) =>
     message.role === "assistant" ? message.content.flatMap((part) => part.type === "tool-call" ? [part.id] : []) : []
   )
+
+/** Which calls have a result. */
+const resultsOf = (content: ReadonlyArray<Prompt.Message>): ReadonlySet<string> =>
+  new Set(content.flatMap((message) =>
+    message.role === "assistant" || message.role === "tool"
+      ? message.content.flatMap((part) => part.type === "tool-result" ? [part.id] : [])
+      : []
+  ))
 
 /** The messages of one side that follow each other, which Converse wants to be one. */
 interface Turn {
@@ -55,12 +64,25 @@ class Reading {
   private readonly turns: Array<Turn> = []
   private readonly names: files.Names = new Set()
   private readonly ids: toolIds.ToolIds
+  private readonly results: ReadonlySet<string>
+  /** The calls of the last turn that have no result anywhere. */
+  private unanswered: Array<string> = []
 
   private readonly providerNames: ReadonlyMap<string, string>
 
-  constructor(ids: ReadonlyArray<string>, providerNames: ReadonlyMap<string, string>) {
+  constructor(
+    ids: ReadonlyArray<string>,
+    results: ReadonlySet<string>,
+    providerNames: ReadonlyMap<string, string>
+  ) {
     this.ids = toolIds.make(ids)
+    this.results = results
     this.providerNames = providerNames
+  }
+
+  /** Has to be asked once, after the last message. */
+  end(): void {
+    if (this.unanswered.length > 0) this.turn("user")
   }
 
   messages(): Array<Message> {
@@ -109,7 +131,8 @@ class Reading {
       last = this.turns.at(-1)
     }
     if (last?.role === role) return last
-    const turn = { role, results: [], blocks: [] }
+    const turn: Turn = { role, results: [], blocks: [] }
+    if (role === "user") turn.results.push(...this.unanswered.splice(0).map(interrupted))
     this.turns.push(turn)
     return turn
   }
@@ -167,6 +190,7 @@ class Reading {
         const name = part.providerExecuted ? this.providerNames.get(part.name) ?? part.name : part.name
         this.called.add(name)
         const toolUseId = this.ids.of(part.id)
+        if (!part.providerExecuted && !this.results.has(part.id)) this.unanswered.push(toolUseId)
         const input = Option.getOrElse(
           jsonOf(part.params ?? {}),
           () => refuse("prompt", `The parameters of the call ${part.id} of ${part.name} are no JSON`)
@@ -185,22 +209,33 @@ class Reading {
 
   private result(part: Prompt.ToolResultPart): ToolResult {
     const { type } = part.options.bedrock ?? {}
+    const content = part.modelOutput === undefined
+      ? [written(part)]
+      : part.modelOutput.flatMap((output): Array<ResultBlock> =>
+        output.type === "file"
+          ? [files.resultBlock(output, this.names)]
+          : isBlank(output.text)
+          ? []
+          : [{ text: output.text }]
+      )
     return {
       toolUseId: this.ids.of(part.id),
-      content: part.modelOutput === undefined
-        ? [written(part)]
-        : part.modelOutput.flatMap((output): Array<ResultBlock> =>
-          output.type === "file"
-            ? [files.resultBlock(output, this.names)]
-            : isBlank(output.text)
-            ? []
-            : [{ text: output.text }]
-        ),
+      // "The content field at messages.2.content.0.toolResult cannot be empty when status value is error"
+      // (aws-samples/sample-multi-agent-orchestration-chat-on-agentcore#15).
+      content: part.isFailure && content.every(({ text }) => text !== undefined && isBlank(text))
+        ? [{ text: "It failed, and did not say why." }]
+        : content,
       ...(part.isFailure ? { status: "error" as const } : {}),
       ...(type === undefined ? {} : { type })
     }
   }
 }
+
+// A call without a result is refused, and with it all that comes after: so it is where a stream broke off, or was left, before its tool had
+// answered.
+const interrupted = (toolUseId: string): Block => ({
+  toolResult: { toolUseId, content: [{ text: "There is no result: the call was interrupted." }], status: "error" }
+})
 
 // Models refuse texts without a word.
 const isBlank = (text: string): boolean => text.trim() === ""

@@ -24,9 +24,10 @@ export const toolConfig = (
 ): ToolConfig | undefined => {
   const given = tools.flatMap(blocksOf)
   if (shape !== undefined) {
-    given.push(specOf(shape.name, shape.description, shape.inputSchema, undefined))
+    const answer = specOf(shape.name, shape.description, shape.inputSchema, undefined)
     return {
-      tools: given,
+      // Where none of the others may be called, there is no need of them.
+      tools: toolChoice === "none" ? [answer] : [...given, answer],
       // What may be forced to call any of one tool may be forced to call that one, and more models can be.
       ...(shape.forced ? { toolChoice: { any: {} } } : {})
     }
