@@ -121,11 +121,12 @@ export const budgets: Readonly<Record<string, Budget>> = {
       "the client and the packages that it is assembled with; a third of it are the entry points without Effect, and for a plain client of the SDK"
   },
   "@caprock/ai": {
-    packed: 80_000,
-    unpacked: 340_000,
+    packed: 110_000,
+    unpacked: 470_000,
     pulls: 42,
     aws: true,
-    reason: "itself on bedrock: it adds no package, for effect/ai is a part of effect"
+    reason:
+      "itself on bedrock: it adds no package, for effect/ai is a part of effect; language models, embeddings, and limits under other providers' models"
   },
   "@caprock/cli": {
     packed: 202_000,
