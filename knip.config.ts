@@ -1,7 +1,10 @@
 import type { KnipConfig } from "knip"
 
 // A package's entry points are those of its `exports`; knip reads them by itself.
-const packages = { entry: ["test/**/*.test.ts", "test/{alone,beside*}.ts"], project: ["src/**/*.ts!", "test/**/*.ts"] }
+const packages = {
+  entry: ["test/**/*.test.ts", "test/{alone,beside*,*Process}.ts"],
+  project: ["src/**/*.ts!", "test/**/*.ts"]
+}
 
 const config = ({ strict = false }: { readonly strict?: boolean }): KnipConfig => ({
   // Without the tests, an export that only they use is dead, unless its own module needs it too.
@@ -22,6 +25,7 @@ const config = ({ strict = false }: { readonly strict?: boolean }): KnipConfig =
       ignoreDependencies: [
         "@aws-sdk/client-bedrock",
         "@aws-sdk/client-s3",
+        "@caprock/batch",
         "@caprock/quota",
         "@caprock/router",
         "fauxqs"

@@ -23,7 +23,19 @@ const project = (name: string, root: string) => ({
   }
 })
 
-const packages = ["errors", "quota", "rate-limiter", "backoff", "router", "client", "bedrock", "ai", "emulator", "cli"]
+const packages = [
+  "errors",
+  "quota",
+  "rate-limiter",
+  "backoff",
+  "router",
+  "client",
+  "bedrock",
+  "ai",
+  "batch",
+  "emulator",
+  "cli"
+]
 
 export default defineConfig({
   test: {

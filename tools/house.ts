@@ -23,7 +23,10 @@ export const rooms: Readonly<Record<string, Room>> = {
   client: { imports: ["errors"], effect: [] },
   router: { imports: ["rate-limiter", "backoff"], effect: [] },
   bedrock: { imports: ["client", "quota", "router", "errors", "rate-limiter", "backoff"], effect: [] },
-  batch: { imports: ["bedrock"], effect: [] },
+  batch: {
+    imports: ["bedrock", "client", "errors", "quota", "backoff"],
+    effect: ["FileSystem", "Path", "PlatformError"]
+  },
   ai: { imports: ["bedrock", "errors", "quota", "rate-limiter", "backoff"], effect: ["ai"] },
   capacity: { imports: ["client", "quota", "rate-limiter"], effect: [] },
   queue: { imports: ["rate-limiter"], effect: [] },
@@ -57,7 +60,7 @@ export const rooms: Readonly<Record<string, Room>> = {
  */
 export const clients: Readonly<Record<string, string>> = {
   "@aws-sdk/client-bedrock-runtime": "packages/client/src/**",
-  "@aws-sdk/client-bedrock": "packages/batch/src/internal/aws.ts",
+  "@aws-sdk/client-bedrock": "packages/batch/src/internal/awsJobs.ts",
   "@aws-sdk/client-s3": "packages/batch/src/internal/aws.ts",
   "@aws-sdk/lib-storage": "packages/batch/src/internal/aws.ts",
   "@aws-sdk/client-service-quotas": "packages/capacity/src/internal/aws.ts",
@@ -137,6 +140,11 @@ export const exceptions: ReadonlyArray<Exception> = [
     path: "packages/emulator/src/internal/s3.ts",
     uses: ["@aws-sdk/client-s3"],
     reason: "batch jobs read and write S3; the emulator imports nothing of ours, and so has its own way there"
+  },
+  {
+    path: "packages/batch/src/internal/unique.ts",
+    uses: ["crypto"],
+    reason: "the name of a lease's holder: two processes with one seed must not have the same"
   },
   {
     path: "packages/router/src/Health.ts",

@@ -128,6 +128,15 @@ export const budgets: Readonly<Record<string, Budget>> = {
     reason:
       "itself on bedrock: it adds no package, for effect/ai is a part of effect; language models, embeddings, and limits under other providers' models"
   },
+  "@caprock/batch": {
+    packed: 160_000,
+    unpacked: 720_000,
+    pulls: 60,
+    aws: true,
+    reason:
+      "itself, effect, the errors and the backoff, the client and the quota that records are checked by, and the SDK's client of S3, which " +
+      "brings its credential providers"
+  },
   "@caprock/cli": {
     packed: 202_000,
     unpacked: 826_000,

@@ -9,6 +9,7 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Cli from "./Cli.ts"
+import { batch } from "./commands/batch.ts"
 import { demo } from "./commands/demo.ts"
 import { emulate } from "./commands/emulate.ts"
 import { route } from "./commands/route.ts"
@@ -21,6 +22,7 @@ const commands = [
   run,
   emulate,
   route,
+  batch,
   demo
 ] as const
 

@@ -1,4 +1,5 @@
 import * as Cli from "@caprock/cli/Cli"
+import { batch } from "@caprock/cli/commands/batch"
 import { emulate } from "@caprock/cli/commands/emulate"
 import { route } from "@caprock/cli/commands/route"
 import { run } from "@caprock/cli/commands/run"
@@ -28,19 +29,20 @@ export const caprock = (
       written[name] += `${texts.join(" ")}\n`
     }
     const exit = yield* Effect.exit(
-      Command.runWith(Cli.root.pipe(Command.withSubcommands([run, emulate, route])), { version: "test" })(args).pipe(
-        Effect.provide([
-          Cli.layer,
-          options.signals ?? Layer.succeed(Signals, Signals.never),
-          Stdio.layerTest({
-            stdout: to("stdout"),
-            stderr: to("stderr"),
-            stdin: Stream.make(new TextEncoder().encode(options.stdin ?? ""))
-          })
-        ]),
-        Effect.provideService(Console.Console, { ...console, log: say("stdout"), error: say("stderr") }),
-        Effect.provide(NodeServices.layer)
-      )
+      Command.runWith(Cli.root.pipe(Command.withSubcommands([run, emulate, route, batch])), { version: "test" })(args)
+        .pipe(
+          Effect.provide([
+            Cli.layer,
+            options.signals ?? Layer.succeed(Signals, Signals.never),
+            Stdio.layerTest({
+              stdout: to("stdout"),
+              stderr: to("stderr"),
+              stdin: Stream.make(new TextEncoder().encode(options.stdin ?? ""))
+            })
+          ]),
+          Effect.provideService(Console.Console, { ...console, log: say("stdout"), error: say("stderr") }),
+          Effect.provide(NodeServices.layer)
+        )
     )
     let code = -1
     teardown(exit, (told) => {

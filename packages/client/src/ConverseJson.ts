@@ -48,8 +48,8 @@ export interface Problem {
 export const decode = (json: unknown): Result.Result<Partial<ConverseCommandInput>, Problem> =>
   Result.try({
     // Each member has the shape that the model gives it, and the types of the SDK are written from the same model.
-    try: () => read(converse, json, []) as Partial<ConverseCommandInput>,
-    catch: (error) => error instanceof Refused ? error : new Refused([], String(error))
+    try: () => converse(json, undefined) as Partial<ConverseCommandInput>,
+    catch: (error) => error instanceof Refused ? error : new Refused(undefined, String(error))
   })
 
 /**
@@ -60,58 +60,93 @@ export const decode = (json: unknown): Result.Result<Partial<ConverseCommandInpu
  */
 export const encodeContent = (content: ReadonlyArray<ContentBlock>): ReadonlyArray<unknown> => content.map(write)
 
-const converse = NormalizedSchema.of(ConverseRequest$)
+/** Where a value stands: cheap to make on the way to it, since most values are right. */
+interface Place {
+  readonly key: string | number
+  readonly within: Place | undefined
+}
 
 class Refused extends Error implements Problem {
   readonly path: ReadonlyArray<string | number>
   readonly problem: string
-  constructor(path: ReadonlyArray<string | number>, problem: string) {
+  constructor(place: Place | undefined, problem: string) {
     super(problem)
+    const path: Array<string | number> = []
+    for (let at = place; at !== undefined; at = at.within) path.unshift(at.key)
     this.path = path
     this.problem = problem
   }
 }
 
-type Path = ReadonlyArray<string | number>
+/** Reads a value of one shape. */
+type Reader = (value: unknown, place: Place | undefined) => unknown
 
-const read = (schema: NormalizedSchema, value: unknown, path: Path): unknown => {
-  if (schema.isDocumentSchema()) return value
-  if (schema.isStructSchema()) return readMembers(schema, value, path)
+const readerOf = (schema: NormalizedSchema): Reader => {
+  if (schema.isDocumentSchema()) return (value) => value
+  if (schema.isStructSchema()) return structReader(schema)
   if (schema.isListSchema()) {
-    if (!Array.isArray(value)) throw new Refused(path, "must be an array")
-    return value.map((one: unknown, at) => read(schema.getValueSchema(), one, [...path, at]))
+    const read = later(() => readerOf(schema.getValueSchema()))
+    return (value, place) => {
+      if (!Array.isArray(value)) throw new Refused(place, "must be an array")
+      return value.map((one: unknown, key) => read()(one, { key, within: place }))
+    }
   }
   if (schema.isMapSchema()) {
-    return mapRecord(record(value, path), (one, key) => read(schema.getValueSchema(), one, [...path, key]))
+    const read = later(() => readerOf(schema.getValueSchema()))
+    return (value, place) => mapRecord(record(value, place), (one, key) => read()(one, { key, within: place }))
   }
-  if (schema.isBlobSchema()) return readBytes(value, path)
-  if (schema.isStringSchema() && typeof value !== "string") throw new Refused(path, "must be text")
-  if (schema.isNumericSchema() && typeof value !== "number") throw new Refused(path, "must be a number")
-  if (schema.isBooleanSchema() && typeof value !== "boolean") throw new Refused(path, "must be true or false")
+  if (schema.isBlobSchema()) return readBytes
+  if (schema.isStringSchema()) return readerOfType("string", "must be text")
+  if (schema.isNumericSchema()) return readerOfType("number", "must be a number")
+  if (schema.isBooleanSchema()) return readerOfType("boolean", "must be true or false")
+  return (value) => value
+}
+
+const structReader = (schema: NormalizedSchema): Reader => {
+  const isUnion = schema.isUnionSchema()
+  // Shapes hold each other in circles. What one is made of never changes, and is worked out once.
+  const members = later(() => {
+    const schemas = Object.entries(schema.getMemberSchemas())
+    return new Map(schemas.map(([name, member]) => [name, readerOf(member)] as const))
+  })
+  return (value, place) => {
+    const given = record(value, place)
+    const known = members()
+    if (isUnion && Object.keys(given).length !== 1) {
+      throw new Refused(place, `must have exactly one member, of ${names(known)}`)
+    }
+    return mapRecord(given, (one, name) => {
+      const read = known.get(name)
+      if (read === undefined) {
+        throw new Refused(
+          { key: name, within: place },
+          `is not a field of a Converse request. Here are ${names(known)}`
+        )
+      }
+      return read(one, { key: name, within: place })
+    })
+  }
+}
+
+/** Works something out when it is asked for first. */
+const later = <A extends object>(make: () => A): () => A => {
+  let made: A | undefined
+  return () => made ??= make()
+}
+
+const readerOfType = (type: "string" | "number" | "boolean", problem: string): Reader => (value, place) => {
+  if (typeof value !== type) throw new Refused(place, problem)
   return value
 }
 
-const readMembers = (schema: NormalizedSchema, value: unknown, path: Path): unknown => {
-  const given = record(value, path)
-  const members = schema.getMemberSchemas()
-  if (schema.isUnionSchema() && Object.keys(given).length !== 1) {
-    throw new Refused(path, `must have exactly one member, of ${names(members)}`)
-  }
-  return mapRecord(given, (one, name) => {
-    const member = Object.hasOwn(members, name) ? members[name] : undefined
-    if (member === undefined) {
-      throw new Refused([...path, name], `is not a field of a Converse request. Here are ${names(members)}`)
-    }
-    return read(member, one, [...path, name])
-  })
-}
-
-const readBytes = (value: unknown, path: Path): Uint8Array => {
-  if (typeof value !== "string") throw new Refused(path, "must be base64 text")
+const readBytes: Reader = (value, place) => {
+  if (typeof value !== "string") throw new Refused(place, "must be base64 text")
   const bytes = Base64.decode(value)
-  if (Result.isFailure(bytes)) throw new Refused(path, `is not base64: ${bytes.failure.message}`)
+  if (Result.isFailure(bytes)) throw new Refused(place, `is not base64: ${bytes.failure.message}`)
   return bytes.success
 }
+
+const converse = readerOf(NormalizedSchema.of(ConverseRequest$))
 
 const write = (value: unknown): unknown => {
   if (value instanceof Uint8Array) return Base64.encode(value)
@@ -121,14 +156,14 @@ const write = (value: unknown): unknown => {
   return Array.isArray(unknown) ? { [String(unknown[0])]: unknown[1] } : mapRecord(value, write)
 }
 
-const names = (members: Readonly<Record<string, unknown>>): string => Object.keys(members).join(", ")
+const names = (members: ReadonlyMap<string, unknown>): string => [...members.keys()].join(", ")
 
 type Json = Readonly<Record<string, unknown>>
 
 const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
 
-const record = (value: unknown, path: Path): Json => {
-  if (!isRecord(value)) throw new Refused(path, "must be an object")
+const record = (value: unknown, place: Place | undefined): Json => {
+  if (!isRecord(value)) throw new Refused(place, "must be an object")
   return value
 }
 

@@ -1,0 +1,163 @@
+import * as ObjectStore from "@caprock/batch/ObjectStore"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Stream } from "effect"
+import * as motoServer from "./motoServer.ts"
+import { createBucket, start } from "./s3Server.ts"
+import { bytesOf, suite, textOf, whole } from "./storeSuite.ts"
+
+const credentials = { accessKeyId: "any", secretAccessKey: "any" }
+
+const optionsOf = (endpoint: string, bucket: string): ObjectStore.Options => ({
+  bucket,
+  endpoint,
+  region: "us-east-1",
+  credentials
+})
+
+suite("in memory", ObjectStore.layerMemory())
+
+suite(
+  "fauxqs, with its conditions kept",
+  Layer.effect(
+    ObjectStore.ObjectStore,
+    Effect.flatMap(start, ({ bucket, url }) => ObjectStore.make(optionsOf(url, bucket)))
+  )
+)
+
+describe.runIf(motoServer.installed)("with a server", () => {
+  suite(
+    "moto",
+    Layer.effect(
+      ObjectStore.ObjectStore,
+      Effect.gen(function*() {
+        const url = yield* motoServer.start
+        yield* createBucket(url, "caprock-batch")
+        const store = yield* ObjectStore.make(optionsOf(url, "caprock-batch"))
+        yield* store.prove("caprock/")
+        return store
+      })
+    )
+  )
+})
+
+/** A bucket at a door that loses what it is told to. */
+const lossy = Effect.gen(function*() {
+  const server = yield* start
+  return { server, store: yield* ObjectStore.make(optionsOf(server.url, server.bucket)) }
+})
+
+/** The first request of that kind has a mishap, and no other. */
+const once = (mishap: "lost" | "unanswered" | "busy" | "cut", is: (line: string) => boolean) => {
+  let pending = true
+  return ({ method, path }: { readonly method: string; readonly path: string }) => {
+    if (!pending || !is(`${method} ${path}`)) return undefined
+    pending = false
+    return mishap
+  }
+}
+
+describe("a bucket that is out for a moment", () => {
+  it.live.each(["lost", "unanswered", "busy"] as const)("is asked again: %s", (mishap) =>
+    Effect.gen(function*() {
+      const { server, store } = yield* lossy
+      server.mishap = once(mishap, (line) => line.startsWith("PUT") && line.includes("/a"))
+      assert.isString(yield* store.put("a", bytesOf("one")))
+      server.mishap = once(mishap, (line) => line.startsWith("GET"))
+      assert.strictEqual(textOf((yield* store.read("a"))?.bytes), "one")
+      server.mishap = once(mishap, (line) => line.includes("list-type=2"))
+      assert.lengthOf(yield* Stream.runCollect(store.list("")), 1)
+    }))
+
+  it.live("gives a small object whole, though its body broke off", () =>
+    Effect.gen(function*() {
+      const { server, store } = yield* lossy
+      yield* store.put("a", bytesOf("x".repeat(1000)))
+      server.mishap = once("cut", (line) => line.startsWith("GET"))
+      assert.lengthOf((yield* store.read("a"))?.bytes ?? [], 1000)
+    }))
+
+  it.live("fails a stream that broke off, and goes on from where it was", () =>
+    Effect.gen(function*() {
+      const { server, store } = yield* lossy
+      const bytes = Buffer.from(Array.from({ length: 200_000 }, (_, i) => i % 251))
+      yield* store.put("a", bytes)
+      server.mishap = once("cut", (line) => line.startsWith("GET"))
+      const got: Array<Uint8Array> = []
+      const failure = yield* Effect.flip(
+        Stream.runForEach(store.get("a"), (chunk) => Effect.sync(() => got.push(chunk)))
+      )
+      assert.isTrue(failure.retryable)
+      const before = Buffer.concat(got)
+      assert.isAbove(before.length, 0)
+      assert.isBelow(before.length, bytes.length)
+      const rest = yield* whole(store.get("a", before.length))
+      assert.isTrue(Buffer.concat([before, rest]).equals(bytes))
+    }))
+
+  it.live("asks a conditional write once: whether it was written is for its caller to find out", () =>
+    Effect.gen(function*() {
+      const { server, store } = yield* lossy
+      server.mishap = once("unanswered", (line) => line.startsWith("PUT"))
+      const failure = yield* Effect.flip(store.put("a", bytesOf("one"), { absent: true }))
+      assert.isTrue(failure.retryable)
+      assert.lengthOf(server.requests.filter((line) => line.startsWith("PUT")), 1)
+      assert.strictEqual(textOf((yield* store.read("a"))?.bytes), "one")
+    }))
+
+  it.live.each(["lost", "unanswered", "busy"] as const)(
+    "has the whole of an upload: a part and its end are %s",
+    (mishap) =>
+      Effect.gen(function*() {
+        const { server, store } = yield* lossy
+        const mishaps = [
+          once(mishap, (line) => line.includes("partNumber=2")),
+          once(mishap, (line) => line.startsWith("POST") && line.includes("uploadId="))
+        ]
+        server.mishap = (request) => mishaps.map((mishap) => mishap(request)).find((one) => one !== undefined)
+        yield* Effect.scoped(Effect.gen(function*() {
+          const upload = yield* store.upload("a")
+          for (let i = 0; i < 3; i++) yield* upload.write(Buffer.alloc(9 * 1024 * 1024, i + 65))
+          yield* upload.commit
+        }))
+        const read = yield* whole(store.get("a"))
+        assert.lengthOf(read, 27 * 1024 * 1024)
+        assert.deepEqual([read[0], read[read.length / 2], read[read.length - 1]], [65, 66, 67])
+      })
+  )
+})
+
+describe("what can't be", () => {
+  it.live("is not tried again, and says what it was", () =>
+    Effect.gen(function*() {
+      const server = yield* start
+      const store = yield* ObjectStore.make(optionsOf(server.url, "caprock-nowhere"))
+      for (const asked of [Effect.asVoid(store.read("a")), Effect.asVoid(store.put("a", bytesOf("one")))]) {
+        const failure = yield* Effect.flip(asked)
+        assert.strictEqual(failure.kind, "missing")
+        assert.include(failure.message, "NoSuchBucket")
+      }
+      assert.lengthOf(server.requests, 2)
+    }))
+})
+
+describe("the proof", () => {
+  it.live("is given by a bucket that keeps its conditions, and leaves nothing there", () =>
+    Effect.gen(function*() {
+      const { server, store } = yield* lossy
+      for (const bucket of [store, ObjectStore.makeMemory()]) {
+        yield* bucket.prove("caprock/")
+        assert.lengthOf(yield* Stream.runCollect(bucket.list("")), 0)
+      }
+      assert.lengthOf(server.requests.filter((line) => line.startsWith("PUT")), 4)
+    }))
+
+  it.live("is not given by one that ignores them", () =>
+    Effect.gen(function*() {
+      const server = yield* start
+      const store = yield* ObjectStore.make(optionsOf(server.careless, server.bucket))
+      const failure = yield* Effect.flip(store.prove("caprock/"))
+      assert.strictEqual(failure._tag, "StoreUnsafe")
+      assert.include(failure.message, "ignores If-None-Match")
+      assert.lengthOf(yield* Stream.runCollect(store.list("")), 0)
+    }))
+})

@@ -1,0 +1,119 @@
+/**
+ * Where a batch is, and as whom it is asked for: the flags that all of `caprock batch` have, and the services that they lead to.
+ *
+ * @since 0.1.0
+ */
+import * as BatchOffload from "@caprock/batch/BatchOffload"
+import * as JobControl from "@caprock/batch/JobControl"
+import * as ObjectStore from "@caprock/batch/ObjectStore"
+import * as Bedrock from "@caprock/bedrock/Bedrock"
+import type { OptionsError } from "@caprock/client/Settings"
+import type * as Quotas from "@caprock/quota/Quotas"
+import * as Flag from "effect/cli/Flag"
+import * as Config from "effect/Config"
+import type * as Duration from "effect/Duration"
+import type * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+
+/**
+ * @category flags
+ * @since 0.1.0
+ */
+export const flags = {
+  bucket: Flag.String("bucket").pipe(
+    Flag.withMetavar("name"),
+    Flag.withDescription("The bucket that batches are in: their records, their answers and their journals")
+  ),
+  prefix: Flag.String("prefix").pipe(
+    Flag.withMetavar("text"),
+    Flag.filter((text) => text.endsWith("/") && !text.startsWith("/"), () => "a text that ends in a slash"),
+    Flag.withDescription("What all keys of batches begin with (caprock/)"),
+    Flag.withDefault("caprock/")
+  ),
+  region: Flag.String("region").pipe(
+    Flag.withDescription("AWS Region; else AWS_REGION or AWS_DEFAULT_REGION, else what the AWS configuration says"),
+    Flag.withFallbackConfig(Config.String("AWS_REGION").pipe(Config.orElse(() => Config.String("AWS_DEFAULT_REGION")))),
+    Flag.optional
+  ),
+  endpoint: Flag.String("endpoint").pipe(
+    Flag.withMetavar("url"),
+    Flag.withDescription("Another endpoint than Bedrock's own, such as a running `caprock emulate`"),
+    Flag.optional
+  ),
+  s3Endpoint: Flag.String("s3-endpoint").pipe(
+    Flag.withMetavar("url"),
+    Flag.withDescription("Another S3 than that of AWS, which honours conditional writes"),
+    Flag.optional
+  )
+}
+
+/**
+ * @category flags
+ * @since 0.1.0
+ */
+export const model = Flag.String("model").pipe(
+  Flag.withAlias("m"),
+  Flag.withMetavar("id"),
+  Flag.withDescription("Model id, inference profile or ARN")
+)
+
+/**
+ * @category flags
+ * @since 0.1.0
+ */
+export const role = Flag.String("role").pipe(
+  Flag.withMetavar("arn"),
+  Flag.withDescription("The role that Bedrock reads and writes the bucket as")
+)
+
+/**
+ * What the flags say.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Place {
+  readonly bucket: string
+  readonly region: Option.Option<string>
+  readonly endpoint: Option.Option<string>
+  readonly s3Endpoint: Option.Option<string>
+}
+
+/**
+ * The bucket, and Bedrock's side of jobs.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (place: Place): Layer.Layer<JobControl.JobControl | ObjectStore.ObjectStore> => {
+  const region = Option.getOrUndefined(place.region)
+  return Layer.merge(
+    ObjectStore.layer({ bucket: place.bucket, region, endpoint: Option.getOrUndefined(place.s3Endpoint) }),
+    JobControl.layer({ region, endpoint: Option.getOrUndefined(place.endpoint) })
+  )
+}
+
+/**
+ * Batches in the bucket. `quotas` are those of calls on demand.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerOffload = (
+  place: Place & { readonly prefix: string; readonly poll: Option.Option<Duration.Duration> },
+  quota: Quotas.Quota = {}
+): Layer.Layer<BatchOffload.BatchOffload, OptionsError, FileSystem.FileSystem> =>
+  BatchOffload.layer({
+    prefix: place.prefix,
+    ...(Option.isNone(place.poll) ? {} : { poll: { min: place.poll.value } })
+  }).pipe(
+    Layer.provide([
+      layer(place),
+      Bedrock.layer({
+        region: Option.getOrUndefined(place.region),
+        endpoint: Option.getOrUndefined(place.endpoint),
+        ...(Object.keys(quota).length === 0 ? {} : { quotas: { default: quota } })
+      })
+    ])
+  )
