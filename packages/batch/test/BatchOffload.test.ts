@@ -124,6 +124,33 @@ describe("batches", () => {
       yield* Scope.close(scope, Exit.void)
     }))
 
+  it.live("that ten want to drive are driven by one", () =>
+    Effect.gen(function*() {
+      const { emulator, process } = yield* make({ batches: { limits: { jobs: 1, recordsPerJob: 100 } } })
+      const exits = yield* Effect.forEach(
+        upTo(10),
+        () =>
+          Effect.flatMap(
+            process(),
+            ({ run }) => Effect.exit(Stream.runCollect(run("nightly", settings, records(500))))
+          ),
+        { concurrency: "unbounded" }
+      )
+      // Whoever comes when it is done reads it, too.
+      const read = exits.flatMap((exit) => Exit.isSuccess(exit) ? [exit.value] : [])
+      assert.isNotEmpty(read)
+      for (const results of read) complete(results, 500)
+      const reasons = yield* Effect.forEach(
+        exits.filter((exit) => Exit.isFailure(exit)),
+        (exit) => Effect.map(Effect.flip(exit), ({ reason }) => reason._tag)
+      )
+      assert.isNotEmpty(reasons)
+      assert.isTrue(reasons.every((reason) => reason === "LeaseHeld"))
+      const { jobs } = yield* emulator.stats
+      assert.deepInclude(jobs, { accepted: 5, repeated: 0 })
+      assert.strictEqual(jobs.perInput.max, 1)
+    }))
+
   it.live("are listed", () =>
     Effect.gen(function*() {
       const { batches } = yield* make()

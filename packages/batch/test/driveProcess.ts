@@ -1,4 +1,4 @@
-// A process that runs a batch, for tests that kill it. Its place, its emulator and its number of records come as arguments, and it prints `done`.
+// A process that runs a batch, for tests that kill it. Its place, its emulator, its name and its records come as arguments, and it prints `done`.
 import * as BatchOffload from "@caprock/batch/BatchOffload"
 import * as JobControl from "@caprock/batch/JobControl"
 import * as ObjectStore from "@caprock/batch/ObjectStore"
@@ -7,7 +7,7 @@ import { NodeFileSystem } from "@effect/platform-node"
 import { Effect, Layer, Logger, Stream } from "effect"
 import { credentials, records, settings } from "./offloadLab.ts"
 
-const [s3 = "", bucket = "", emulator = "", count = "0"] = process.argv.slice(2)
+const [s3 = "", bucket = "", emulator = "", name = "", count = "0", from = "0"] = process.argv.slice(2)
 
 const services = Layer.mergeAll(
   ObjectStore.layer({ bucket, endpoint: s3, region: "us-east-1", credentials }),
@@ -24,7 +24,7 @@ const main = Effect.gen(function*() {
     poll: { min: "50 millis", max: "200 millis" },
     limits: { minimumRecords: 10, recordsPerJob: 100 }
   })
-  yield* Stream.runDrain(batches.run("nightly", settings, records(Number(count)), { input: false }))
+  yield* Stream.runDrain(batches.run(name, settings, records(Number(count), Number(from)), { input: false }))
   process.stdout.write("done\n")
 })
 
