@@ -373,6 +373,12 @@ describe("the result of a tool", () => {
       [none("1")],
       [{ text: "c" }]
     ])
+    // What Bedrock runs itself it answers itself.
+    const own: Prompt.AssistantMessageEncoded = {
+      role: "assistant",
+      content: [{ type: "tool-call", id: "1", name: "nova_grounding", params: {}, providerExecuted: true }]
+    }
+    assert.deepStrictEqual(blocks(user("a"), own, user("b"))[2], [{ text: "b" }])
     const [, , , , last] = blocks(user("a"), call("1"), result("1", "x"), call("2"), user("b"))
     assert.deepStrictEqual(last, [none("2"), { text: "b" }])
   })
