@@ -1,4 +1,4 @@
-// What may wait, and finds no room within its wait, is written down: lines that `caprock run` asks when there is room.
+// What may wait, and finds no room within its wait, is written down: lines that `caprock run` asks when there is room, and `caprock batch` as a batch.
 import { Bedrock, CallAccount, CallLimits, CallTurn, type Routes } from "@caprock/bedrock"
 import { Emulator } from "@caprock/emulator"
 import type { BedrockError } from "@caprock/errors"
