@@ -384,6 +384,14 @@ describe("the limiter", () => {
     ["a request that is larger than the quota", { tokens: 20_000 }, "InvalidRequestError", false],
     ["a cost that makes no sense", { tokens: -1 }, "UnknownError", false]
   ]
+  it.effect("by a pool that is parked for ever is an exhausted quota that does not say when", () =>
+    Effect.gen(function*() {
+      yield* RateLimiter.RateLimiter.use((limiter) => limiter.park("other", Duration.infinity))
+      const error = yield* failed(LanguageModel.generateText({ prompt: "Hi" }))
+      if (error._tag !== "AiError" || error.reason._tag !== "QuotaExhaustedError") return assert.fail(String(error))
+      assert.isUndefined(error.reason.resetAt)
+    }).pipe(Effect.provide(resilient(scripted([says("Hi")])))))
+
   it.effect.each(refusals)(
     "refuses in the words of effect/ai: %s",
     ([, cost, reason, retryable]) =>

@@ -254,7 +254,7 @@ describe("a call whose parameters are no JSON", () => {
     documents: [],
     callable: ["Look"]
   }
-  const events = (stopReason: "tool_use" | "max_tokens") => {
+  const events = (stopReason: "tool_use" | "end_turn" | "max_tokens") => {
     const reading = new streaming.Reading(question)
     return [
       { contentBlockStart: { contentBlockIndex: 0, start: { toolUse: { toolUseId: "1", name: "Look" } } } },
@@ -271,10 +271,13 @@ describe("a call whose parameters are no JSON", () => {
     assert.deepStrictEqual(parts.map(({ type }) => type), ["tool-params-start", "tool-params-delta", "tool-params-end"])
   })
 
-  it("though the model meant to end it is an error of the model's", () => {
-    const last = events("tool_use").at(-1)
-    assert.strictEqual(last?._tag === "Failure" ? last.failure._tag : last, "ToolParameterValidationError")
-  })
+  it.each(["tool_use", "end_turn"] as const)(
+    "though the model meant to end it (%s) is an error of the model's",
+    (stopReason) => {
+      const last = events(stopReason).at(-1)
+      assert.strictEqual(last?._tag === "Failure" ? last.failure._tag : last, "ToolParameterValidationError")
+    }
+  )
 })
 
 describe("events that are not as they should be", () => {

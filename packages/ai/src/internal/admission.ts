@@ -125,7 +125,13 @@ const refused = ({ message, pool, reason }: RateLimiterError, now: number): AiEr
   const made = (reason: AiError.AiErrorReason) => AiError.make({ module: "Resilient", method: "reserve", reason })
   const metadata = { limiter: { pool, reason: reason._tag, message } }
   const exhausted = (wait: Duration.Duration) =>
-    made(new AiError.QuotaExhaustedError({ resetAt: DateTime.makeUnsafe(now + Duration.toMillis(wait)), metadata }))
+    made(
+      new AiError.QuotaExhaustedError({
+        // None where the wait is longer than dates go: a pool may be parked for ever.
+        resetAt: Option.getOrUndefined(DateTime.make(now + Duration.toMillis(wait))),
+        metadata
+      })
+    )
   switch (reason._tag) {
     case "WaitTooLong":
     case "RoomFull":
