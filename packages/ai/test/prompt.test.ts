@@ -352,6 +352,24 @@ describe("the result of a tool", () => {
     assert.property(said("", { isFailure: true, modelOutput: image })?.content?.[0], "image")
   })
 
+  it("comes in the turn after its call, also if the model spoke before, as of a call that had to be approved", () => {
+    const found = { toolResult: { toolUseId: "1", content: [{ text: "found" }] } }
+    const turns = messages([user("a"), call("1"), assistant("It is done."), result("1", "found"), user("b")])
+    assert.deepStrictEqual(turns.slice(2).map(({ content }): ReadonlyArray<object> => content ?? []), [
+      [found],
+      [{ text: "It is done." }],
+      [{ text: "b" }]
+    ])
+    const again = messages([user("a"), call("1"), user("b"), call("1"), result("1", "found")])
+    assert.deepStrictEqual(again.map(({ content }) => content?.[0]?.toolResult?.status), [
+      undefined,
+      undefined,
+      "error",
+      undefined,
+      undefined
+    ])
+  })
+
   it("that there is none of is told as an interrupted call, in the turn after it", () => {
     const none = (toolUseId: string): object => ({
       toolResult: { toolUseId, content: [{ text: "There is no result: the call was interrupted." }], status: "error" }
@@ -367,7 +385,11 @@ describe("the result of a tool", () => {
       user("d"),
       result("2", "found")
     )
-    assert.deepStrictEqual(next, [none("1"), { text: "b" }])
+    assert.deepStrictEqual(next, [
+      none("1"),
+      { toolResult: { toolUseId: "2", content: [{ text: "found" }] } },
+      { text: "b" }
+    ])
     assert.deepStrictEqual(blocks(user("a"), call("1")).at(-1), [none("1")])
     assert.deepStrictEqual(blocks(user("a"), call("1"), user(" "), assistant("c")).slice(2), [
       [none("1")],

@@ -104,6 +104,13 @@ describe("an object, as the input of a tool", () => {
       )
     }).pipe(Effect.scoped))
 
+  it.live("that is whole says nevertheless why the model had to stop", () =>
+    Effect.gen(function*() {
+      const { lm } = yield* rig({ emulator: { output: () => ({ ...given(plan), stopReason: "max_tokens" }) } })
+      const answer = yield* Effect.provideService(planned, LanguageModel.LanguageModel, lm)
+      assert.strictEqual(answer.finishReason, "length")
+    }).pipe(Effect.scoped))
+
   it.live("is all that may be called where no tool may be", () =>
     Effect.gen(function*() {
       const toolkit = Toolkit.make(Tool.make("Look", { success: Schema.String }))

@@ -41,13 +41,49 @@ const idsOf = (content: ReadonlyArray<Prompt.Message>): ReadonlyArray<string> =>
     message.role === "assistant" ? message.content.flatMap((part) => part.type === "tool-call" ? [part.id] : []) : []
   )
 
-/** Which calls have a result. */
-const resultsOf = (content: ReadonlyArray<Prompt.Message>): ReadonlySet<string> =>
-  new Set(content.flatMap((message) =>
-    message.role === "assistant" || message.role === "tool"
-      ? message.content.flatMap((part) => part.type === "tool-result" ? [part.id] : [])
-      : []
-  ))
+/** Where the results of calls are that do not come before the model speaks again. */
+interface Results {
+  /** Those that come later, by the message of their calls: an approved call's comes after what the model said of it. */
+  readonly late: ReadonlyMap<Prompt.Message, ReadonlyArray<Prompt.ToolResultPart>>
+  /** The same. */
+  readonly moved: ReadonlySet<Prompt.Part>
+  /** Calls that have none. */
+  readonly unanswered: ReadonlySet<Prompt.Part>
+}
+
+const resultsOf = (content: ReadonlyArray<Prompt.Message>): Results => {
+  const late = new Map<Prompt.Message, Array<Prompt.ToolResultPart>>()
+  const moved = new Set<Prompt.Part>()
+  const unanswered = new Set<Prompt.Part>()
+  for (const [at, message] of content.entries()) {
+    if (message.role !== "assistant") continue
+    for (const part of message.content) {
+      if (part.type !== "tool-call" || part.providerExecuted) continue
+      const found = resultOf(part.id, content, at)
+      if (found === undefined) unanswered.add(part)
+      else if (found.late) {
+        late.set(message, [...late.get(message) ?? [], found.result])
+        moved.add(found.result)
+      }
+    }
+  }
+  return { late, moved, unanswered }
+}
+
+/** The result of a call in the message at `at`. An id may come again, of another call. */
+const resultOf = (id: string, content: ReadonlyArray<Prompt.Message>, at: number) => {
+  for (const [n, message] of content.entries()) {
+    if (n < at || message.role === "system" || message.role === "user") continue
+    for (const part of message.content) {
+      if (part.type === "tool-result" && part.id === id) {
+        const late = content.slice(at + 1, n + 1).some(({ role }) => role === "assistant")
+        return { result: part, late }
+      }
+      if (n > at && part.type === "tool-call" && part.id === id) return undefined
+    }
+  }
+  return undefined
+}
 
 /** The messages of one side that follow each other, which Converse wants to be one. */
 interface Turn {
@@ -64,15 +100,15 @@ class Reading {
   private readonly turns: Array<Turn> = []
   private readonly names: files.Names = new Set()
   private readonly ids: toolIds.ToolIds
-  private readonly results: ReadonlySet<string>
-  /** The calls of the last turn that have no result anywhere. */
+  private readonly results: Results
+  /** The calls of the last turn that have no result. */
   private unanswered: Array<string> = []
 
   private readonly providerNames: ReadonlyMap<string, string>
 
   constructor(
     ids: ReadonlyArray<string>,
-    results: ReadonlySet<string>,
+    results: Results,
     providerNames: ReadonlyMap<string, string>
   ) {
     this.ids = toolIds.make(ids)
@@ -101,14 +137,21 @@ class Reading {
       }
       case "assistant": {
         const { blocks } = this.turn("assistant")
-        return this.parts(blocks, message, (part) => this.answered(part))
+        this.parts(blocks, message, (part) => this.answered(part))
+        const content = this.results.late.get(message)
+        if (content === undefined) return
+        const { results } = this.turn("user")
+        return this.parts(results, { content, options: {} }, (part) => ({ toolResult: this.result(part) }))
       }
       case "tool": {
         const { results } = this.turn("user")
         return this.parts(
           results,
           message,
-          (part) => part.type === "tool-result" ? { toolResult: this.result(part) } : undefined
+          (part) =>
+            part.type === "tool-result" && !this.results.moved.has(part)
+              ? { toolResult: this.result(part) }
+              : undefined
         )
       }
     }
@@ -190,7 +233,7 @@ class Reading {
         const name = part.providerExecuted ? this.providerNames.get(part.name) ?? part.name : part.name
         this.called.add(name)
         const toolUseId = this.ids.of(part.id)
-        if (!part.providerExecuted && !this.results.has(part.id)) this.unanswered.push(toolUseId)
+        if (this.results.unanswered.has(part)) this.unanswered.push(toolUseId)
         const input = Option.getOrElse(
           jsonOf(part.params ?? {}),
           () => refuse("prompt", `The parameters of the call ${part.id} of ${part.name} are no JSON`)
