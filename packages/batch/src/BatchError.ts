@@ -123,7 +123,7 @@ export class JobFailed extends Schema.TaggedError<JobFailed>()("JobFailed", {
   problem: Schema.String
 }) {
   override get message(): string {
-    return `job ${this.job} is ${this.status}: ${this.problem}. Mend that, and resume: what was answered stays, and the rest is submitted again`
+    return `job ${this.job} is ${this.status}: ${this.problem}. Mend that, and do the same again: what was answered stays, and the rest is submitted again`
   }
 }
 

@@ -46,7 +46,9 @@ export interface BatchSettings {
 export const Settled = Schema.Struct({
   model: Schema.NonEmptyString,
   invocationType: Schema.Literals(["Converse", "InvokeModel"]),
-  roleArn: Schema.NonEmptyString,
+  roleArn: Schema.String.check(
+    Schema.isPattern(/^arn:aws(-[^:]+)?:iam::(\d{12})?:role\/.+$/, { message: "Expected the ARN of a role" })
+  ),
   timeoutHours: Hours,
   rounds: Rounds,
   small: Schema.Literals(["on-demand", "fail"]),

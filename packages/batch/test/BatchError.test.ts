@@ -14,7 +14,7 @@ const reasons: ReadonlyArray<[BatchError.Reason, RegExp]> = [
   [new BatchError.RecordRefused({ id: "a", index: 3, problem: "no input" }), /record 3 \(a\).*no input/],
   [
     new BatchError.JobFailed({ job: "arn", status: "Failed", problem: "no access" }),
-    /arn is Failed: no access.*resume/
+    /arn is Failed: no access.*do the same again/
   ],
   [new BatchError.StoppedElsewhere({ job: "arn" }), /stopped job arn: resume/],
   [new BatchError.LeaseHeld({ owner: "host", watched: Duration.seconds(9) }), /another process.*host/],

@@ -1,7 +1,7 @@
 import type { BatchResult } from "@caprock/batch/BatchRecord"
 import * as Fault from "@caprock/emulator/Fault"
 import { assert, describe, it } from "@effect/vitest"
-import { Data, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { Data, Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { make, records, settings } from "./offloadLab.ts"
 
 const indices = (results: ReadonlyArray<BatchResult>) => results.map(({ index }) => index)
@@ -79,6 +79,21 @@ describe("batches", () => {
       assert.strictEqual((yield* emulator.stats).jobs.accepted, 3)
     }))
 
+  it.live("have results before their input ends", () =>
+    Effect.gen(function*() {
+      const { batches } = yield* make()
+      const first = yield* Deferred.make<void>()
+      const input = Stream.concat(
+        records(820),
+        Stream.unwrap(Effect.as(Deferred.await(first), records(100, 820)))
+      )
+      const results = yield* batches.run("endless", settings, input).pipe(
+        Stream.tap(() => Deferred.succeed(first, undefined)),
+        Stream.runCollect
+      )
+      complete(results, 920)
+    }))
+
   it.live("of too few records are asked on demand", () =>
     Effect.gen(function*() {
       const { batches, emulator } = yield* make()
@@ -86,6 +101,18 @@ describe("batches", () => {
       complete(results, 7)
       assert.isTrue(results.every((result) => result._tag === "Success" && result.via === "on-demand"))
       assert.strictEqual((yield* emulator.stats).jobs.accepted, 0)
+    }))
+
+  it.live("whose jobs never begin are asked on demand in the end, where there is a deadline", () =>
+    Effect.gen(function*() {
+      const { batches, emulator } = yield* make()
+      for (let n = 0; n < 2; n++) yield* emulator.inject(Fault.job("Expired"))
+      const patient = { ...settings, rounds: 2, deadline: "1 hour" } as const
+      const results = yield* Stream.runCollect(batches.run("nightly", patient, records(50)))
+      complete(results, 50)
+      assert.isTrue(results.every((result) => result._tag === "Success" && result.via === "on-demand"))
+      const { jobs } = yield* emulator.stats
+      assert.deepEqual(jobs.statuses, { Expired: 2 })
     }))
 
   it.live("of nothing are done", () =>

@@ -38,6 +38,7 @@ describe("settings", () => {
     ["a timeout above a week", { timeoutHours: 169 }, "timeoutHours"],
     ["no round at all", { rounds: 0 }, "rounds"],
     ["no model", { model: "" }, "model"],
+    ["a role by its name", { roleArn: "batch" }, "roleArn"],
     ["an owner that is no account", { bucketOwner: "me" }, "bucketOwner"]
   ])("are refused with %s", (_, setting, named) => {
     const settled = BatchSettings.settle({ ...least, ...setting })

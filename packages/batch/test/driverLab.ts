@@ -70,7 +70,7 @@ const minute = 60_000
 const settings: Settled = {
   model: "m",
   invocationType: "Converse",
-  roleArn: "r",
+  roleArn: "arn:aws:iam::111122223333:role/r",
   timeoutHours: 24,
   rounds: 3,
   small: "on-demand",
@@ -293,6 +293,7 @@ export const make = (
         const work = Effect.gen(function*() {
           const held = yield* Scope.provide(lease.take(mine, { millis: 30 * minute, patient: true }), scope)
           const journal = yield* journalStore.open(mine, held, uploaded)
+          yield* journal.update((now) => machine.step(now, { _tag: "resumed" }))
           return yield* held.hold(driver.drive({
             place: mine,
             journal,

@@ -25,7 +25,7 @@ const empty: BatchJournal = {
   settings: {
     model: "m",
     invocationType: "Converse",
-    roleArn: "r",
+    roleArn: "arn:aws:iam::111122223333:role/r",
     timeoutHours: 72,
     rounds: 3,
     small: "on-demand",
@@ -138,7 +138,7 @@ describe("a lease", () => {
       const holder = yield* Effect.forkChild(
         Effect.scoped(Effect.flatMap(
           lease.take(
-            placeOf(slow(memory, { next: () => ({ there: 0, back: 0, lost: n++ % 3 === 1 ? "back" : undefined }) })),
+            placeOf(slow(memory, { next: () => ({ there: 0, back: 0, lost: n++ % 3 === 2 ? "back" : undefined }) })),
             options
           ),
           ({ hold }) => hold(Effect.as(Effect.sleep("1 minute"), "held"))

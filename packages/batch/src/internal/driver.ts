@@ -79,7 +79,7 @@ export const drive = <E>(
             isHeldUp = true
             return Effect.logWarning("A job could not be created yet", { job: request.name, error: error.message })
           }
-          return settle({ _tag: "refused", of: part, code: reason._tag, message: error.message })
+          return settle({ _tag: "refused", of: part, message: error.message })
         })
       )
     })
@@ -108,7 +108,14 @@ export const drive = <E>(
         case "submit":
           return isHeldUp ? undefined : yield* submit(command.part)
         case "stop": {
-          yield* service(jobs.stop(command.part.job?.arn ?? ""))
+          // One that Bedrock has forgotten needs no stop: the next look finds that out.
+          yield* service(
+            Effect.catchIf(
+              jobs.stop(command.part.job?.arn ?? ""),
+              ({ reason }) => reason._tag === "NotFoundError",
+              () => Effect.void
+            )
+          )
           return yield* settle({ _tag: "seen", of: command.part, status: "Stopping" })
         }
         case "collect":
@@ -191,7 +198,6 @@ export const drive = <E>(
       }
     })
 
-    yield* settle({ _tag: "resumed" })
     while (true) {
       yield* asked
       const commands = machine.next(yield* journal.current).filter(({ _tag }) =>

@@ -9,6 +9,7 @@ import { type Corrupt, LeaseHeld, LeaseLost, type StoreFailed } from "../BatchEr
 import type { When } from "../ObjectStore.ts"
 import { written } from "./conditional.ts"
 import * as document from "./document.ts"
+import * as journalStore from "./journalStore.ts"
 import { leaseKey, type Place } from "./place.ts"
 import { unique } from "./unique.ts"
 
@@ -76,7 +77,9 @@ export const take = Effect.fnUntraced(function*(
   })
 
   const takenFrom = Effect.fnUntraced(function*(before: document.Document<LeaseFile> | undefined) {
-    const value: LeaseFile = { generation: (before?.value.generation ?? 0) + 1, owner, beat: 0, released: false }
+    // Somebody may have removed it, to be quit of a holder: the journal knows how far it was.
+    const last = before?.value.generation ?? (yield* journalStore.read(place))?.generation ?? 0
+    const value: LeaseFile = { generation: last + 1, owner, beat: 0, released: false }
     const etag = yield* write(value, before === undefined ? { absent: true } : { etag: before.etag })
     if (etag === undefined) return undefined
     const held = { value, etag }

@@ -39,7 +39,7 @@ export type Event =
   /** It was not created, and may be later. */
   | { readonly _tag: "crowded"; readonly of: Named }
   /** It was not created, and never will be as things are. */
-  | { readonly _tag: "refused"; readonly of: Named; readonly code: string; readonly message: string }
+  | { readonly _tag: "refused"; readonly of: Named; readonly message: string }
   | { readonly _tag: "seen"; readonly of: Named; readonly status: string; readonly message?: string | undefined }
   | { readonly _tag: "collected"; readonly of: Named; readonly tally: Tally }
   | { readonly _tag: "formed"; readonly round: number; readonly uploads: ReadonlyArray<Upload> }
@@ -84,7 +84,9 @@ const afterRound = (journal: BatchJournal): Command => {
   const mayAsk = round + 1 < settings.rounds
   if (left >= limits.minimumRecords && mayAsk) return { _tag: "form", round: round + 1 }
   if (left > 0 && left < limits.minimumRecords && (mayAsk || isNever) && settings.small === "on-demand") {
-    return { _tag: "late", late: { why: "small", records: left + unbegun, done: false } }
+    // With a deadline, those too whose jobs never answered.
+    const records = left + (settings.deadline === undefined ? 0 : unbegun)
+    return { _tag: "late", late: { why: "small", records, done: false } }
   }
   if (settings.deadline !== undefined) {
     return { _tag: "late", late: { why: "deadline", records: left + unbegun, done: false } }
@@ -182,10 +184,10 @@ const cancelled = (part: Part): Part =>
     ? { ...part, rest: { kind: "cancelled", message: "the batch was cancelled before it was answered" } }
     : part
 
-const problemOf = (kind: Problem["kind"], { job, round, part }: Part, message: string, status?: string): Problem => ({
+const problemOf = (kind: Problem["kind"], { job, round, part }: Part, message: string): Problem => ({
   kind,
   job: job?.arn ?? job?.name ?? `of part ${round}-${part}`,
-  status: status ?? job?.status ?? "refused",
+  status: job?.status ?? "refused",
   message
 })
 
@@ -205,6 +207,11 @@ const judged = (journal: BatchJournal, part: Part, tally: Tally): BatchJournal =
   }
   const { message = "it does not say why", status = gone } = job
   if (status === "Stopped") return { ...collected, problem: problemOf("stopped", part, message) }
+  // They were paid for, and are somewhere else, or were removed: to pay for them again is not ours to decide.
+  if (status === "Completed" && answered === 0) {
+    const problem = problemOf("failed", part, "none of its answers are in the bucket")
+    return { ...of((part) => ({ ...part, tally })), problem: journal.problem ?? problem }
+  }
   if (status === "Completed" || status === "PartiallyCompleted") return collected
   if (status === "Failed" && isLasting(job)) {
     const problem = problemOf("failed", part, message)
@@ -251,7 +258,7 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
       const part = journal.parts.find(({ part, round }) => part === event.of.part && round === event.of.round)
       const back = step(journal, { _tag: "crowded", of: event.of })
       if (part === undefined || back === journal) return journal
-      return { ...back, problem: journal.problem ?? problemOf("refused", part, event.message, event.code) }
+      return { ...back, problem: journal.problem ?? problemOf("refused", part, event.message) }
     }
     case "seen":
       return changed(journal, event.of, (part) => {
@@ -284,9 +291,12 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
         ? { ...journal, late: { why: "deadline", records: 0, done: false } }
         : journal
     case "resumed": {
-      if (journal.state !== "failed") return journal
+      const { problem, state } = journal
+      if (problem === undefined || state === "done" || state === "cancelling" || state === "cancelled") return journal
       const { problem: _, ...mended } = journal
-      const parts = journal.parts.map((part) => part.phase === "ended" ? again(journal)(part) : part)
+      const parts = journal.parts.map((part) =>
+        part.phase === "ended" && part.tally !== undefined ? again(journal)(part) : part
+      )
       return { ...mended, parts, state: journal.input.sealed ? "running" : "open" }
     }
     case "ended":

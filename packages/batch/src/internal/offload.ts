@@ -36,11 +36,12 @@ import { ObjectStore } from "../ObjectStore.ts"
 import { collect } from "./collect.ts"
 import * as driver from "./driver.ts"
 import { follow } from "./follow.ts"
+import { isLast } from "./jobStatus.ts"
 import * as journalStore from "./journalStore.ts"
 import * as lease from "./lease.ts"
 import * as machine from "./machine.ts"
 import { onDemand } from "./onDemand.ts"
-import { cancelKey, late, type Place } from "./place.ts"
+import { cancelKey, late, type Place, uploadsOf } from "./place.ts"
 import * as Resubmit from "./resubmit.ts"
 import * as Results from "./results.ts"
 import { statusOf } from "./status.ts"
@@ -72,6 +73,8 @@ const millisOf = (input: Duration.Input): number => Duration.toMillis(Duration.f
 interface Driver {
   readonly hold: lease.Lease["hold"]
   readonly journal: journalStore.Journal
+  /** Has whoever drives look again. */
+  readonly wake: Effect.Effect<unknown>
   readonly drive: (
     until: "submitted" | "ended"
   ) => Effect.Effect<BatchJournal, driver.Failure | Corrupt | InputChanged | StoreFailed>
@@ -82,6 +85,10 @@ const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
 
 const reasonOf = ({ job, kind, message, status }: Problem): Reason =>
   kind === "stopped" ? new StoppedElsewhere({ job }) : new JobFailed({ job, status, problem: message })
+
+/** Whether more of its input is of no use. */
+const isOff = ({ problem, state }: BatchJournal): boolean =>
+  problem !== undefined || state === "cancelling" || state === "cancelled"
 
 /** The first setting that differs. */
 const differs = (a: Settled, b: Settled): string | undefined => {
@@ -125,6 +132,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       (journal) => journal === undefined ? Effect.fail(new NotFound()) : Effect.succeed(journal)
     )
 
+  /** All jobs that the batch has, by what Bedrock says. */
+  const listed = (place: Place) =>
+    Effect.mapError(Stream.runCollect(jobs.list(jobPrefix(place))), (error) => new ServiceFailed({ error }))
+
   /** What is asked on demand: each time it is called, what has no answer by then. */
   const asked = (place: Place) => (journal: BatchJournal) =>
     Effect.gen(function*() {
@@ -149,8 +160,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     yield* proven
     const hold = yield* lease.take(place, leased)
     const journal = yield* journalStore.open(place, hold, initial, tell)
-    // What somebody began to upload, and won't end.
-    yield* store.sweep(place.prefix)
+    // What was in the batch's way is tried again by whoever comes next.
+    yield* journal.update((now) => machine.step(now, { _tag: "resumed" }))
+    // What somebody began to upload, and won't end. Nothing else: below the prefix Bedrock uploads, too.
+    for (const uploads of uploadsOf(place)) yield* store.sweep(uploads)
     const woken = yield* Queue.sliding<void>(1)
     yield* Effect.forkScoped(Stream.runForEach(options.wake ?? Stream.empty, () => Queue.offer(woken, undefined)))
     const drive: Driver["drive"] = (until) =>
@@ -169,7 +182,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
           wake: Queue.take(woken)
         }
       }, until)
-    return { hold: hold.hold, journal, drive }
+    return { hold: hold.hold, journal, drive, wake: Queue.offer(woken, undefined) }
   })
 
   const initialOf = Effect.fnUntraced(function*(name: string, settings: BatchSettings) {
@@ -196,33 +209,52 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     return initial
   })
 
-  /** Uploads what is not there yet, and has jobs created meanwhile. */
-  const uploaded = <E, R>(
+  /** Whether it is the batch that is meant: with the same settings, or with others while nothing has been asked by them. */
+  const agreed = Effect.fnUntraced(function*(place: Place, { journal }: Driver, { settings }: BatchJournal) {
+    const now = yield* journal.current
+    const setting = differs(now.settings, settings)
+    if (setting === undefined) return
+    // What Bedrock refused may be a setting.
+    const isAsked = now.parts.some(({ attempt, job, phase, round }) =>
+      round > 0 || attempt > 0 || job !== undefined || phase !== "uploaded"
+    )
+    if (isAsked || (yield* listed(place)).length > 0) return yield* new Exists({ setting })
+    yield* journal.update((now) => ({ ...now, settings }))
+  })
+
+  /** Uploads what is not there yet, and tells so each time: until there is a problem, or somebody cancels it. */
+  const uploaded = <E, R, E2>(
     place: Place,
-    { drive, journal }: Driver,
-    { settings }: BatchJournal,
-    records: Stream.Stream<BatchRecord, E, R>
+    { journal }: Driver,
+    records: Stream.Stream<BatchRecord, E, R>,
+    told: Effect.Effect<unknown, E2>
   ) =>
     Effect.gen(function*() {
+      yield* told
       const before = yield* journal.current
-      const setting = differs(before.settings, settings)
-      if (setting !== undefined) return yield* new Exists({ setting })
-      yield* Stream.runForEach(
-        write(place, before, Stream.mapError(records, (error) => new Theirs(error))),
-        ({ input, upload }) =>
-          Effect.andThen(
-            journal.update((now) => machine.step(now, { _tag: "uploaded", input, upload })),
-            drive("submitted")
+      if (isOff(before)) return
+      yield* write(place, before, Stream.mapError(records, (error) => new Theirs(error))).pipe(
+        Stream.mapEffect(({ input, upload }) =>
+          journal.update((now) => machine.step(now, { _tag: "uploaded", input, upload })).pipe(
+            Effect.andThen(told),
+            Effect.andThen(journal.current)
           )
+        ),
+        Stream.takeUntil(isOff),
+        Stream.runDrain
       )
+      if (isOff(yield* journal.current)) return
       yield* journal.update((now) => machine.step(now, { _tag: "sealed" }))
-      return yield* drive("submitted")
+      yield* told
     })
 
   const ended = (drive: Driver["drive"]) =>
     Effect.flatMap(
       drive("ended"),
-      (journal) => journal.problem === undefined ? Effect.succeed(journal) : Effect.fail(reasonOf(journal.problem))
+      (journal) =>
+        journal.state === "failed" && journal.problem !== undefined
+          ? Effect.fail(reasonOf(journal.problem))
+          : Effect.succeed(journal)
     )
 
   const service: BatchOffload["Service"] = {
@@ -231,7 +263,12 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         const place = yield* placeOf(name)
         const initial = yield* initialOf(name, settings)
         const driven = yield* held(place, initial, () => {})
-        return statusOf(yield* driven.hold(uploaded(place, driven, initial, records)))
+        return yield* driven.hold(Effect.gen(function*() {
+          yield* agreed(place, driven, initial)
+          yield* uploaded(place, driven, records, driven.drive("submitted"))
+          const now = yield* driven.journal.current
+          return now.problem === undefined ? statusOf(now) : yield* reasonOf(now.problem)
+        }))
       }).pipe(
         Effect.scoped,
         Effect.mapError((failure) => failure instanceof Theirs ? failure.error : errorOf(name)(failure))
@@ -242,7 +279,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         const place = yield* placeOf(name)
         const { drive, hold, journal } = yield* held(place, undefined, () => {})
         const { input } = yield* journal.current
-        if (!input.sealed) return yield* new InputIncomplete({ records: input.records })
+        // One that is to end needs no more input.
+        const isUnwanted = (yield* store.read(cancelKey(place))) !== undefined
+        if (!input.sealed && !isUnwanted) return yield* new InputIncomplete({ records: input.records })
         return statusOf(yield* hold(ended(drive)))
       }).pipe(Effect.scoped, Effect.mapError(errorOf(name))),
 
@@ -254,8 +293,13 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         // Of several journals the last says what the others do.
         const journals = yield* Queue.sliding<BatchJournal, Failure | Cause.Done>(1)
         const driven = yield* held(place, initial, (journal) => Queue.offerUnsafe(journals, journal))
+        // What is uploaded is driven at once: an input without an end has results, too.
+        const both = Effect.all([uploaded(place, driven, records, driven.wake), ended(driven.drive)], {
+          concurrency: 2,
+          discard: true
+        })
         yield* Effect.forkScoped(
-          driven.hold(Effect.andThen(uploaded(place, driven, initial, records), ended(driven.drive))).pipe(
+          driven.hold(Effect.andThen(agreed(place, driven, initial), both)).pipe(
             Effect.matchCauseEffect({
               onFailure: (cause) => Queue.failCause(journals, cause),
               onSuccess: () => Queue.end(journals)
@@ -278,19 +322,18 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       Effect.gen(function*() {
         const place = yield* placeOf(name)
         const journal = yield* known(place)
-        const live = yield* Stream.runCollect(jobs.list(jobPrefix(place))).pipe(
-          Effect.mapError((error) => new ServiceFailed({ error }))
-        )
+        const live = yield* listed(place)
         return statusOf(journal, new Map(live.map(({ arn, status }) => [arn, status])))
       }).pipe(Effect.mapError(errorOf(name))),
 
     cancel: (name) =>
       Effect.gen(function*() {
         const place = yield* placeOf(name)
-        const { parts } = yield* known(place)
+        yield* known(place)
         yield* store.put(cancelKey(place), new TextEncoder().encode("{}\n"))
-        const arns = parts.flatMap(({ job, phase }) => phase === "running" && job?.arn !== undefined ? [job.arn] : [])
-        yield* Effect.forEach(arns, (arn) => jobs.stop(arn), { discard: true }).pipe(
+        // All that there are, those too that no journal has yet.
+        const live = (yield* listed(place)).filter(({ status }) => !isLast(status))
+        yield* Effect.forEach(live, ({ arn }) => jobs.stop(arn), { discard: true }).pipe(
           Effect.mapError((error) => new ServiceFailed({ error }))
         )
       }).pipe(Effect.mapError(errorOf(name))),

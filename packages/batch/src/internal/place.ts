@@ -17,6 +17,9 @@ export const cancelKey = ({ prefix }: Place): string => `${prefix}cancel.json`
 
 const nameOf = ({ generation, part, round }: Named): string => `${round}-${part}-${generation}`
 
+/** What we upload: what is begun below these and not ended, was begun by us. Bedrock writes elsewhere. */
+export const uploadsOf = ({ prefix }: Place): ReadonlyArray<string> => [`${prefix}in/`, `${prefix}ids/`]
+
 /** Where a part's files are, and nothing else: a job reads all that is there. */
 export const folderOf = ({ prefix }: Place, part: Named): string => `${prefix}in/${nameOf(part)}/`
 

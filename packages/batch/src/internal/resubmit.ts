@@ -54,24 +54,42 @@ export const formRound = (
 const isWanting = ({ phase, tally }: Part): boolean =>
   phase === "collected" && tally !== undefined && tally.failed + tally.missing > 0
 
+/** With a deadline, what jobs never answered may be asked otherwise; what was too little for one may not. */
+const open = (journal: BatchJournal): BatchJournal =>
+  journal.settings.deadline === undefined ? journal : {
+    ...journal,
+    parts: journal.parts.map((part) => {
+      if (part.rest?.kind !== "job" || part.job === undefined) return part
+      const { rest: _, ...asked } = part
+      return asked
+    })
+  }
+
 /** Everything that has no answer, was not rejected, and is not settled otherwise: what was answered on demand meanwhile is not in it. */
 export const leftOver = (
   place: Place,
-  journal: BatchJournal
-): Stream.Stream<BatchRecord & { readonly index: number }, StoreFailed | Corrupt> =>
-  Stream.unwrap(
-    Effect.map(Sources.lateOf(place, journal), (late) =>
-      Stream.flatMap(Stream.fromIterable(Sources.firstRound(journal)), (part) =>
-        Stream.unwrap(Effect.gen(function*() {
-          const { ledger, lines, names } = yield* Sources.open(place, journal, part, { late, over: true })
-          yield* Stream.runForEachArray(lines, (lines) =>
-            Effect.sync(() => lines.forEach(ledger.take)))
-          return Sources.inputs(place, part, names, ledger.isOpen).pipe(
-            Stream.map(({ line, position }) => ({
-              index: names.indexAt(position),
-              id: names.idAt(position),
-              input: Answers.of(line)?.input ?? null
+  written: BatchJournal
+): Stream.Stream<BatchRecord & { readonly index: number }, StoreFailed | Corrupt> => {
+  const journal = open(written)
+  return Stream.unwrap(
+    Effect.map(
+      Sources.lateOf(place, journal),
+      (late) =>
+        Stream.flatMap(
+          Stream.fromIterable(Sources.firstRound(journal)),
+          (part) =>
+            Stream.unwrap(Effect.gen(function*() {
+              const { ledger, lines, names } = yield* Sources.open(place, journal, part, { late, over: true })
+              yield* Stream.runForEachArray(lines, (lines) => Effect.sync(() => lines.forEach(ledger.take)))
+              return Sources.inputs(place, part, names, ledger.isOpen).pipe(
+                Stream.map(({ line, position }) => ({
+                  index: names.indexAt(position),
+                  id: names.idAt(position),
+                  input: Answers.of(line)?.input ?? null
+                }))
+              )
             }))
-          )
-        }))))
+        )
+    )
   )
+}

@@ -1,0 +1,192 @@
+// What somebody has to mend, cancel or clean up: batches over a bucket in memory and scripted jobs, in virtual time.
+import * as BatchOffload from "@caprock/batch/BatchOffload"
+import * as JobControl from "@caprock/batch/JobControl"
+import { JobControlTest } from "@caprock/batch/JobControlTest"
+import * as ObjectStore from "@caprock/batch/ObjectStore"
+import * as Bedrock from "@caprock/bedrock/Bedrock"
+import { BedrockError } from "@caprock/errors/BedrockError"
+import * as Reason from "@caprock/errors/Reason"
+import { NodeFileSystem } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Data, Effect, Fiber, Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { records, settings } from "./offloadLab.ts"
+
+const make = (options: BatchOffload.Options = {}) =>
+  Effect.gen(function*() {
+    const store = ObjectStore.makeMemory("bucket")
+    const services = yield* Layer.build(Layer.mergeAll(
+      Layer.succeed(ObjectStore.ObjectStore, store),
+      JobControl.layerTest(),
+      Bedrock.layer({ region: "us-east-1" }),
+      NodeFileSystem.layer
+    ))
+    const batches = yield* BatchOffload.make({ limits: { minimumRecords: 10, recordsPerJob: 100 }, ...options }).pipe(
+      Effect.provideContext(services)
+    )
+    const test = yield* Effect.provideContext(JobControlTest, services)
+    return { batches, store, test }
+  })
+
+/** Lets virtual time pass until it ends. */
+const ending = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect)
+    for (let hours = 0; hours < 24 * 30 && fiber.pollUnsafe() === undefined; hours++) yield* TestClock.adjust("1 hour")
+    assert.isDefined(fiber.pollUnsafe(), "it never ends")
+    return yield* Fiber.join(fiber)
+  })
+
+const denied = new BedrockError({
+  operation: "CreateModelInvocationJob",
+  attempts: 1,
+  reason: new Reason.AccessError({ kind: "denied", message: "may not pass the role" })
+})
+const unheard = new BedrockError({
+  operation: "CreateModelInvocationJob",
+  attempts: 1,
+  reason: new Reason.ServerError({ kind: "internal", message: "no answer" })
+})
+
+class Own extends Data.TaggedError("Own")<{}> {}
+
+describe("a batch that Bedrock refuses", () => {
+  it.effect("says so at once, and uploads no more; mended, it goes on", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* test.fail("create", [denied])
+      let read = 0
+      const counted = Stream.tap(records(1000), () => Effect.sync(() => read++))
+      const { reason } = yield* Effect.flip(ending(batches.submit("nightly", settings, counted)))
+      assert.deepInclude(reason, { _tag: "JobFailed", status: "refused" })
+      assert.isBelow(read, 600)
+      const submitted = yield* ending(batches.submit("nightly", settings, records(1000)))
+      assert.isUndefined(submitted.problem)
+      assert.lengthOf(yield* test.created, 10)
+    }))
+})
+
+describe("the settings of a batch", () => {
+  const other = { ...settings, roleArn: "arn:aws:iam::111122223333:role/right" }
+
+  it.effect("may be mended while no job has been created by them", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* test.fail("create", [denied])
+      yield* Effect.flip(ending(batches.submit("nightly", settings, records(300))))
+      yield* ending(batches.submit("nightly", other, records(300)))
+      assert.deepEqual((yield* test.created).map(({ roleArn }) => roleArn), Array(3).fill(other.roleArn))
+    }))
+
+  it.effect("stay what they are once there may be one, though nobody heard of it", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      const unknown = new BedrockError({
+        operation: "CreateModelInvocationJob",
+        attempts: 1,
+        reason: new Reason.UnknownError({ message: "a page of a proxy" })
+      })
+      yield* test.fail("create", [unknown], { after: true })
+      yield* Effect.flip(ending(batches.submit("nightly", settings, records(100))))
+      const { reason } = yield* Effect.flip(ending(batches.submit("nightly", other, records(100))))
+      assert.deepInclude(reason, { _tag: "Exists", setting: "roleArn" })
+      assert.lengthOf(yield* test.jobs, 1)
+    }))
+})
+
+describe("a batch whose jobs complete, and leave nothing", () => {
+  it.effect("is a problem, and is not paid again by itself", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* ending(batches.submit("nightly", settings, records(100)))
+      const { reason } = yield* Effect.flip(ending(batches.resume("nightly")))
+      assert.deepInclude(reason, { _tag: "JobFailed", status: "Completed" })
+      assert.lengthOf(yield* test.created, 1)
+    }))
+})
+
+describe("a batch that is cancelled", () => {
+  it.effect("ends, though its input never did", () =>
+    Effect.gen(function*() {
+      const { batches } = yield* make()
+      const broken = Stream.concat(records(250), Stream.fail(new Own()))
+      yield* Effect.flip(ending(batches.submit("nightly", settings, broken)))
+      yield* batches.cancel("nightly")
+      assert.strictEqual((yield* ending(batches.resume("nightly"))).state, "cancelled")
+      const results = yield* Stream.runCollect(batches.results("nightly"))
+      assert.isTrue(results.every((result) => result._tag === "Failure" && result.error.kind === "cancelled"))
+    }))
+
+  it.effect("uploads no more, and nothing by another submit", () =>
+    Effect.gen(function*() {
+      const { batches, store, test } = yield* make()
+      let read = 0
+      const counted = Stream.tap(records(1000), ({ id }) => {
+        read++
+        return id === "doc-300" ? Effect.orDie(batches.cancel("nightly")) : Effect.void
+      })
+      const ended = yield* ending(batches.submit("nightly", settings, counted))
+      assert.include(["cancelling", "cancelled"], ended.state)
+      assert.isBelow(read, 1000)
+      const keys = Stream.runCollect(Stream.map(store.list("caprock/nightly/in/"), ({ key }) => key))
+      const before = yield* keys
+      yield* ending(batches.resume("nightly"))
+      yield* ending(batches.submit("nightly", settings, records(1000)))
+      assert.deepEqual(yield* keys, before)
+      for (const { status } of yield* test.jobs) assert.strictEqual(status, "Stopped")
+    }))
+
+  it.effect("ends, though Bedrock has forgotten one of its jobs", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* ending(batches.submit("nightly", settings, records(250)))
+      const [first] = yield* test.jobs
+      yield* test.forget(first?.arn ?? "")
+      yield* batches.cancel("nightly")
+      assert.strictEqual((yield* ending(batches.resume("nightly"))).state, "cancelled")
+    }))
+
+  it.effect("stops a job that nobody heard of", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* test.fail("create", [unheard], { after: true })
+      yield* ending(batches.submit("nightly", settings, records(100)))
+      yield* batches.cancel("nightly")
+      assert.deepEqual((yield* test.jobs).map(({ status }) => status), ["Stopping"])
+    }))
+
+  it.effect("is cancelled, though there was a problem before", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* ending(batches.submit("nightly", settings, records(250)))
+      for (const [n, { arn }] of (yield* test.jobs).entries()) {
+        yield* test.become(arn, n === 0 ? "Failed" : "InProgress", { message: "The role can't be assumed" })
+      }
+      const driving = yield* Effect.forkChild(batches.resume("nightly"))
+      yield* TestClock.adjust("10 minutes")
+      yield* batches.cancel("nightly")
+      assert.strictEqual((yield* ending(Fiber.join(driving))).state, "cancelled")
+    }))
+})
+
+describe("a batch's bucket", () => {
+  it.effect("is swept of what nobody ends, and not of what Bedrock is writing", () =>
+    Effect.gen(function*() {
+      const { batches, store } = yield* make()
+      yield* ending(batches.submit("nightly", settings, records(100)))
+      const theirs = yield* store.upload("caprock/nightly/out/000000000000/records-0.jsonl.out")
+      const ours = yield* store.upload("caprock/nightly/in/0-1-1/records-0.jsonl")
+      yield* ending(batches.submit("nightly", settings, records(100)))
+      yield* theirs.write(new Uint8Array(1))
+      yield* theirs.commit
+      assert.strictEqual((yield* Effect.flip(ours.write(new Uint8Array(1)))).kind, "missing")
+    }))
+
+  it.effect("may lose the lease: who comes next goes on", () =>
+    Effect.gen(function*() {
+      const { batches, store } = yield* make()
+      for (const _ of [1, 2, 3]) yield* ending(batches.submit("nightly", settings, records(100)))
+      yield* store.remove(["caprock/nightly/lease.json"])
+      assert.strictEqual((yield* ending(batches.submit("nightly", settings, records(100)))).records, 100)
+    }))
+})
