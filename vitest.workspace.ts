@@ -31,6 +31,7 @@ const packages = [
   "router",
   "client",
   "bedrock",
+  "ai",
   "batch",
   "emulator",
   "cli"

@@ -14,7 +14,6 @@ import * as Fault from "@caprock/emulator/Fault"
 import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import * as LowerBound from "@caprock/emulator/LowerBound"
 import type { Shape } from "@caprock/emulator/Meter"
-import type * as Stats from "@caprock/emulator/Stats"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Quotas from "@caprock/quota/Quotas"
 import * as Clock from "effect/Clock"
@@ -23,6 +22,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
+import { byDebt } from "./internal/debt.ts"
 import * as Server from "./internal/server.ts"
 import { table } from "./internal/table.ts"
 import * as Workload from "./internal/workload.ts"
@@ -99,25 +99,6 @@ const ask = (
 const isCutAfterContent = ({ result }: Outcome): boolean =>
   Result.isFailure(result) && result.failure.reason._tag === "InterruptedStreamError" && result.failure.reason.content
 
-/**
- * Throttles for which debt is to blame: without what charges had grown by since arrival, the request would have fitted
- * into the last window.
- */
-const byDebt = (log: ReadonlyArray<Stats.RequestRecord>, limit: number): number => {
-  const admitted = log.filter(({ outcome, reserved }) => reserved > 0 && !outcome.startsWith("Throttled"))
-  return log.filter(({ outcome }) => outcome === "ThrottledTokens").filter((refused) => {
-    const now = refused.arrivedAt
-    const asked = refused.inputTokens + refused.cacheWriteTokens + refused.maxTokens
-    const counted = admitted
-      .filter(({ arrivedAt }) => arrivedAt > now - window && arrivedAt <= now)
-      .reduce(
-        (sum, { endedAt, reserved, settled }) => sum + (endedAt <= now ? Math.min(reserved, settled) : reserved),
-        0
-      )
-    return counted + asked <= limit
-  }).length
-}
-
 const run = ({ adjust, burndown, shape }: Scenario) =>
   Effect.scoped(Effect.gen(function*() {
     const spec: Workload.Spec = {
@@ -177,7 +158,7 @@ const run = ({ adjust, burndown, shape }: Scenario) =>
         String(cut),
         String(lost.length),
         String(stats.throttled.total),
-        String(byDebt(log, quota.tokens)),
+        String(byDebt(log, quota.tokens, window)),
         `${(100 * stats.throttled.total / Math.max(stats.requests, 1)).toFixed(2)} %`,
         (attempts.reduce((sum, n) => sum + n, 0) / attempts.length).toFixed(3),
         String(Math.max(...attempts)),

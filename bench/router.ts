@@ -75,7 +75,7 @@ const states = (size: number): ReadonlyArray<ReadonlyArray<Decision.Facts>> => {
         ? { _tag: "Closed", share: 0.5 }
         : { _tag: "Open", untilMillis: 1_000 },
       latencyMillis: 500 + Math.floor(2_000 * chance()),
-      warm: chance() < 0.1
+      warm: chance() < 0.1 ? 1 : 0
     })))
 }
 
@@ -87,7 +87,7 @@ const asks: ReadonlyArray<readonly [name: string, ask: Decision.Ask]> = [
     needs: ["tools", "streaming"],
     leftMillis: 9_000,
     fence: another,
-    prefix: "p"
+    prefixes: [{ key: "p", millis: 300_000 }]
   }]
 ]
 const trace: Decision.Trace = { notBeforeMillis: 700, sick: true, why: "ServerError" }

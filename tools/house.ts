@@ -27,7 +27,7 @@ export const rooms: Readonly<Record<string, Room>> = {
     imports: ["bedrock", "client", "errors", "quota", "backoff"],
     effect: ["FileSystem", "Path", "PlatformError"]
   },
-  ai: { imports: ["bedrock"], effect: ["ai"] },
+  ai: { imports: ["bedrock", "errors", "quota", "rate-limiter", "backoff"], effect: ["ai"] },
   capacity: { imports: ["client", "quota", "rate-limiter"], effect: [] },
   queue: { imports: ["rate-limiter"], effect: [] },
   // The event types of the others, and nothing else of them.

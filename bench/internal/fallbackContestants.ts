@@ -86,7 +86,6 @@ const caprock = (world: World, scenario: Scenario): Contestant => {
       refused: (_, error) => new ApiError({ status: 429, message: error.message }),
       offer: ({ name }) => ({
         cost: { pool: name, requests: 1, tokens: 200 },
-        withdrawn: () => {},
         send: ({ reservation }) =>
           Effect.suspend(() => {
             reservation.sentUnsafe()

@@ -1,13 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
-import { readFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 
 /** Each program as its reader runs it: a process of its own. */
-const run = async (name: string) => {
+const run = async (name: string, ...args: ReadonlyArray<string>) => {
   const path = fileURLToPath(new URL(`../${name}.ts`, import.meta.url))
-  return (await promisify(execFile)(process.execPath, [path])).stdout.trim().split("\n")
+  return (await promisify(execFile)(process.execPath, [path, ...args])).stdout.trim().split("\n")
 }
 
 describe("examples", () => {
@@ -46,6 +48,32 @@ describe("examples", () => {
   it("limiter: nothing is refused", async () => {
     const [counts = ""] = await run("limiter")
     assert.match(counts, /^60 answers, none refused, in \d+ seconds$/)
+  })
+
+  it("later: what finds no room is written down, and is what `caprock run` asks", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "later-"))
+    const [lines, results] = [join(folder, "later.jsonl"), join(folder, "results.jsonl")]
+    assert.deepStrictEqual((await run("later", lines)).slice(0, 2), [
+      "5 jobs answered, 3 written down for later.",
+      "The user is answered by lite."
+    ])
+    const flags = ["--out", results, "--model", "amazon.nova-lite-v1:0", "--emulate"]
+    await run("../packages/cli/src/bin", "run", lines, ...flags)
+    const idsOf = (path: string) =>
+      readFileSync(path, "utf8").trim().split("\n").map((line): unknown => {
+        const { id }: { readonly id: string } = JSON.parse(line)
+        return id
+      })
+    assert.sameMembers(idsOf(results), idsOf(lines))
+    assert.lengthOf(idsOf(results), 3)
+    rmSync(folder, { recursive: true })
+  })
+
+  it("chat: everybody is answered though a Region goes down, and the tool runs once for each", async () => {
+    const [served, by = ""] = await run("chat")
+    assert.strictEqual(served, "40 of 40 customers are answered. The tool ran 40 times.")
+    const [ohio = 0, oregon = 0] = (/^Ohio gave (\d+) answers, and Oregon (\d+)\.$/.exec(by) ?? []).slice(1).map(Number)
+    assert.isTrue(ohio > 0 && oregon > 0 && ohio + oregon === 80, by)
   })
 
   it("errors: what passes is tried again, what does not is not", async () => {

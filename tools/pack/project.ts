@@ -13,6 +13,7 @@ import {
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { rolldown } from "rolldown"
+import { compilerOptions } from "./budgets.ts"
 import { entries, imported, packageOf, type Pulled } from "./checks.ts"
 import type { Problem } from "./problem.ts"
 import type { Manifest, Tarball } from "./tarball.ts"
@@ -320,7 +321,8 @@ export const compile = (project: Project, packageFolder: string, tsc: string): R
       moduleResolution: "nodenext",
       // What every Effect program needs; no types of Node, which the project does not have.
       lib: ["es2024", "dom"],
-      types: []
+      types: [],
+      ...compilerOptions[manifest.name]
     },
     files: ["entries.ts", "program.ts"]
   })

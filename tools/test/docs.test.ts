@@ -132,7 +132,7 @@ describe("the pages of the packages", () => {
     const told = [...table.matchAll(/^\| (`.*?) +\|/gm)].flatMap(([, cell = ""]) => cell.match(/\w+/g) ?? [])
     assert.sameMembers(told, options)
     // A client of the SDK's own has a Region and a time limit of its own.
-    const ofClient = new Set(["deadline", "routes", "functions", "lastResorts"])
+    const ofClient = new Set(["deadline", "routes", "functions", "checks", "lastResorts"])
     const [list = ""] = /^What a limiter takes is .*?\. /ms.exec(readFileSync("docs/guide/sdk.md", "utf8")) ?? []
     assert.sameMembers(
       [...list.matchAll(/`(\w+)`/g)].map(([, name]) => name),

@@ -66,6 +66,7 @@ import type * as Scope from "effect/Scope"
 import * as calls from "./internal/calls.ts"
 import * as copies from "./internal/copies.ts"
 import * as desks from "./internal/desk.ts"
+import * as fencing from "./internal/fencing.ts"
 import * as settings from "./internal/options.ts"
 import * as questions from "./internal/questions.ts"
 import * as readings from "./internal/readings.ts"
@@ -309,10 +310,10 @@ export const make = Effect.fnUntraced(function*(
     snapshot: (modelId) => desks.snapshot(desk, modelId),
     describe: (input) => Effect.fail(desks.unknownRoute(desk, input.modelId))
   }
-  // Who has none pays nothing for them.
-  return Bedrock.of(
-    options.routes === undefined ? plain : routable.over(plain, yield* routing.make(desk, client, options))
-  )
+  // Who has none pays nothing for them. But a last resort may ask any service.
+  if (options.routes === undefined) return Bedrock.of(fencing.over(plain, desk.region, undefined))
+  const routes = yield* routing.make(desk, client, options)
+  return Bedrock.of(routable.over(fencing.over(plain, desk.region, routes.table), routes))
 })
 
 // -----------------------------------------------------------------------------

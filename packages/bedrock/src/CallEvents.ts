@@ -10,10 +10,13 @@ import type { Told } from "./internal/told.ts"
 
 /**
  * One event of a call. Times are milliseconds. `pool` is the key of the model's pool; of a call that passes no limiter, such as
- * `ApplyGuardrail`, the name of the operation, and there is neither `Waiting` nor `Admitted` nor `Settled`.
+ * `ApplyGuardrail`, the name of the operation, and there is no `Waiting`, `Admitted`, `Left` or `Settled`.
  *
  * - `Waiting`: an attempt asks for admission; `tokens` are what the server is thought to reserve for it.
  * - `Admitted`: it may send now, `waitedMillis` after it asked.
+ * - `Left`: it does not wait there any more, and was not admitted: refused, given up, or admitted to another pool of its route. Each `Waiting` of a pool is
+ *   followed by exactly one `Admitted` or `Left` of it, before `CallEnded`.
+ * - `Routed`: an attempt of a call by a route goes to this target, and why. `Hedged`: the same of a second one, beside one that takes long.
  * - `AttemptFailed`: it failed with `error`; whether another follows is decided after this.
  * - `Settled`: of `reserved` by the server and `booked` by us, `charged` was what it cost. Only where that is known.
  * - `CallEnded`: exactly one for each call, whatever its end; a model id of which no pool is known fails before it is one. `attempts` counts the requests that were sent,

@@ -14,10 +14,13 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { Service } from "./Bedrock.ts"
 import * as targets from "./internal/targets.ts"
 
-type Converse = BedrockClient.Service["converse"]
+type Operation<Name extends "converse" | "invokeModel" | "invokeModelWithResponseStream"> = BedrockClient.Service[Name]
+
+type Failure = Exhausted<BedrockError>["error"]
 
 /**
  * What is done when no target of a route can answer a conversation: an answer that is ready, a smaller model, "try again in so many seconds". The streams
@@ -29,9 +32,58 @@ type Converse = BedrockClient.Service["converse"]
  */
 export type LastResort = (
   reason: Exhausted<BedrockError>,
-  input: Parameters<Converse>[0],
+  input: Parameters<Operation<"converse">>[0],
   bedrock: Service
-) => Effect.Effect<Effect.Success<ReturnType<Converse>>, Exhausted<BedrockError>["error"]>
+) => Effect.Effect<Effect.Success<ReturnType<Operation<"converse">>>, Failure>
+
+/**
+ * An answer in the model's own format. What `invokeModel` of the service gives is one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Body {
+  readonly body: Uint8Array | string
+  readonly contentType?: string | undefined
+}
+
+/**
+ * What is done when no target of a route can answer, by operation. The bodies of `invokeModel` and its stream are the model's own, so that nothing but what
+ * is written for them can take their place: an operation that has none fails.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LastResorts {
+  /** Of `converse` and `converseStream`. */
+  readonly converse?: LastResort | undefined
+  readonly invokeModel?:
+    | ((
+      reason: Exhausted<BedrockError>,
+      input: Parameters<Operation<"invokeModel">>[0],
+      bedrock: Service
+    ) => Effect.Effect<Body, Failure>)
+    | undefined
+  readonly invokeModelWithResponseStream?:
+    | ((
+      reason: Exhausted<BedrockError>,
+      input: Parameters<Operation<"invokeModelWithResponseStream">>[0],
+      bedrock: Service
+    ) => Stream.Stream<Stream.Success<ReturnType<Operation<"invokeModelWithResponseStream">>>, Failure>)
+    | undefined
+}
+
+/**
+ * Whether an answer of a conversation is good enough. One that is not goes on to the next level of a route's `difficulty`; where there is none, it comes back,
+ * and its account says `rejected`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Check = (
+  answer: Effect.Success<ReturnType<Operation<"converse">>>,
+  input: Parameters<Operation<"converse">>[0]
+) => Effect.Effect<boolean, BedrockError>
 
 /**
  * Where calls may go.
@@ -40,7 +92,8 @@ export type LastResort = (
  *   `converse`, `converseStream`, `invokeModel` and `invokeModelWithResponseStream`. What Bedrock itself says of a target goes before the file: a
  *   model by its own id is processed in its Region, a global profile anywhere.
  * - `functions`: what the routes name with `by`.
- * - `lastResorts`: by the routes' names.
+ * - `checks`: of the answers of `converse`, by the routes' names. A stream is not checked: its beginning has been read when its end is there.
+ * - `lastResorts`: by the routes' names; a function is that of conversations.
  *
  * @category configuration
  * @since 0.1.0
@@ -48,7 +101,8 @@ export type LastResort = (
 export interface RouteOptions {
   readonly routes?: RouteFile | undefined
   readonly functions?: Functions | undefined
-  readonly lastResorts?: Readonly<Record<string, LastResort>> | undefined
+  readonly checks?: Readonly<Record<string, Check>> | undefined
+  readonly lastResorts?: Readonly<Record<string, LastResort | LastResorts>> | undefined
 }
 
 /**

@@ -62,6 +62,7 @@ import type {
 } from "@aws-sdk/client-bedrock-runtime"
 import type { BedrockError } from "./internal/facade/errors.ts"
 import { make } from "./internal/facade/make.ts"
+import type { RouteFile } from "./internal/facade/routeFile.ts"
 import type { Told } from "./internal/told.ts"
 
 export {
@@ -82,6 +83,8 @@ export {
   UnknownError,
   ValidationError
 } from "./internal/facade/errors.ts"
+
+export type { Policy, Route, RouteFile, Target } from "./internal/facade/routeFile.ts"
 
 // -----------------------------------------------------------------------------
 // Models
@@ -109,10 +112,13 @@ export type Priority = "interactive" | "standard" | "bulk" | number
 
 /**
  * One event of a call. Times are milliseconds. `pool` is the key of the model's pool; of a call that passes no limiter, such as
- * `ApplyGuardrail`, the name of the operation, and there is neither `Waiting` nor `Admitted` nor `Settled`.
+ * `ApplyGuardrail`, the name of the operation, and there is no `Waiting`, `Admitted`, `Left` or `Settled`.
  *
  * - `Waiting`: an attempt asks for admission; `tokens` are what the server is thought to reserve for it.
  * - `Admitted`: it may send now, `waitedMillis` after it asked.
+ * - `Left`: it does not wait there any more, and was not admitted: refused, given up, or admitted to another pool of its route. Each `Waiting` of a pool is
+ *   followed by exactly one `Admitted` or `Left` of it, before `CallEnded`.
+ * - `Routed`: an attempt of a call by a route goes to this target, and why. `Hedged`: the same of a second one, beside one that takes long.
  * - `AttemptFailed`: it failed with `error`; whether another follows is decided after this.
  * - `Settled`: of `reserved` by the server and `booked` by us, `charged` was what it cost. Only where that is known.
  * - `CallEnded`: exactly one for each call, whatever its end; a model id of which no pool is known fails before it is one. Of a call by a route, `account`
@@ -276,6 +282,11 @@ export interface Options {
   readonly account?: string | undefined
   /** Model behind an application inference profile, custom model or other id that does not say it. */
   readonly resolve?: Readonly<Record<string, string>> | undefined
+  /**
+   * Targets and routes, or the text of a file of them. A route's name stands for a model's id in `converse`, `converseStream` and both `invokeModel`s; who answered,
+   * and what was tried before, is in the `account` of the event `CallEnded`. Policies that ask a function (`by`) are for programs with Effect.
+   */
+  readonly routes?: RouteFile | string | undefined
   /** Attempts (4), and the waits between them: `base` 1 s, doubled each time, at most `cap` 20 s, for `elapsed` 5 min. */
   readonly backoff?: {
     readonly attempts?: number | undefined

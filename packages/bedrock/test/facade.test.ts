@@ -4,6 +4,7 @@ import type * as Facade from "@caprock/bedrock/promise"
 import { createBedrock, OptionsError } from "@caprock/bedrock/promise"
 import { BedrockError, Reason } from "@caprock/errors"
 import type { Quotas } from "@caprock/quota"
+import type { Route, Target } from "@caprock/router"
 import { Duration, Effect, Layer, Stream } from "effect"
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
@@ -22,9 +23,9 @@ const same = <A, B>(...differ: Same<A, B> extends true ? [] : [left: A, right: B
 
 describe("the types without Effect", () => {
   it("have every option, and every word", () => {
-    // Routes are data of a variable there, and their functions are Effects.
+    // The functions of routes are Effects.
     same<
-      Exclude<keyof Bedrock.Options, keyof Routes.RouteOptions>,
+      Exclude<keyof Bedrock.Options, Exclude<keyof Routes.RouteOptions, "routes">>,
       Exclude<keyof Facade.Options, "onEvent" | "onWarning">
     >()
     same<keyof NonNullable<Bedrock.Options["timeouts"]>, keyof NonNullable<Facade.Options["timeouts"]>>()
@@ -36,6 +37,13 @@ describe("the types without Effect", () => {
     >()
     same<keyof NonNullable<Bedrock.Options["retryBudget"]>, keyof NonNullable<Facade.Options["retryBudget"]>>()
     same<Quotas.Quota, Facade.Quota>()
+    same<Target.Target, Facade.Target>()
+    same<keyof Route.Route, keyof Facade.Route>()
+    // Those that ask a function are not for them.
+    const policies: ReadonlyArray<Exclude<Route.Policy, Route.Difficulty | Route.Choose>> = [] as ReadonlyArray<
+      Facade.Policy
+    >
+    assert.deepStrictEqual(policies, [])
     same<Bedrock.Snapshot["advice"], Facade.Snapshot["advice"]>()
     same<Reason.ThrottlingError["limit"], Errors.ThrottlingError["limit"]>()
     same<Reason.ServerError["kind"], Errors.ServerError["kind"]>()

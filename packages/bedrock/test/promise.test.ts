@@ -4,7 +4,9 @@ import {
   BedrockError,
   type CallEvent,
   type CallOptions,
+  createBedrock,
   InterruptedStreamError,
+  OptionsError,
   ServerError,
   ThrottlingError,
   TimeoutError,
@@ -660,6 +662,34 @@ describe("aborted, left or closed after any number of turns", () => {
     // Some were ended before their first event, and some after.
     assert.isAbove(given, 0)
     assert.isBelow(given, 40)
+  })
+})
+
+describe("routes", () => {
+  const routes = {
+    targets: { ohio: { model: modelId, region: "us-east-2" }, oregon: { model: modelId, region: "us-west-2" } },
+    routes: { chat: { policy: { ordered: ["ohio", "oregon"], patience: "2 seconds" } } }
+  } as const
+
+  it.each([["as data", routes], ["as the text of a file", JSON.stringify(routes)]])(
+    "%s: a call goes on elsewhere, and says where",
+    async (_, routes) => {
+      await using emulator = await served()
+      const events: Array<CallEvent> = []
+      await using bedrock = clientOf(emulator, { routes, onEvent: (event) => events.push(event) })
+      await emulator.inject(Fault.error("ServiceUnavailableException"))
+      await bedrock.converse({ ...question("Why?"), modelId: "chat" })
+      const ended = events.find((event) => event._tag === "CallEnded")
+      assert.strictEqual(ended?.account?.target, "oregon")
+      assert.deepStrictEqual(ended?.account?.trials.map(({ target }) => target), ["ohio", "oregon"])
+    }
+  )
+
+  it("that make no sense are refused with the other options", () => {
+    assert.throws(() => createBedrock({ routes: "{" }), OptionsError, /routes/)
+    assert.throws(() => createBedrock({ routes: "{}" }), OptionsError, /targets/)
+    const lost = { targets: {}, routes: { chat: { policy: "ohio" } } }
+    assert.throws(() => createBedrock({ routes: lost }), OptionsError, /ohio/)
   })
 })
 

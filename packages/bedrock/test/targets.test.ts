@@ -2,41 +2,15 @@
 import { RetryBudget } from "@caprock/backoff"
 import { Bedrock, CallAccount, CallEvents, Routes } from "@caprock/bedrock"
 import { BedrockClient, BedrockClientTest, type Settings } from "@caprock/client"
-import { BedrockError, Reason } from "@caprock/errors"
+import { type BedrockError, Reason } from "@caprock/errors"
 import type { Route } from "@caprock/router"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Context, Effect, Fiber, Layer, Logger, Stream } from "effect"
+import { Array as Arr, ConfigProvider, Context, Effect, Fiber, Layer, Logger, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as adapting from "../src/internal/adapting.ts"
 import * as asking from "../src/internal/asking.ts"
 import * as judging from "../src/internal/judging.ts"
-
-const nova = "amazon.nova-lite-v1:0"
-const claude = "anthropic.claude-sonnet-4-5-20250929-v1:0"
-
-const ask = (route: string, maxTokens = 100) => ({
-  modelId: route,
-  messages: [{ role: "user" as const, content: [{ text: "Hello" }] }],
-  inferenceConfig: { maxTokens }
-})
-
-const file = (
-  targets: Route.RouteFile["targets"],
-  policy: Route.Policy,
-  more: Omit<Route.Route, "policy"> = {}
-): Route.RouteFile => ({ targets, routes: { chat: { policy, ...more } } })
-
-/** A layer over scripts, and what was asked. */
-const scripted = Effect.fnUntraced(function*(script: BedrockClientTest.Script, options: Bedrock.ServiceOptions) {
-  const context = yield* Layer.build(Bedrock.layerTest(script, { backoff: { base: 0 }, ...options }))
-  return {
-    bedrock: Context.get(context, Bedrock.Bedrock),
-    requests: Context.get(context, BedrockClientTest.BedrockClientTest).requests
-  }
-})
-
-const failing = (reason: Reason.Reason) => new BedrockError.BedrockError({ operation: "Converse", attempts: 1, reason })
-const unavailable = failing(new Reason.ServerError({ kind: "unavailable", message: "Try again." }))
+import { ask, claude, failing, file, nova, scripted, unavailable } from "./routeRig.ts"
 
 const problemsOf = (layer: Layer.Layer<Bedrock.Bedrock, Settings.OptionsError>) =>
   Effect.map(Effect.flip(Layer.build(layer)), ({ message }) => message).pipe(Effect.orDie, Effect.scoped)
@@ -56,6 +30,35 @@ describe("routes that make no sense", () => {
         })),
         "three"
       )
+    }))
+
+  it.effect("whatever a variable has: it is said where, and what was expected there", () =>
+    Effect.gen(function*() {
+      const wrong = [
+        ["[]", "Expected object"],
+        ["{\"routes\":{}}", "targets"],
+        ["{\"targets\":{\"a\":5},\"routes\":{}}", "a"],
+        ["{\"targets\":{\"a\":{\"model\":7}},\"routes\":{}}", "model"],
+        ["{\"targets\":{\"a\":{\"model\":\"amazon.nova-lite-v1:0\",\"residency\":\"eu\"}},\"routes\":{}}", "residency"]
+      ] as const
+      for (const [CAPROCK_ROUTES, where] of wrong) {
+        const variables = ConfigProvider.layer(ConfigProvider.fromEnv({ env: { CAPROCK_ROUTES } }))
+        const layer = Layer.provide(Bedrock.layerConfig({ region: "us-east-1" }), variables)
+        const message = yield* problemsOf(layer)
+        assert.include(message, "routes")
+        assert.include(message, where)
+      }
+    }))
+
+  it.effect("are not those of models that embed, and write nothing", () =>
+    Effect.gen(function*() {
+      const models = { v4: { model: "us.cohere.embed-v4:0" }, v2: { model: "amazon.titan-embed-text-v2:0" } }
+      const { bedrock } = yield* scripted({ invokeModel: () => unavailable }, {
+        routes: file(models, { ordered: ["v4", "v2"] }),
+        backoff: { base: 0, attempts: 2 }
+      })
+      const call = bedrock.invokeModel({ modelId: "chat", body: JSON.stringify({ inputText: "a" }) })
+      assert.deepStrictEqual((yield* Effect.flip(call)).tried?.map(({ target }) => target), ["v4", "v2"])
     }))
 
   it.effect("a fence is built on what Bedrock says of an id, whatever the file says", () =>
@@ -235,7 +238,7 @@ describe("a request is adapted to its target", () => {
       assert.include(unknown.message, "There is no route nowhere")
     }).pipe(Effect.scoped))
 
-  it("needs are what is in the request; what stands before the last mark is its prefix", () => {
+  it("needs are what is in the request; what stands before each mark is a prefix", () => {
     const image = { image: { format: "png" as const, source: { bytes: new Uint8Array(3) } } }
     const document = { document: { name: "d", format: "txt" as const, source: { bytes: new Uint8Array(3) } } }
     const marked = (text: string, after: string) => ({
@@ -248,20 +251,50 @@ describe("a request is adapted to its target", () => {
       asking.converse({ modelId: "chat", messages: [{ role: "user", content: [image, document] }] }, true).needs,
       ["images", "documents", "streaming"]
     )
-    const { prefix } = asking.converse(marked("a", "b"), false)
-    assert.isString(prefix)
-    assert.strictEqual(asking.converse(marked("a", "b"), false).prefixMillis, 300_000)
+    const [prefix] = asking.converse(marked("a", "b"), false).prefixes ?? []
+    assert(prefix !== undefined)
+    assert.strictEqual(prefix.millis, 300_000)
     const hour = {
       ...marked("a", "b"),
       system: [{ text: "a" }, { cachePoint: { type: "default" as const, ttl: "1h" as const } }]
     }
-    const kept = asking.converse(hour, false)
-    assert.deepStrictEqual([kept.prefix, kept.prefixMillis], [prefix, 3_600_000])
+    assert.deepStrictEqual(asking.converse(hour, false).prefixes, [{ key: prefix.key, millis: 3_600_000 }])
     assert.deepStrictEqual(asking.converse({ modelId: "chat", system: [{ cachePoint: { type: "default" } }] }, false), {
       needs: []
     })
-    assert.strictEqual(asking.converse(marked("a", "c"), false).prefix, prefix)
-    assert.notStrictEqual(asking.converse(marked("b", "b"), false).prefix, prefix)
+    assert.deepStrictEqual(asking.converse(marked("a", "c"), false).prefixes, [prefix])
+    assert.notDeepEqual(asking.converse(marked("b", "b"), false).prefixes, [prefix])
+    const moving = (...texts: ReadonlyArray<string>) => {
+      const content = texts.flatMap((text) => [{ text }, { cachePoint: { type: "default" as const } }])
+      return asking.converse({ ...marked("a", "b"), messages: [{ role: "user", content }] }, false).prefixes ?? []
+    }
+    assert.deepStrictEqual(moving("b", "c").slice(0, 2), moving("b"))
+    assert.strictEqual(new Set(moving("b", "c").map(({ key }) => key)).size, 3)
+    // A mark that is left out later, since there may be few of them, changes nothing of what follows, and is looked for where it was.
+    const [, second, last] = moving("b", "c")
+    assert(second !== undefined && last !== undefined)
+    const content = [{ text: "b" }, { text: "c" }, { cachePoint: { type: "default" as const } }]
+    const moved = asking.converse({ ...marked("a", "b"), messages: [{ role: "user", content }] }, false).prefixes
+    assert.deepStrictEqual(moved, [prefix, { ...second, millis: 0 }, last])
+    // But not further back than Bedrock does.
+    const far = Array.from({ length: 22 }, (_, index) => ({ text: `${index}` }))
+    const long = { modelId: "chat", messages: [{ role: "user" as const, content: [...far, ...content.slice(2)] }] }
+    const found = asking.converse(long, false).prefixes ?? []
+    assert.deepStrictEqual(found.map(({ millis }) => millis), [...Array.from({ length: 20 }, () => 0), 300_000])
+    // Bytes are bytes, whatever class they are of.
+    const pictured = (bytes: Uint8Array) => {
+      const image = { image: { format: "png" as const, source: { bytes } } }
+      const content = [image, { cachePoint: { type: "default" as const } }]
+      return asking.converse({ modelId: "chat", messages: [{ role: "user", content }] }, false).prefixes
+    }
+    assert.deepStrictEqual(pictured(Buffer.alloc(1_000, 7)), pictured(new Uint8Array(1_000).fill(7)))
+    const { system } = marked("a", "b")
+    assert.deepStrictEqual(
+      asking.converse({ modelId: "chat", system: [...system.slice(1), ...system] }, false).prefixes,
+      [
+        prefix
+      ]
+    )
   })
 })
 

@@ -115,6 +115,11 @@ describe("Panel", () => {
     assert.include(Panel.renderLine(view), "2 requests and 600 tokens per minute")
   })
 
+  it("shows rates for a route, whose pools are several", () => {
+    const view = viewOf(tallied(), { pool: { waiting: 0, several: true, meters: [] } })
+    assert.include(Panel.render(view), "by a route: 2 requests and 600 tokens in the last minute")
+  })
+
   it("expects the quota's pace where the first burst was faster, and the pace so far where that was slower", () => {
     const tally = tallied()
     // 750 bytes are left, at 150 bytes per call: 5 calls.

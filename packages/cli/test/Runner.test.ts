@@ -160,6 +160,34 @@ describe("Runner", () => {
       assert.strictEqual(new Set((yield* readResults(output)).map((line) => line.id)).size, 20)
     }).pipe(platform))
 
+  it.effect("a line with one request under way is finished after the signal, whatever waits beside it or has failed", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      const signals = yield* makeSignals
+      const { view } = yield* runPrompts({
+        input: `{"id":"waits","prompt":"0"}\n{"id":"failed","prompt":"1"}\n`,
+        output,
+        target: stub((asked) =>
+          Effect.gen(function*() {
+            const pools = ["one", "two"] as const
+            for (const pool of pools) asked.events({ _tag: "Waiting", pool, tokens: 10 })
+            asked.events({ _tag: "Left", pool: "two" })
+            asked.events({ _tag: "Admitted", pool: "one", attempt: 1, waitedMillis: 0 })
+            asked.events({ _tag: "Waiting", pool: "two", tokens: 10 })
+            if (asked.text === "1") {
+              asked.events({ _tag: "Admitted", pool: "two", attempt: 2, waitedMillis: 0 })
+              asked.events({ _tag: "AttemptFailed", pool: "one", attempt: 1, error: throttled })
+              signals.send("SIGINT")
+            }
+            for (let i = 0; i < 50; i++) yield* Effect.yieldNow
+            return yield* echo(asked)
+          }), { admit: false }),
+        signals: signals.layer
+      })
+      assert.sameMembers((yield* readResults(output)).map((line) => line.id), ["waits", "failed"])
+      assert.deepInclude(view.counts, { answered: 2, dropped: 0, waiting: 0, sent: 0, pausing: 0 })
+    }).pipe(platform))
+
   it.effect("no more lines are taken than may be under way, nor more bytes", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem

@@ -66,6 +66,10 @@ export interface OutputRequest {
  * What an output function answers. Without `text`, pseudo-text of about `outputTokens` is made; without
  * `outputTokens`, the text is counted. `toolUse` answers with a tool call (Converse operations and Anthropic bodies).
  *
+ * `content` is a whole answer of Converse and ConverseStream, block by block, as JSON has it: `{ text }`, `{ toolUse }`,
+ * `{ reasoningContent }`, `{ citationsContent }`, `{ image }`, `{ toolResult }`, with bytes as base64. A stream has the events that bring
+ * these blocks. It is told whole, whatever `maxTokens` are. `more` are members of such an answer beside its content, such as `trace` or `additionalModelResponseFields`.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -73,6 +77,8 @@ export interface Output {
   readonly text?: string | undefined
   readonly outputTokens?: number | undefined
   readonly toolUse?: { readonly name: string; readonly input: unknown } | undefined
+  readonly content?: ReadonlyArray<Readonly<Record<string, unknown>>> | undefined
+  readonly more?: Readonly<Record<string, unknown>> | undefined
   readonly stopReason?: string | undefined
 }
 

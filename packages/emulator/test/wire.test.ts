@@ -13,7 +13,7 @@ import type * as Options from "@caprock/emulator/Options"
 import * as OutputModel from "@caprock/emulator/OutputModel"
 import { assert, describe, it } from "@effect/vitest"
 import { EventStreamCodec } from "@smithy/core/event-streams"
-import { Effect } from "effect"
+import { Effect, Result } from "effect"
 import { client, collect, converse, converseStream, modelId, outcome, tokensUsed, type Transport } from "./helpers.ts"
 
 const transports: ReadonlyArray<Transport> = ["h1", "h2"]
@@ -278,6 +278,59 @@ describe("event streams", () => {
       const json = events.map((event) => event.contentBlockDelta?.delta?.toolUse?.input ?? "").join("")
       assert.deepStrictEqual(JSON.parse(json), input)
     }))
+
+  it.effect("can be any blocks, in one piece or event by event", () =>
+    Effect.gen(function*() {
+      const redacted = "c2VjcmV0"
+      const citation = { title: "Report", location: { documentPage: { documentIndex: 0, start: 1, end: 2 } } }
+      const { emulator, sdk } = yield* start({
+        output: () => ({
+          content: [
+            { reasoningContent: { reasoningText: { text: "I should look.", signature: "sig" } } },
+            { reasoningContent: { redactedContent: redacted } },
+            { text: "Let me look at it, and then see." },
+            { citationsContent: { content: [{ text: "It grew." }], citations: [citation] } },
+            { toolUse: { toolUseId: "t-1", name: "look", input: { at: ["it"] } } }
+          ],
+          more: {
+            trace: { promptRouter: { invokedModelId: "m" } },
+            additionalModelResponseFields: { stop_sequence: "x" }
+          }
+        })
+      })
+      const whole = yield* converse(sdk, "Hi", 1_000)
+      const [reasoning, hidden, text, cited, call] = whole.output?.message?.content ?? []
+      assert.strictEqual(reasoning?.reasoningContent?.reasoningText?.signature, "sig")
+      assert.deepStrictEqual(
+        hidden?.reasoningContent?.redactedContent,
+        new Uint8Array(Buffer.from(redacted, "base64"))
+      )
+      assert.strictEqual(text?.text, "Let me look at it, and then see.")
+      assert.deepStrictEqual(cited?.citationsContent?.citations, [citation])
+      assert.strictEqual(call?.toolUse?.toolUseId, "t-1")
+      assert.strictEqual(whole.stopReason, "tool_use")
+      assert.strictEqual(whole.trace?.promptRouter?.invokedModelId, "m")
+
+      const { stream } = yield* converseStream(sdk, "Hi", 1_000)
+      const { events } = yield* collect(stream)
+      const deltas = (index: number) =>
+        events.flatMap(({ contentBlockDelta }) =>
+          contentBlockDelta?.contentBlockIndex === index ? [contentBlockDelta.delta] : []
+        )
+      assert.strictEqual(deltas(0).map((delta) => delta?.reasoningContent?.text ?? "").join(""), "I should look.")
+      assert.strictEqual(deltas(0).at(-1)?.reasoningContent?.signature, "sig")
+      assert.strictEqual(deltas(1)[0]?.reasoningContent?.redactedContent?.length, 6)
+      assert.strictEqual(deltas(2).map((delta) => delta?.text).join(""), text?.text)
+      assert.strictEqual(deltas(2).length, 4)
+      assert.deepStrictEqual(deltas(3).map((delta) => delta?.citation), [undefined, citation])
+      assert.deepStrictEqual(JSON.parse(deltas(4).map((delta) => delta?.toolUse?.input).join("")), { at: ["it"] })
+      assert.strictEqual(events.filter(({ contentBlockStop }) => contentBlockStop !== undefined).length, 5)
+      const [stop, metadata] = events.slice(-2)
+      assert.deepStrictEqual(stop?.messageStop?.additionalModelResponseFields, { stop_sequence: "x" })
+      assert.strictEqual(metadata?.metadata?.trace?.promptRouter?.invokedModelId, "m")
+      assert.strictEqual(metadata?.metadata?.usage?.outputTokens, whole.usage?.outputTokens)
+      assert.strictEqual((yield* emulator.stats).answered, 2)
+    }))
 })
 
 /** What `JSON.parse` gives: the tests say what they expect in it. */
@@ -429,11 +482,62 @@ describe("InvokeModel", () => {
       assert.strictEqual(titan.json.embedding.length, 256)
       assert.strictEqual(titan.json.inputTextTokenCount, 2)
       const again = yield* invoke(sdk, "amazon.titan-embed-text-v2:0", { inputText: "one two", dimensions: 256 })
-      assert.strictEqual(again.json.embedding.length, 256)
+      assert.deepStrictEqual(again.json.embedding, titan.json.embedding)
+      assert.approximately(Math.hypot(...titan.json.embedding), 1, 1e-9)
+      const raw = yield* invoke(sdk, "amazon.titan-embed-text-v2:0", { inputText: "one two", normalize: false })
+      assert.isAbove(Math.hypot(...raw.json.embedding), 2)
       const cohere = yield* invoke(sdk, "cohere.embed-english-v3", { texts: ["a", "b"], input_type: "search_query" })
       assert.deepStrictEqual(cohere.json.embeddings.map((vector: Array<number>) => vector.length), [1024, 1024])
       assert.notDeepEqual(cohere.json.embeddings[0], cohere.json.embeddings[1])
+      const turned = yield* invoke(sdk, "cohere.embed-english-v3", { texts: ["b", "a"], input_type: "search_query" })
+      assert.deepStrictEqual(turned.json.embeddings, cohere.json.embeddings.toReversed())
     }))
+
+  const texts = (count: number, length: number) => ({
+    input_type: "clustering",
+    texts: Array.from({ length: count }, () => "a".repeat(length))
+  })
+  const refused: ReadonlyArray<readonly [what: string, model: string, body: object, message: RegExp | undefined]> = [
+    ["96 texts of 2,048 characters", "cohere.embed-english-v3", texts(96, 2_048), undefined],
+    ["another text", "cohere.embed-english-v3", texts(97, 1), /maximum item count: 96, found: 97/],
+    [
+      "another character",
+      "cohere.embed-english-v3",
+      texts(1, 2_049),
+      /texts\/0: expected maxLength: 2048, actual: 2049/
+    ],
+    ["a long text of the next version", "us.cohere.embed-v4:0", texts(96, 2_049), undefined],
+    ["too many of them", "us.cohere.embed-v4:0", texts(97, 1), /maximum item count: 96/],
+    ["texts without their type", "cohere.embed-english-v3", { texts: ["a"] }, /input_type/],
+    [
+      "50,000 characters, twice as many units",
+      "amazon.titan-embed-text-v2:0",
+      { inputText: "😀".repeat(50_000) },
+      undefined
+    ],
+    ["one more", "amazon.titan-embed-text-v2:0", { inputText: "a".repeat(50_001) }, /maxLength: 50000/],
+    ["no such length", "amazon.titan-embed-text-v2:0", { inputText: "a", dimensions: 384 }, /384 is not a valid enum/],
+    ["one of another model", "amazon.titan-embed-image-v1", {
+      inputText: "a",
+      embeddingConfig: { outputEmbeddingLength: 384 }
+    }, undefined]
+  ]
+
+  it.effect.each(refused)(
+    "takes no more than the model does: %s",
+    ([, model, body, message]) =>
+      Effect.gen(function*() {
+        const { sdk } = yield* start()
+        const sent = yield* Effect.result(Effect.tryPromise({
+          try: () => sdk.send(new InvokeModelCommand({ modelId: model, body: JSON.stringify(body) })),
+          catch: (error) => error as BedrockRuntimeServiceException
+        }))
+        if (message === undefined) return assert.isTrue(Result.isSuccess(sent))
+        if (Result.isSuccess(sent)) return assert.fail("it was taken")
+        assert.strictEqual(sent.failure.name, "ValidationException")
+        assert.match(sent.failure.message, message)
+      })
+  )
 
   const embeddings: ReadonlyArray<
     readonly [model: string, body: object, tokens: number, read: (json: Parsed) => unknown]
@@ -458,7 +562,7 @@ describe("InvokeModel", () => {
       "us.cohere.embed-v4:0",
       { input_type: "search_query", inputs: [{ content: [{ type: "text", text: "one two" }] }], max_tokens: 128_000 },
       2,
-      (json) => [json.usage, json.embeddings[0]]
+      (json) => [json.usage, json.embeddings.float[0]]
     ],
     ["us.twelvelabs.marengo-embed-2-7-v1:0", { inputType: "text", inputText: "one two" }, 2, (json) => [
       json.usage,
@@ -474,7 +578,7 @@ describe("InvokeModel", () => {
         const { headers, json } = yield* invoke(sdk, model, body)
         const [told, vector] = read(json) as [number | undefined, Array<number>]
         assert.isTrue(told === undefined || told === tokens)
-        assert.include([256, 1024], vector.length)
+        assert.include([256, 1024, 1536], vector.length)
         assert.strictEqual(headers["x-amzn-bedrock-input-token-count"], String(tokens))
         assert.isUndefined(headers["x-amzn-bedrock-output-token-count"])
         assert.deepStrictEqual((yield* emulator.stats).tokens, { reserved: tokens, settled: tokens })

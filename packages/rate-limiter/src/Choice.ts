@@ -89,8 +89,11 @@ export interface Choice {
    * Interrupting it while it waits changes nothing: it can be asked for again.
    */
   readonly next: Effect.Effect<Outcome>
-  /** Waits until `next` has something to give, and takes nothing: for who waits for something else as well, and takes it by `nextUnsafe`. */
-  readonly told: Effect.Effect<void>
+  /**
+   * Calls back, in the same step, whenever there is something new for `nextUnsafe` to give: for who waits for something else as well. One at a time: the last
+   * that was given hears it.
+   */
+  readonly heedUnsafe: (hear: () => void) => void
   /** What `next` would give at once, in the same step; `undefined` while it would wait. */
   readonly nextUnsafe: () => Outcome | undefined
 }

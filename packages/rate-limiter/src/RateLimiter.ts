@@ -250,6 +250,13 @@ export class RateLimiter extends Context.Service<RateLimiter, {
   readonly headroomUnsafe: (cost: Cost) => Headroom
 
   /**
+   * Calls back whenever there may be room in a pool that nobody waits for there: something of it was given back, or the last who waited has left. For who waits
+   * elsewhere and would come then. It hears of it in the midst of the limiter's own step, and must only note it. Gives what ends it. Costs nothing
+   * while nobody listens.
+   */
+  readonly onRoomUnsafe: (pool: string, heard: () => void) => () => void
+
+  /**
    * Lets nobody in any more (`LimiterClosed`), and waits until all who wait have been admitted and all reservations are over. Who still waits
    * after `within` fails with `LimiterClosed`.
    */
@@ -476,6 +483,10 @@ const makeWith = Effect.fnUntraced(
             : Effect.succeed(Duration.millis(pool.forecast(cost, at) - at))
         }),
       headroomUnsafe: (cost) => door.headroom(cost),
+      onRoomUnsafe: (name, heard) => {
+        const pool = poolOf(name)
+        return pool instanceof RateLimiterError ? () => {} : pool.onRoom(heard)
+      },
       shutdown: (within) =>
         Effect.suspend(() => {
           door.closed = true

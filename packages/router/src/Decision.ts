@@ -18,6 +18,20 @@ import type { BuiltTarget, Capability } from "./Target.ts"
 // -----------------------------------------------------------------------------
 
 /**
+ * A part of a prompt, from its beginning, that a cache may have.
+ *
+ * - `key`: what stands for it. Two parts that are the same have the same key.
+ * - `millis`: how long a cache keeps it from its last use. 0 where this call does not ask for that, and an earlier one may have: it is looked for, and not kept.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Prefix {
+  readonly key: string
+  readonly millis: number
+}
+
+/**
  * What of a call decides where it goes.
  *
  * @category models
@@ -30,12 +44,10 @@ export interface Ask {
   readonly output: number
   /** What a target has to be able to do. */
   readonly needs: ReadonlyArray<Capability>
-  /** What stands for the part of its prompt that a cache may have. Without one, no target is warm. */
-  readonly prefix?: string | undefined
+  /** The parts of its prompt that a cache may have, from the shortest to the longest. Without any, no target is warm. */
+  readonly prefixes?: ReadonlyArray<Prefix> | undefined
   /** Its class, as the limiter knows it: what it waits depends on it. `"standard"` unless set. */
   readonly priority?: Priority | undefined
-  /** How long a cache keeps that from its last use: 5 minutes unless told. */
-  readonly prefixMillis?: number | undefined
   /** The level of difficulty to begin at, from 0, after answers of easier ones were rejected. Unless set, the user's function tells. */
   readonly level?: number | undefined
   /** Milliseconds until its deadline; `Infinity` without one. */
@@ -44,6 +56,8 @@ export interface Ask {
   readonly fence?: Fence.Fence | undefined
   /** The request as its caller has it, for the functions of the user's. Nothing else looks at it. */
   readonly request?: unknown
+  /** The pool that it will be charged to at a target, where that is not the same for all calls. Else it is what the router knows. */
+  readonly pool?: ((target: BuiltTarget) => string) | undefined
 }
 
 /**
@@ -77,8 +91,8 @@ export interface Facts {
   readonly standing: Standing
   /** What an answer takes, as far as it was seen: the median. */
   readonly latencyMillis?: number | undefined
-  /** Whether its cache has the call's prefix. */
-  readonly warm: boolean
+  /** How much of the call's prompt its cache has: so many of its prefixes, from the shortest. 0 for none. */
+  readonly warm: number
 }
 
 /**
@@ -345,7 +359,7 @@ interface Known {
   readonly whyNot: WhyNot | undefined
 }
 
-const idle: Facts = { waitMillis: 0, free: 1, standing: { _tag: "Closed", share: 1 }, warm: false }
+const idle: Facts = { waitMillis: 0, free: 1, standing: { _tag: "Closed", share: 1 }, warm: 0 }
 
 const preferred: Why = { _tag: "Preferred" }
 

@@ -1,8 +1,8 @@
 /**
  * Which targets are well: a circuit for each, on Effect's `CircuitBreaker`.
  *
- * A circuit opens when half of the target's last 20 calls, and at least 5 were there, failed through the target's own fault or were slow. Then it
- * gets no calls for 2 seconds, and for 4, 8 and 10 if it goes on; longer where the target says so. After that one call at a time probes it, until one of
+ * A circuit opens when a call fails through the target's own fault or is slow, and so did half of the last minute's calls: of the last 20, and of 5 at
+ * least. Then it gets no calls for 2 seconds, and for 4, 8 and 10 if it goes on; longer where the target says so. After that one call at a time probes it, until one of
  * them is well. From then on it gets more and more of its calls, and all of them after 15 seconds: what has just come back is not
  * overrun.
  *
@@ -35,6 +35,7 @@ import type { CircuitBreakerStore } from "effect/persistence/CircuitBreaker"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Standing } from "./Decision.ts"
+import { longestMillis } from "./internal/circuit.ts"
 import * as circuits from "./internal/circuits.ts"
 import * as Listeners from "./internal/listeners.ts"
 import type { TargetClosed } from "./RouterError.ts"
@@ -51,6 +52,22 @@ import type { HealthEvent } from "./RouterEvent.ts"
  * @since 0.1.0
  */
 export type Judged = circuits.Judged
+
+/**
+ * What more is known of an attempt.
+ *
+ * - `retryAfter`: how long a target that failed so asks to be left alone, where it does; an hour at most.
+ * - `writingMillis` (0): what the answer itself may take beside what is `slow`. Nothing, where it ends with the first content of a stream.
+ * - `leftMillis` (`Infinity`): how long the call has: it waits no longer to be let through.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Watched<A, E> {
+  readonly retryAfter?: ((exit: Exit.Exit<A, E>) => Duration.Duration | undefined) | undefined
+  readonly writingMillis?: number | undefined
+  readonly leftMillis?: number | undefined
+}
 
 // -----------------------------------------------------------------------------
 // Options
@@ -110,15 +127,19 @@ export class Health extends Context.Service<Health, {
    * Runs an attempt at a target, and notes how it ended and how long it took. Fails with `TargetClosed`, and does not run it, while the target's circuit
    * is open or its probe is under way.
    *
-   * `judge` says what an end means; an interruption never means anything. `retryAfter` says how long a target that failed asks to be left alone, an hour at
-   * most, where it does. `writingMillis` is what the answer itself may take beside what is `slow`: 0 unless told, as for the first content of a stream.
+   * `judge` says what an end means; an interruption never means anything.
    */
   readonly watch: <A, E>(
     target: string,
     judge: (exit: Exit.Exit<A, E>) => Judged,
-    retryAfter?: (exit: Exit.Exit<A, E>) => Duration.Duration | undefined,
-    writingMillis?: number
+    watched?: Watched<A, E>
   ) => <R>(attempt: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TargetClosed, R>
+
+  /**
+   * Tells what became of an attempt that `watch` saw to be well, such as that of a stream which is watched until its first content. It counts once: `sick`
+   * takes the place of a call that was well; `well` and `ignore` change nothing.
+   */
+  readonly tellUnsafe: (target: string, outcome: Judged) => void
 
   /** How a target stands. Costs nothing: it is read from memory. */
   readonly standingUnsafe: (target: string) => Standing
@@ -160,10 +181,11 @@ const makeWith = <R>(
     const { events, tell } = Listeners.make<HealthEvent>()
     const terms = {
       threshold: Math.min(1, Math.max(0, options.threshold ?? defaults.threshold) || 0),
-      openMillis: Math.min(circuits.longestMillis, millis(options.open ?? defaults.open)),
+      openMillis: Math.min(longestMillis, millis(options.open ?? defaults.open)),
       comebackMillis: millis(options.comeback ?? defaults.comeback)
     }
-    return watching(yield* held(terms, tell), millis(options.slow ?? defaults.slow), yield* Clock.Clock, events)
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    return watching(yield* held(terms, tell), millis(options.slow ?? defaults.slow), yield* Clock.Clock, events, fork)
   })
 
 const millis = (input: Duration.Input): number => Math.max(0, Duration.toMillis(Duration.fromInputUnsafe(input)))
@@ -171,17 +193,21 @@ const millis = (input: Duration.Input): number => Math.max(0, Duration.toMillis(
 const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 const watching = (
-  { admit, standingUnsafe }: circuits.Circuits,
+  { admit, standingUnsafe, turned }: circuits.Circuits,
   slowMillis: number,
   clock: Clock.Clock,
-  events: Stream.Stream<HealthEvent>
+  events: Stream.Stream<HealthEvent>,
+  fork: (effect: Effect.Effect<void>) => unknown
 ): Health["Service"] =>
   Health.of({
     standingUnsafe,
     events,
-    watch: (target, judge, retryAfter, writingMillis = 0) => (attempt) =>
+    tellUnsafe: (target, outcome) => {
+      if (outcome === "sick") fork(turned(target))
+    },
+    watch: (target, judge, { leftMillis = Infinity, retryAfter, writingMillis = 0 } = {}) => (attempt) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(admit(target), (permit) => {
+        Effect.flatMap(admit(target, leftMillis), (permit) => {
           const since = monotonic(clock)
           return Effect.flatMap(Effect.exit(restore(attempt)), (exit) => {
             const slow = monotonic(clock) - since > slowMillis + writingMillis

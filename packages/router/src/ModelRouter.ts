@@ -40,7 +40,6 @@
  *     ask: { input: 100, output: 200, needs: [], leftMillis: Infinity },
  *     offer: ({ name }) => ({
  *       cost: { pool: name, requests: 1, tokens: 300 },
- *       withdrawn: () => {},
  *       send: ({ reservation }) => {
  *         reservation.sentUnsafe()
  *         return name === "ireland"
@@ -75,7 +74,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Routed, RouteFailure } from "./Account.ts"
 import { type Ask, decide, type Decision, untried } from "./Decision.ts"
@@ -85,10 +84,12 @@ import { Affinity } from "./internal/affinity.ts"
 import { Board } from "./internal/board.ts"
 import { Call, type Now } from "./internal/call.ts"
 import { within } from "./internal/fences.ts"
+import { Purse } from "./internal/hedge.ts"
 import * as Listeners from "./internal/listeners.ts"
+import { Lookout } from "./internal/lookout.ts"
 import { type Desk, fewestAnswers, Runner } from "./internal/runner.ts"
 import { RouterError, UnknownRoute } from "./RouterError.ts"
-import type { RouterEvent } from "./RouterEvent.ts"
+import type { HealthEvent, RouterEvent } from "./RouterEvent.ts"
 import type { BuiltRoute, RouteTable } from "./RouteTable.ts"
 import type { Sending } from "./Sending.ts"
 import type { BuiltTarget } from "./Target.ts"
@@ -161,38 +162,56 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const limiter = yield* RateLimiter
   const health = yield* Health
-  const affinity = new Affinity(mostPrefixes)
-  const board = new Board(table, pool, limiter, health, affinity, clock)
-  const { events, tell } = Listeners.make<RouterEvent>()
+  const scope = yield* Effect.scope
+  const runFork = Effect.runForkWith(yield* Effect.context())
   const time: Now = {
     wall: () => clock.currentTimeMillisUnsafe(),
-    monotonic: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    monotonic: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
+    after: (millis, then) => {
+      const asleep = millis > 0 ? Effect.sleep(Duration.millis(millis)) : Effect.yieldNow
+      const fiber = runFork(Effect.andThen(asleep, Effect.sync(then)))
+      return () => fiber.interruptUnsafe()
+    }
   }
+  const affinity = new Affinity(mostPrefixes)
+  const board = new Board(table, pool, limiter, health, affinity, clock)
+  const lookout = new Lookout(limiter, time.after)
+  yield* Effect.addFinalizer(() => Effect.sync(() => lookout.close()))
+  const { events, tell } = Listeners.make<RouterEvent>()
   const desk: Desk = {
     limiter,
     health,
     budget: yield* RetryBudget.RetryBudget,
+    backoff,
     attempts: Math.max(1, Math.floor(backoff.attempts ?? Backoff.defaults.attempts) || 0),
     baseMillis: millis(backoff.base ?? Backoff.defaults.base),
     capMillis: millis(backoff.cap ?? Backoff.defaults.cap),
-    touch: ({ prefix, prefixMillis = usualPrefixMillis }, { index }) => {
-      const now = time.wall()
-      if (prefix !== undefined) affinity.touch(prefix, index, now + prefixMillis)
-    }
+    touch: ({ prefixes = [] }, { index }) => affinity.touch(prefixes, index, time.wall())
   }
 
-  const hedges = new Map<string, RetryBudget.RetryBudget["Service"]>()
+  const purses = new Map<string, Purse>()
   for (const { hedge, name } of table.routes) {
     if (hedge === undefined || hedge.share === 0) continue
     // What the calls have paid in that had to be seen before the first is hedged: it never begins with more than that.
-    const capacity = Math.max(1, hedge.share * fewestAnswers)
-    // Its numbers are in range: they are a share, and what follows from it.
-    hedges.set(name, yield* Effect.orDie(RetryBudget.make({ ratio: hedge.share, perSecond: 0, capacity })))
+    purses.set(name, new Purse(hedge.share, Math.max(1, hedge.share * fewestAnswers)))
   }
 
-  yield* Effect.forkScoped(Stream.runForEach(health.events, () => Effect.sync(() => board.changed())), {
-    startImmediately: true
-  })
+  const targets = new Map(table.targets.map((target) => [target.name, target]))
+  const changed = (event: HealthEvent): Effect.Effect<void> => {
+    const target = targets.get(event.target)
+    if (target === undefined) return Effect.void
+    const woken = Effect.forEach(board.poolsOf(target), (pool) => lookout.changed(event, pool), { discard: true })
+    if (event._tag !== "Opened") return woken
+    // Nobody says so when it may be probed.
+    const probed = Effect.andThen(
+      Effect.sleep(event.forMillis),
+      Effect.sync(() => {
+        for (const pool of board.poolsOf(target)) lookout.room(pool)
+      })
+    )
+    return Effect.andThen(Effect.forkIn(probed, scope), woken)
+  }
+  yield* Effect.forkScoped(Stream.runForEach(health.events, changed), { startImmediately: true })
 
   const routeOf = (name: string): BuiltRoute | RouterError =>
     table.route(name) ??
@@ -200,13 +219,13 @@ export const make = Effect.fnUntraced(function*(
 
   return ModelRouter.of({
     run: <A, E extends Backoff.Retryable, R>(name: string, sending: Sending<A, E, R>) =>
-      Effect.gen(function*() {
+      Effect.withFiber<Routed<A>, RouteFailure<E>, R | Scope.Scope>((fiber) => {
         const route = routeOf(name)
-        if (route instanceof RouterError) return yield* unrouted<E>(name, route)
-        const fence = within(yield* Fence.CurrentFence, sending.ask.fence)
-        const call = new Call(board, route, sending, fence, yield* Random.next, time, tell)
-        const tries = yield* Backoff.begin({ ...backoff, deadline: Math.max(0, call.deadline - call.now()) })
-        return yield* new Runner(desk, call, tries, hedges.get(name)).run
+        if (route instanceof RouterError) return unrouted<E>(name, route)
+        const fence = within(fiber.getRef(Fence.CurrentFence), sending.ask.fence)
+        const chance = fiber.getRef(Random.Random).nextDoubleUnsafe()
+        const call = new Call(board, lookout, route, sending, fence, chance, time, tell)
+        return new Runner(desk, call, purses.get(name), Context.getUnsafe(fiber.context, Scope.Scope)).run
       }),
     describe: (name, ask) =>
       Effect.gen(function*() {
@@ -221,9 +240,6 @@ export const make = Effect.fnUntraced(function*(
 
 /** Of how many prompts it is known who has them in a cache: some megabytes. */
 const mostPrefixes = 10_000
-
-/** How long caches keep a prompt from its last use, as most do. */
-const usualPrefixMillis = 300_000
 
 const millis = (input: Duration.Input): number => Math.max(0, Duration.toMillis(Duration.fromInputUnsafe(input)))
 

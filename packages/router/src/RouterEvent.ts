@@ -23,12 +23,20 @@ export type HealthEvent =
   | { readonly _tag: "Closed"; readonly target: string }
 
 /**
+ * How a call ends.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Ending = "answered" | "failed" | "interrupted" | "died"
+
+/**
  * One event of a call.
  *
  * - `Sent`: a request goes to a target, because `why`. `hedge`: beside another one that takes long.
  * - `Failed`: it failed, and what that was taken for.
  * - `Held`: no target takes the call now; it waits for so long before it asks again.
- * - `Ended`: it is over. `succeeded`: with an answer, if only that of the last resort. Interrupted calls end without one.
+ * - `Ended`: it is over, and how: `answered`, if only by the last resort; `failed`; `interrupted`; or `died` of a defect. Each call by a route ends in one.
  *
  * @category models
  * @since 0.1.0
@@ -53,4 +61,4 @@ export type RouterEvent =
     readonly judgement: Judgement
   }
   | { readonly _tag: "Held"; readonly route: string; readonly forMillis: number }
-  | { readonly _tag: "Ended"; readonly succeeded: boolean; readonly account: Account }
+  | { readonly _tag: "Ended"; readonly how: Ending; readonly account: Account }

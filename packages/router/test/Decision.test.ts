@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { ask, Dice, facts, file, functions, now, routeOf, routeTo, tableOf, tried } from "./world.ts"
 
-const idle: Decision.Facts = { waitMillis: 0, free: 1, standing: { _tag: "Closed", share: 1 }, warm: false }
+const idle: Decision.Facts = { waitMillis: 0, free: 1, standing: { _tag: "Closed", share: 1 }, warm: 0 }
 
 const anything: Decision.Ask = { input: 1_000, output: 100, needs: [], leftMillis: Infinity }
 
@@ -176,7 +176,7 @@ describe("headroom", () => {
       orderOf(decide({ headroom: ["a", "b", "c"] }, {
         targets: abc,
         route,
-        facts: { b: { waitMillis: 100 + waitMillis, warm: true }, a: { waitMillis: 100 }, c: { waitMillis: 200 } }
+        facts: { b: { waitMillis: 100 + waitMillis, warm: 1 }, a: { waitMillis: 100 }, c: { waitMillis: 200 } }
       }))
     assert.strictEqual(at(5_000), "b+0 a+5000 c+5000")
     assert.strictEqual(at(5_001), "a+0 c+0 b+0")
@@ -186,23 +186,33 @@ describe("headroom", () => {
   })
 
   it("tells who is warm, and has nothing to wait for where all are", () => {
-    const some = decide({ headroom: ["a", "b"] }, { targets: abc, facts: { b: { warm: true } } })
+    const some = decide({ headroom: ["a", "b"] }, { targets: abc, facts: { b: { warm: 1 } } })
     assert.deepStrictEqual(whysOf(some), { a: { _tag: "MostFree" }, b: { _tag: "Warm" } })
     const all = decide({ headroom: ["a", "b"] }, {
       targets: abc,
-      facts: { a: { warm: true }, b: { warm: true, free: 0.5 } }
+      facts: { a: { warm: 1 }, b: { warm: 1, free: 0.5 } }
     })
     assert.strictEqual(orderOf(all), "a+0 b+0")
+  })
+
+  it("stays with who has more of the prompt before who has less of it, and with that before who has none", () => {
+    const at = (waitMillis: number) =>
+      orderOf(decide({ headroom: ["a", "b", "c", "d"] }, {
+        targets: { ...abc, d: {} },
+        facts: { c: { waitMillis, warm: 3 }, b: { warm: 1 }, d: { warm: 1, free: 0.5 } }
+      }))
+    assert.strictEqual(at(5_000), "c+0 b+5000 d+5000 a+5000")
+    assert.strictEqual(at(5_001), "b+0 d+0 a+5000 c+5000")
   })
 
   it("follows the cache of what a policy prefers, and not of its overflow", () => {
     const policy: Route.Policy = { headroom: ["a", { ordered: ["b", "c"] }] }
     assert.strictEqual(
-      orderOf(decide(policy, { targets: abc, facts: { c: { warm: true } } })),
+      orderOf(decide(policy, { targets: abc, facts: { c: { warm: 1 } } })),
       "a+0 b+0 c+1000"
     )
     assert.strictEqual(
-      orderOf(decide(policy, { targets: abc, facts: { b: { warm: true } } })),
+      orderOf(decide(policy, { targets: abc, facts: { b: { warm: 1 } } })),
       "b+0 c+1000 a+5000"
     )
   })

@@ -338,7 +338,7 @@ describe("ModelRouter", () => {
     it.effect("fails with when to come back, if that is beyond its deadline", () =>
       Effect.gen(function*() {
         const health = yield* Health.Health
-        const sick = health.watch("a", () => "sick", () => Duration.seconds(30))(Effect.fail("no"))
+        const sick = health.watch("a", () => "sick", { retryAfter: () => Duration.seconds(30) })(Effect.fail("no"))
         yield* Effect.repeat(Effect.ignore(sick), { times: 5 })
         const all = world(() => ({ took: 10 }))
         const exit = yield* run("alone", sending(all, 0, { deadline: 5_000 }))
@@ -512,6 +512,27 @@ describe("ModelRouter", () => {
       routes: { fenced: { policy: "a", fence: ["eu-*"] }, open: { policy: "b" } }
     }))))
 
+  it.effect("what a check asks of others stays inside the fence of its call and its route", () =>
+    Effect.gen(function*() {
+      const all = world(() => ({ took: 0 }))
+      const router = yield* ModelRouter.ModelRouter
+      const exit = yield* run(
+        "fenced",
+        sending(all, 0, {
+          check: () =>
+            Effect.scoped(router.run("judge", sending(all, 1))).pipe(
+              Effect.as(true),
+              Effect.catch(({ error }) => Effect.succeed(!(error instanceof RouterError.RouterError)))
+            )
+        })
+      )
+      assert.deepStrictEqual(all.sent.map(({ target }) => target), ["a"])
+      assert.isTrue(accountOf(exit)?.rejected)
+    }).pipe(Effect.provide(rig({
+      targets: { a: { residency: ["eu-west-1"] }, b: { residency: ["us-east-1"] } },
+      routes: { fenced: { policy: "a", fence: ["eu-*"] }, judge: { policy: "b" } }
+    }))))
+
   it.effect("what a rejected answer holds open is closed when there is a better one", () =>
     Effect.gen(function*() {
       const all = world(() => ({ took: 0 }))
@@ -625,10 +646,8 @@ describe("ModelRouter", () => {
       yield* run("chat", sending(all, 0))
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(
-        heard.map((event) =>
-          event._tag === "Ended" ? [event._tag, event.succeeded, event.account.target] : [event._tag]
-        ),
-        [["Sent"], ["Failed"], ["Sent"], ["Ended", true, "b"]]
+        heard.map((event) => event._tag === "Ended" ? [event._tag, event.how, event.account.target] : [event._tag]),
+        [["Sent"], ["Failed"], ["Sent"], ["Ended", "answered", "b"]]
       )
     }).pipe(Effect.provide(rig(two))))
 

@@ -11,7 +11,7 @@ const route = table.route("chat")
 if (route === undefined) throw new Error("there is no route")
 
 // The first is closed to calls, so they go to the second.
-const closed: Decision.Facts = { waitMillis: 0, free: 1, standing: { _tag: "Open", untilMillis: 2_000 }, warm: false }
+const closed: Decision.Facts = { waitMillis: 0, free: 1, standing: { _tag: "Open", untilMillis: 2_000 }, warm: 0 }
 const decision = Decision.decide(
   route,
   { input: 100, output: 100, needs: [], leftMillis: Infinity },

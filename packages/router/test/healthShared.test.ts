@@ -1,10 +1,13 @@
 /** Health that several processes have in common: two of them on one store, in virtual time, and on a real Redis. */
-import { Health } from "@caprock/router"
+import { RetryBudget } from "@caprock/backoff"
+import { Meter, RateLimiter } from "@caprock/rate-limiter"
+import { Health, ModelRouter, RouteTable } from "@caprock/router"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer } from "effect"
+import { Effect, Exit, Fiber, Layer, Result } from "effect"
 import { CircuitBreaker } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import * as RedisServers from "../../rate-limiter/test/redisServers.ts"
+import { leftovers, run, sending, world } from "./rig.ts"
 
 const attempt = (health: Health.Health["Service"], judged: Health.Judged, took = 0) =>
   Effect.exit(
@@ -93,6 +96,68 @@ describe("shared health", () => {
       yield* Fiber.interrupt(interrupted)
       assert.deepStrictEqual(one.standingUnsafe("a"), { _tag: "HalfOpen", probing: false })
     }).pipe(Effect.provideService(CircuitBreaker.CircuitBreakerStore, away)))
+
+  it.effect("a probe is not sent after its call's deadline, however long the store thinks", () =>
+    Effect.gen(function*() {
+      const health = yield* Health.makeShared()
+      yield* fail(health)
+      yield* TestClock.adjust("2 seconds")
+      let sent = 0
+      const probe = (leftMillis: number) =>
+        Effect.forkChild(
+          Effect.exit(health.watch("a", () => "well", { leftMillis })(Effect.sync(() => sent++))),
+          { startImmediately: true }
+        )
+      const late = yield* probe(999)
+      yield* TestClock.adjust("998 millis")
+      assert.isUndefined(late.pollUnsafe())
+      yield* TestClock.adjust("1 milli")
+      assert.isDefined(late.pollUnsafe())
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(rejected(yield* Fiber.join(late)))
+      assert.strictEqual(sent, 0)
+      assert.deepStrictEqual(health.standingUnsafe("a"), { _tag: "HalfOpen", probing: false })
+      yield* probe(1_001)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(sent, 1)
+    }).pipe(Effect.provideService(CircuitBreaker.CircuitBreakerStore, away)))
+
+  it.effect("a call by a route that has to ask the store sends nothing after its deadline, and leaves nothing behind", () =>
+    Effect.gen(function*() {
+      yield* fail(yield* Health.Health)
+      yield* TestClock.adjust("2 seconds")
+      const all = world(() => ({ took: 10 }))
+      const call = yield* Effect.forkChild(run("alone", sending(all, 0, { deadline: 2_300 })), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("300 millis")
+      assert.isDefined(call.pollUnsafe())
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(rejected(yield* Fiber.join(call)))
+      assert.deepStrictEqual(all.sent, [])
+      assert.deepStrictEqual(yield* leftovers(all, ["a"]), [])
+    }).pipe(Effect.provide(
+      ModelRouter.layer({
+        table: Result.getOrThrow(
+          RouteTable.make({ targets: { a: { model: "sage" } }, routes: { alone: { policy: "a" } } })
+        )
+      }).pipe(Layer.provideMerge(Layer.mergeAll(
+        RateLimiter.layer({ meters: () => [Meter.tokens(1_000)] }),
+        Layer.provide(Health.layerShared(), Layer.succeed(CircuitBreaker.CircuitBreakerStore, away)),
+        Layer.orDie(RetryBudget.layer())
+      )))
+    )))
+
+  it.effect("the others hear of streams that break", () =>
+    Effect.gen(function*() {
+      const [one, two] = yield* twoProcesses
+      for (let broken = 0; broken < 5; broken++) {
+        yield* attempt(one, "well")
+        one.tellUnsafe("a", "sick")
+      }
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual([one, two].map((health) => health.standingUnsafe("a")._tag), ["Open", "Open"])
+    }).pipe(Effect.provide(CircuitBreaker.layerStoreMemory())))
 
   // A real server, whose clock nobody turns. Where it can't be had it is said loudly; with `CI`, `installed` fails instead.
   it.live.skipIf(!RedisServers.installed("redis"))(

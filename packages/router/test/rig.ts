@@ -79,35 +79,32 @@ export const sending = (
       world.open++
       const end = (next: "sent" | "withdrawn") => {
         if (state === "open") world.open--
-        // What is sent, and interrupted then, may be withdrawn as well.
-        else if (state === "withdrawn" || next === "sent") world.twice++
+        else world.twice++
         state = next
       }
       return {
         cost: { pool: target.name, requests: 1, tokens: ask.input + ask.output, ...cost?.(target) },
         withdrawn: () => end("withdrawn"),
         usd: () => state === "sent" ? 1 : undefined,
-        send: ({ attempt, hedge, reservation }) =>
-          Effect.uninterruptibleMask((restore) =>
-            Effect.gen(function*() {
-              end("sent")
-              const at = yield* now
-              world.sent.push({ call, target: target.name, at, attempt, hedge, beganWith: world.underWay })
-              world.underWay++
-              reservation.sentUnsafe()
-              const { fails, took } = world.behave(target.name, at, call, attempt)
-              return yield* restore(Effect.sleep(took)).pipe(
-                Effect.andThen(fails === undefined ? Effect.succeed(target.name) : Effect.fail(fails)),
-                Effect.onExit((exit) => {
-                  world.underWay--
-                  world.settled++
-                  return reservation.settle(
-                    Exit.isSuccess(exit) ? { tokens: reservation.booked } : { tokens: 0, requests: 0 }
-                  )
-                })
-              )
-            })
-          )
+        send: ({ attempt, hedge, reservation, restore }) =>
+          Effect.gen(function*() {
+            end("sent")
+            const at = yield* now
+            world.sent.push({ call, target: target.name, at, attempt, hedge, beganWith: world.underWay })
+            world.underWay++
+            reservation.sentUnsafe()
+            const { fails, took } = world.behave(target.name, at, call, attempt)
+            return yield* restore(Effect.sleep(took)).pipe(
+              Effect.andThen(fails === undefined ? Effect.succeed(target.name) : Effect.fail(fails)),
+              Effect.onExit((exit) => {
+                world.underWay--
+                world.settled++
+                return reservation.settle(
+                  Exit.isSuccess(exit) ? { tokens: reservation.booked } : { tokens: 0, requests: 0 }
+                )
+              })
+            )
+          })
       }
     },
     ...others
@@ -123,6 +120,9 @@ export interface RigOptions {
   readonly backoff?: ModelRouter.Options["backoff"]
   readonly retries?: number
   readonly pool?: (target: Target.BuiltTarget) => string
+  readonly limiter?: Layer.Layer<RateLimiter.RateLimiter>
+  /** In place of circuits. */
+  readonly circuits?: Layer.Layer<Health.Health>
 }
 
 const tableOf = ({ functions, routes, targets }: RigOptions): RouteTable.RouteTable =>
@@ -133,11 +133,11 @@ const tableOf = ({ functions, routes, targets }: RigOptions): RouteTable.RouteTa
 
 /** The router, with the services that it stands on beside it. */
 export const rig = (options: RigOptions) => {
-  const { backoff, health, meters = () => [Meter.tokens(1_000_000)], pool, retries } = options
+  const { backoff, circuits, health, limiter, meters = () => [Meter.tokens(1_000_000)], pool, retries } = options
   return ModelRouter.layer({ table: tableOf(options), backoff, pool }).pipe(
     Layer.provideMerge(Layer.mergeAll(
-      RateLimiter.layer({ meters }),
-      Health.layer(health),
+      limiter ?? RateLimiter.layer({ meters }),
+      circuits ?? Health.layer(health),
       Layer.orDie(retries === undefined ? RetryBudget.layer() : RetryBudget.layerTest(retries))
     ))
   )

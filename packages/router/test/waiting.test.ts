@@ -5,6 +5,7 @@ import { Clock, Effect, Fiber, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { Affinity } from "../src/internal/affinity.ts"
 import { Board } from "../src/internal/board.ts"
+import { Lookout } from "../src/internal/lookout.ts"
 import { type Host, Waiting } from "../src/internal/waiting.ts"
 
 const table = Result.getOrThrow(RouteTable.make({
@@ -20,11 +21,19 @@ const host = Effect.fnUntraced(function*(
   const limiter = yield* RateLimiter.RateLimiter
   const clock = yield* Clock.Clock
   const held = yield* limiter.reserve({ pool: "a", requests: 1, tokens: 100 })
+  const runFork = Effect.runForkWith(yield* Effect.context())
+  const wakeAfter = (millis: number, then: () => void) => {
+    const fiber = runFork(Effect.andThen(millis > 0 ? Effect.sleep(millis) : Effect.yieldNow, Effect.sync(then)))
+    return () => fiber.interruptUnsafe()
+  }
   const asked: Array<number> = []
   const offered: Array<string> = []
   const call: Host<void, never, never> = {
     board: new Board(table, ({ name }) => name, limiter, yield* Health.Health, new Affinity(1), clock),
+    lookout: new Lookout(limiter, wakeAfter),
+    asks: { requests: 1, tokens: 100 },
     deadline: Infinity,
+    after: wakeAfter,
     now: () => clock.currentTimeMillisUnsafe(),
     decide: () => {
       asked.push(clock.currentTimeMillisUnsafe())
@@ -41,6 +50,7 @@ const host = Effect.fnUntraced(function*(
       }))
       return { candidates: candidates.slice(1), excluded, level: undefined }
     },
+    poolOf: ({ name }) => name,
     offer: ({ name }) => {
       offered.push(name)
       return { cost: { pool: name, requests: 1, tokens: 100 }, send: () => Effect.void, withdrawn: () => {} }
@@ -48,7 +58,7 @@ const host = Effect.fnUntraced(function*(
     refused: () => {}
   }
   const waiting = new Waiting(call, yield* limiter.choice, (admitted) => admitted)
-  return { asked, offered, board: call.board, waiting }
+  return { asked, offered, waiting }
 })
 
 const services = Layer.mergeAll(RateLimiter.layer({ meters: () => [Meter.tokens(100, "10 seconds")] }), Health.layer())
@@ -56,11 +66,11 @@ const services = Layer.mergeAll(RateLimiter.layer({ meters: () => [Meter.tokens(
 describe("waiting", () => {
   it.effect("deciding again puts nothing off: who was due in a second is, whatever is said then", () =>
     Effect.gen(function*() {
-      const { board, waiting } = yield* host(() => [0, 1_500])
+      const { waiting } = yield* host(() => [0, 1_500])
       const fiber = yield* Effect.forkChild(waiting.admission, { startImmediately: true })
       yield* TestClock.adjust(700)
       // A reason to decide again, which says: in a second and a half.
-      board.changed()
+      waiting.wake()
       yield* TestClock.adjust(799)
       assert.isUndefined(fiber.pollUnsafe())
       yield* TestClock.adjust(1)
@@ -77,14 +87,14 @@ describe("waiting", () => {
       assert.deepStrictEqual(offered, ["a"])
     }).pipe(Effect.scoped, Effect.provide(services)))
 
-  it.effect("asks again when the health of any target changes", () =>
+  it.effect("asks again when it is woken", () =>
     Effect.gen(function*() {
       let second = Infinity
-      const { board, waiting } = yield* host(() => [0, second])
+      const { waiting } = yield* host(() => [0, second])
       const fiber = yield* Effect.forkChild(waiting.admission, { startImmediately: true })
       yield* TestClock.adjust(100)
       second = 0
-      board.changed()
+      waiting.wake()
       yield* TestClock.adjust(0)
       assert.isDefined(fiber.pollUnsafe())
     }).pipe(Effect.scoped, Effect.provide(services)))
@@ -92,13 +102,13 @@ describe("waiting", () => {
   it.effect("who is admitted while it is said that the target is sick goes there: what sees to a closed circuit comes after", () =>
     Effect.gen(function*() {
       let sick = false
-      const { board, waiting } = yield* host(() => [0, Infinity], (held) => {
+      const { waiting } = yield* host(() => [0, Infinity], (held) => {
         if (sick) Effect.runSync(held.release)
         return sick
       })
       const fiber = yield* Effect.forkChild(waiting.admission, { startImmediately: true })
       sick = true
-      board.changed()
+      waiting.wake()
       const came = yield* Fiber.join(fiber)
       assert.strictEqual("admitted" in came ? came.admitted.reservation.pool : "", "a")
     }).pipe(Effect.scoped, Effect.provide(services)))

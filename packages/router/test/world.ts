@@ -142,7 +142,7 @@ export const facts = (dice: Dice): Decision.Facts => ({
   waitMillis: dice.chance(0.5) ? 0 : dice.chance(0.05) ? Infinity : dice.below(10_000),
   free: dice.of([0, 0.5, 1, dice.next()]),
   standing: standing(dice),
-  warm: dice.chance(0.3),
+  warm: dice.chance(0.3) ? 1 + dice.below(3) : 0,
   ...(dice.chance(0.9) ? {} : { refused: "Parked" }),
   ...(dice.chance(0.5) ? {} : { latencyMillis: dice.below(5_000) })
 })

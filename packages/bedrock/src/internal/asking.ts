@@ -1,5 +1,6 @@
 // What of a request decides which of its targets can do it.
 import type { BedrockClient } from "@caprock/client/BedrockClient"
+import type { Prefix } from "@caprock/router/Decision"
 import type { Capability } from "@caprock/router/Target"
 import * as Hash from "effect/Hash"
 
@@ -10,12 +11,10 @@ interface CachePointBlock {
 
 type ConverseInput = Parameters<BedrockClient["Service"]["converse"]>[0]
 
-/** What a target has to be able to do, and what stands for the part of the prompt that a cache may have. */
+/** What a target has to be able to do, and which parts of the prompt a cache may have. */
 export interface Wants {
   readonly needs: ReadonlyArray<Capability>
-  readonly prefix?: string
-  /** How long a cache keeps it. */
-  readonly prefixMillis?: number
+  readonly prefixes?: ReadonlyArray<Prefix>
 }
 
 /** A mark for a cache is no need: what has none leaves it out. */
@@ -31,12 +30,8 @@ export const converse = (input: ConverseInput, streaming: boolean): Wants => {
     ...(input.system ?? []),
     ...said
   ]
-  const last = blocks.findLastIndex((block) => markOf(block) !== undefined)
-  return last <= 0 ? { needs } : {
-    needs,
-    prefix: keyOf(blocks.slice(0, last)),
-    prefixMillis: markOf(blocks[last] ?? {})?.ttl === "1h" ? hourMillis : usualMillis
-  }
+  const prefixes = prefixesOf(blocks.slice(0, blocks.findLastIndex(isMark) + 1))
+  return prefixes.length === 0 ? { needs } : { needs, prefixes }
 }
 
 /** The body is the model's own, and is not looked into. */
@@ -49,18 +44,46 @@ const hourMillis = 3_600_000
 const markOf = (block: { readonly cachePoint?: CachePointBlock | undefined }): CachePointBlock | undefined =>
   block.cachePoint
 
+const isMark = (block: object): boolean => markOf(block) !== undefined
+
+/** So many blocks before a mark Bedrock looks for what an earlier request had marked there (user guide, prompt-caching, of Claude, read 2026-11). */
+const lookedBack = 20
+
 /**
- * What stands for what is before the last mark, in the order in which Bedrock reads a request: tools, system, messages. Two prompts that are taken for one
- * cost a cache's miss and nothing else.
+ * What stands for what is before each mark, in the order in which Bedrock reads a request: tools, system, messages. The marks themselves do not count: they
+ * move on from turn to turn, and what ended at one a turn ago is found by the blocks before it. Two prompts that are taken for one cost a cache's miss and
+ * nothing else.
  */
-const keyOf = (blocks: ReadonlyArray<object>): string => {
-  const text = JSON.stringify(
-    blocks,
-    (_, value: unknown) =>
-      // Pictures and documents are large: their length and ends tell them apart well enough.
-      value instanceof Uint8Array
-        ? `${value.length} ${value.subarray(0, 64).join()} ${value.subarray(-64).join()}`
-        : value
-  )
-  return `${Hash.string(text).toString(36)}.${text.length}`
+const prefixesOf = (blocks: ReadonlyArray<object>): ReadonlyArray<Prefix> => {
+  const ends: Array<{ readonly key: string; millis: number }> = []
+  let hash = 0
+  let length = 0
+  for (const block of blocks) {
+    const mark = markOf(block)
+    if (mark === undefined) {
+      const text = JSON.stringify(block, brief)
+      hash = Hash.combine(hash, Hash.string(text))
+      length += text.length
+      ends.push({ key: `${hash.toString(36)}.${length}`, millis: 0 })
+    } else {
+      const end = ends.at(-1)
+      if (end !== undefined) end.millis = Math.max(end.millis, mark.ttl === "1h" ? hourMillis : usualMillis)
+    }
+  }
+  let marked = Infinity
+  const looked = ends.map(() => false)
+  for (let index = ends.length - 1; index >= 0; index--) {
+    if ((ends[index]?.millis ?? 0) > 0) marked = index
+    looked[index] = marked - index <= lookedBack
+  }
+  return ends.filter((_, index) => looked[index])
+}
+
+/**
+ * Pictures and documents are large: their length and ends tell them apart well enough. Asked as they are: a `Buffer` would have become a list of all its
+ * numbers by now.
+ */
+function brief(this: Readonly<Record<string, unknown>>, key: string, value: unknown): unknown {
+  const own = this[key]
+  return own instanceof Uint8Array ? `${own.length} ${own.subarray(0, 64).join()} ${own.subarray(-64).join()}` : value
 }

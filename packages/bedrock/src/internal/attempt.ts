@@ -95,6 +95,7 @@ export const admit = <A, R>(
         (error) => fromLimiter(subject, error, left <= limits.maxWait ? "its deadline leaves it" : "maxWait is")
       )
       const error = failureOf(refusal)
+      tell?.({ _tag: "Left", pool })
       if (error !== undefined) tell?.({ _tag: "AttemptFailed", pool, attempt: tally.attempts, error })
       entry.end()
       return Effect.failCause(refusal)

@@ -82,12 +82,12 @@ const object = (expected: string) =>
 const RouteOptions = Schema.Struct({
   routes: Schema.optionalKey(object("targets and routes, as in a file of routes")),
   functions: Schema.optionalKey(object("functions by the names that routes have for them")),
+  checks: Schema.optionalKey(object("functions by the names of routes")),
   lastResorts: Schema.optionalKey(object("functions by the names of routes"))
 })
 
-/** @internal */
-export const CallOptions = Schema.Struct({
-  ...RouteOptions.fields,
+/** Those that a limiter for clients of the SDK has as well: such clients have settings of their own, and nobody here can end their requests. */
+const LimitedOptions = Schema.Struct({
   account: Schema.optionalKey(Settings.name),
   resolve: Schema.optionalKey(models),
   backoff: Schema.optionalKey(Schema.Struct({
@@ -99,16 +99,20 @@ export const CallOptions = Schema.Struct({
     elapsed: Schema.optionalKey(Settings.wait)
   })),
   maxWait: Schema.optionalKey(Settings.wait),
-  deadline: Schema.optionalKey(Settings.timeLimit),
   countThrottled: Schema.optionalKey(Settings.flag)
 })
 
-/** Those of a service on a client that is there already. @internal */
-export const ServiceOptions = Schema.Struct({
-  ...QuotaOptions.fields,
-  ...CallOptions.fields,
-  retryBudget: Schema.optionalKey(RetryBudget.Options)
+/** @internal */
+export const CallOptions = Schema.Struct({
+  ...RouteOptions.fields,
+  ...LimitedOptions.fields,
+  deadline: Schema.optionalKey(Settings.timeLimit)
 })
+
+const budget = { retryBudget: Schema.optionalKey(RetryBudget.Options) }
+
+/** Those of a service on a client that is there already. @internal */
+export const ServiceOptions = Schema.Struct({ ...QuotaOptions.fields, ...CallOptions.fields, ...budget })
 
 /** @internal */
 export const Options = Schema.Struct({ ...BedrockClient.Options.fields, ...ServiceOptions.fields })
@@ -162,15 +166,13 @@ export const load = <A extends Given>(options: A): Effect.Effect<A, Settings.Opt
     )
     : Settings.load(Options, variables, options)
 
-/** Those of a limiter for clients of the SDK, which have their own settings, and whose requests nobody here can end. */
-const { deadline: _, functions: __, lastResorts: ___, routes: ____, ...limiterFields } = ServiceOptions.fields
-const LimiterOptions = Schema.Struct(limiterFields)
+const LimiterOptions = Schema.Struct({ ...QuotaOptions.fields, ...LimitedOptions.fields, ...budget })
 
-/** The same for {@link LimiterOptions}. @internal */
+/** The same for a limiter for clients of the SDK. @internal */
 export const loadLimiter = <A extends Given>(options: A): Effect.Effect<A, Settings.OptionsError> =>
   Settings.load(
     LimiterOptions,
-    variables.filter(({ option }) => Object.hasOwn(limiterFields, option.split(".", 1)[0] ?? "")),
+    variables.filter(({ option }) => Object.hasOwn(LimiterOptions.fields, option.split(".", 1)[0] ?? "")),
     options
   )
 

@@ -1,22 +1,19 @@
 // The service whose operations take a route's name wherever they take a model's id.
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
-import * as ModelId from "@caprock/quota/ModelId"
-import * as Fence from "@caprock/router/Fence"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Service } from "../Bedrock.ts"
 import * as adapting from "./adapting.ts"
 import * as asking from "./asking.ts"
 import { failure } from "./failures.ts"
-import { type ConverseEvent, opened } from "./lastWords.ts"
+import * as lastWords from "./lastWords.ts"
 import * as questions from "./questions.ts"
 import * as readings from "./readings.ts"
 import * as routed from "./routed.ts"
+import type { Kind } from "./routedCall.ts"
 import { routeOf, type Routing } from "./routing.ts"
 import type { Opened } from "./streaming.ts"
-import { residencyOf } from "./targets.ts"
 
 type Input<Name extends "converse" | "converseStream" | "invokeModel" | "invokeModelWithResponseStream"> = Parameters<
   Service[Name]
@@ -24,65 +21,66 @@ type Input<Name extends "converse" | "converseStream" | "invokeModel" | "invokeM
 type Output<Name extends "converse" | "invokeModel"> = Effect.Success<ReturnType<Service[Name]>>
 type ChunkEvent = Stream.Success<ReturnType<Service["invokeModelWithResponseStream"]>>
 
-const none = () => undefined
-
 /** `service`: what a last resort may ask. */
-const conversing = (service: () => Service): routed.Kind<Input<"converse">, Output<"converse">> => ({
+const conversing = (service: () => Service): Kind<Input<"converse">, Output<"converse">> => ({
   question: (input) => questions.converse("Converse", input),
   wants: (input) => asking.converse(input, false),
   adapt: adapting.converse,
-  lastResort: ({ lastResorts }, route, input) => {
-    const own = lastResorts[route]
-    return own && ((reason) => own(reason, input, service()))
-  }
+  check: (own, input) => (answer) => own(answer, input),
+  lastResort: ({ converse }, input) => converse && ((reason) => converse(reason, input, service()))
 })
 
-const streaming = (service: () => Service): routed.Kind<Input<"converseStream">, Opened<ConverseEvent>> => ({
+const streaming = (service: () => Service): Kind<Input<"converseStream">, Opened<lastWords.ConverseEvent>> => ({
   question: (input) => questions.converse("ConverseStream", input),
   wants: (input) => asking.converse(input, true),
   adapt: adapting.converse,
-  lastResort: ({ lastResorts }, route, input) => {
-    const own = lastResorts[route]
-    return own && ((reason) => Effect.map(own(reason, input, service()), opened))
-  }
+  lastResort: ({ converse }, input) =>
+    converse && ((reason) => Effect.map(converse(reason, input, service()), lastWords.opened))
 })
 
-const invokeModel: routed.Kind<Input<"invokeModel">, Output<"invokeModel">> = {
+const invoking = (service: () => Service): Kind<Input<"invokeModel">, Output<"invokeModel">> => ({
   question: (input) => questions.invokeModel("InvokeModel", input),
   wants: () => asking.invokeModel(false),
   adapt: adapting.adapt,
-  lastResort: none
-}
+  lastResort: ({ invokeModel }, input) =>
+    invokeModel && ((reason) => Effect.map(invokeModel(reason, input, service()), lastWords.invoked))
+})
 
-const invokeModelStream: routed.Kind<Input<"invokeModelWithResponseStream">, Opened<ChunkEvent>> = {
+const invokingStream = (
+  service: () => Service
+): Kind<Input<"invokeModelWithResponseStream">, Opened<ChunkEvent>> => ({
   question: (input) => questions.invokeModel("InvokeModelWithResponseStream", input),
   wants: () => asking.invokeModel(true),
   adapt: adapting.adapt,
-  lastResort: none
-}
+  lastResort: ({ invokeModelWithResponseStream }, input, plain) =>
+    invokeModelWithResponseStream &&
+    ((reason) => lastWords.begun(invokeModelWithResponseStream(reason, input, service()), plain))
+})
 
 /** A service whose operations know the routes. What names none of them passes as it did. @internal */
 export const over = (plain: Service, routing: Routing): Service => {
   const converse = conversing(() => service)
   const converseStream = streaming(() => service)
+  const invokeModel = invoking(() => service)
+  const invokeModelStream = invokingStream(() => service)
   const named = (input: { readonly modelId?: string | undefined }) => routeOf(routing, input.modelId)
   /** An operation that takes the id of a model, and no route's name. */
   const ofModel = (operation: string, { modelId }: { readonly modelId?: string | undefined }) =>
     routeOf(routing, modelId) === undefined
-      ? fenced(routing, operation, modelId)
+      ? Effect.void
       : Effect.fail(wrong(operation, modelId, `${modelId} is a route, and ${operation} takes none: name the model`))
   const service: Service = {
     ...plain,
     converse: (input) => {
       const route = named(input)
       return route === undefined
-        ? Effect.andThen(fenced(routing, "Converse", input.modelId), plain.converse(input))
+        ? plain.converse(input)
         : routed.unary(routing, route, input, converse, (client, input) => client.converse(input), readings.conversed)
     },
     converseStream: (input) => {
       const route = named(input)
       return route === undefined
-        ? Stream.unwrap(Effect.as(fenced(routing, "ConverseStream", input.modelId), plain.converseStream(input)))
+        ? plain.converseStream(input)
         : routed.streamed(
           routing,
           route,
@@ -95,7 +93,7 @@ export const over = (plain: Service, routing: Routing): Service => {
     invokeModel: (input) => {
       const route = named(input)
       return route === undefined
-        ? Effect.andThen(fenced(routing, "InvokeModel", input.modelId), plain.invokeModel(input))
+        ? plain.invokeModel(input)
         : routed.unary(
           routing,
           route,
@@ -108,12 +106,7 @@ export const over = (plain: Service, routing: Routing): Service => {
     invokeModelWithResponseStream: (input) => {
       const route = named(input)
       return route === undefined
-        ? Stream.unwrap(
-          Effect.as(
-            fenced(routing, "InvokeModelWithResponseStream", input.modelId),
-            plain.invokeModelWithResponseStream(input)
-          )
-        )
+        ? plain.invokeModelWithResponseStream(input)
         : routed.streamed(
           routing,
           route,
@@ -145,23 +138,3 @@ const wrong = (operation: string, modelId: string | undefined, message: string):
     { operation, modelId: modelId ?? "", region: undefined },
     new Reason.ValidationError({ kind: "malformed", message: `${message}.` })
   )
-
-/** What a last resort sends stays inside the fence of its route, whatever it names. */
-const fenced = (routing: Routing, operation: string, modelId: string | undefined): Effect.Effect<void, BedrockError> =>
-  Effect.withFiber((fiber) => {
-    const fence = fiber.getRef(Fence.CurrentFence)
-    if (fence === undefined) return Effect.void
-    const outside = Fence.outside(fence, placesOf(routing, modelId ?? ""))
-    if (outside === undefined) return Effect.void
-    const place = outside._tag === "Unknown" ? "places that nobody knows" : outside.place
-    return Effect.fail(
-      wrong(operation, modelId, `${modelId} may be processed at ${place}, outside of the fence ${fence.join(", ")}`)
-    )
-  })
-
-/** Where a model's id may be processed, in the Region of the layer: as the id says, or the target that has it. */
-const placesOf = ({ desk: { region }, table }: Routing, modelId: string): ReadonlyArray<string> | undefined => {
-  const id = ModelId.parse(modelId)
-  return (Result.isSuccess(id) ? residencyOf(id.success, region) : undefined) ??
-    table.targets.find((target) => target.model === modelId && (target.region ?? region) === region)?.residency
-}

@@ -11,8 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { type LastResort, RegionClients, type RouteOptions } from "../Routes.ts"
+import { type Check, type LastResorts, RegionClients, type RouteOptions } from "../Routes.ts"
 import { type Desk, type Place, placeOf } from "./calls.ts"
+import { RouteCounters } from "./counting.ts"
 import * as questions from "./questions.ts"
 import * as targets from "./targets.ts"
 
@@ -32,7 +33,11 @@ export interface Routing {
   readonly table: RouteTable
   /** By the target's index. */
   readonly seats: ReadonlyArray<Seat>
-  readonly lastResorts: Readonly<Record<string, LastResort>>
+  readonly health: Health.Health["Service"]
+  readonly counters: RouteCounters
+  /** By the routes' names. */
+  readonly lastResorts: ReadonlyMap<string, LastResorts>
+  readonly checks: ReadonlyMap<string, Check>
   /** What was said to have been changed in requests: it is said once. */
   readonly said: Set<string>
 }
@@ -41,15 +46,16 @@ export interface Routing {
 export const make = Effect.fnUntraced(function*(
   desk: Desk,
   client: BedrockClient.Service,
-  { functions, lastResorts = {}, routes = { targets: {}, routes: {} } }: RouteOptions
+  { checks = {}, functions, lastResorts = {}, routes = { targets: {}, routes: {} } }: RouteOptions
 ): Effect.fn.Return<
   Routing,
   Settings.OptionsError,
   RateLimiter.RateLimiter | RetryBudget.RetryBudget | Scope.Scope
 > {
   const table = yield* Effect.fromResult(targets.table(routes, desk, functions))
-  for (const name of Object.keys(lastResorts)) {
-    if (table.route(name) === undefined) return yield* Settings.fail("lastResorts", `there is no route ${name}`)
+  for (const [option, named] of Object.entries({ checks, lastResorts })) {
+    const unknown = Object.keys(named).find((name) => table.route(name) === undefined)
+    if (unknown !== undefined) return yield* Settings.fail(option, `there is no route ${unknown}`)
   }
   const clientOf = yield* clients(client)
   const seats = yield* Effect.forEach(
@@ -65,7 +71,19 @@ export const make = Effect.fnUntraced(function*(
     backoff: desk.backoff,
     pool: ({ index, name }) => seats[index]?.place.pool ?? name
   }).pipe(Effect.provideService(Health.Health, health))
-  return { desk, router, table, seats, lastResorts, said: new Set() }
+  return {
+    desk,
+    router,
+    health,
+    table,
+    seats,
+    counters: new RouteCounters(),
+    lastResorts: new Map(
+      Object.entries(lastResorts).map(([name, own]) => [name, typeof own === "function" ? { converse: own } : own])
+    ),
+    checks: new Map(Object.entries(checks)),
+    said: new Set()
+  }
 })
 
 /** The client of each target: one for a Region, all with the same settings. */

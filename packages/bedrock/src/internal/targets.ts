@@ -3,7 +3,7 @@ import * as Settings from "@caprock/client/Settings"
 import * as Catalogue from "@caprock/quota/Catalogue"
 import * as ModelId from "@caprock/quota/ModelId"
 import { anywhere } from "@caprock/router/Fence"
-import type { RouteFile } from "@caprock/router/Route"
+import * as Route from "@caprock/router/Route"
 import * as RouteTable from "@caprock/router/RouteTable"
 import type { Target } from "@caprock/router/Target"
 import * as Result from "effect/Result"
@@ -25,10 +25,18 @@ type Problem = Settings.OptionsError["problems"][number]
  * @internal
  */
 export const table = (
-  file: RouteFile,
+  given: Route.RouteFile,
   known: Known,
   functions?: RouteTable.Functions
 ): Result.Result<RouteTable.RouteTable, Settings.OptionsError> => {
+  // From a variable it is whatever stands there.
+  const decoded = Route.fromUnknown(given)
+  if (Result.isFailure(decoded)) {
+    return Result.fail(
+      new Settings.OptionsError({ problems: [{ name: "routes", message: `routes: ${decoded.failure.message}` }] })
+    )
+  }
+  const file = decoded.success
   const problems: Array<Problem> = []
   const targets: Record<string, Target> = {}
   for (const [name, target] of Object.entries(file.targets)) {
@@ -76,11 +84,20 @@ const complete = (target: Target, { catalogue, region: own, resolve }: Known): R
   const residency = residencyOf(id, region) ?? (Result.isSuccess(behind) && isGlobal(behind.success)
     ? [anywhere] as const
     : target.residency)
+  // Wherever a profile may send it on to, there it is received.
+  if (region !== undefined && residency?.includes(region) === false && !residency.includes(anywhere)) {
+    return Result.fail(
+      `its requests are sent to ${region}, which is not among its residency (${residency.join(", ")}): add ${region}`
+    )
+  }
   return Result.succeed({
     ...target,
     ...(region === undefined ? {} : { region }),
     ...(residency === undefined ? {} : { residency }),
-    ...(entry?.maxOutputKnown === true ? { able: { output: entry.maxOutputTokens, ...target.able } } : {})
+    // What writes nothing, and embeds, has no most.
+    ...(entry?.maxOutputKnown === true && entry.maxOutputTokens > 0
+      ? { able: { output: entry.maxOutputTokens, ...target.able } }
+      : {})
   })
 }
 

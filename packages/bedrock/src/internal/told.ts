@@ -37,7 +37,16 @@ interface PlainAccount {
 export type Told<E, Account extends PlainAccount = PlainAccount> =
   | { readonly _tag: "Waiting"; readonly pool: string; readonly tokens: number }
   | { readonly _tag: "Admitted"; readonly pool: string; readonly attempt: number; readonly waitedMillis: number }
+  | { readonly _tag: "Left"; readonly pool: string }
   | { readonly _tag: "AttemptFailed"; readonly pool: string; readonly attempt: number; readonly error: E }
+  | {
+    readonly _tag: "Routed" | "Hedged"
+    readonly pool: string
+    readonly route: string
+    readonly target: string
+    readonly attempt: number
+    readonly why: Account["trials"][number]["why"]
+  }
   | {
     readonly _tag: "Settled"
     readonly pool: string

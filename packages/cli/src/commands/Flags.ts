@@ -8,6 +8,7 @@ import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import * as OutputModel from "@caprock/emulator/OutputModel"
 import * as CliError from "effect/cli/CliError"
 import * as Flag from "effect/cli/Flag"
+import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -44,6 +45,19 @@ export const duration = (name: string) =>
       readDuration,
       () => `a length of time, such as 60s, 500ms or "1 minute"`
     )
+  )
+
+/**
+ * An AWS Region, from the environment where it is not given. What it is for is said by its description.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const region = (description: string) =>
+  Flag.String("region").pipe(
+    Flag.withDescription(description),
+    Flag.withFallbackConfig(Config.String("AWS_REGION").pipe(Config.orElse(() => Config.String("AWS_DEFAULT_REGION")))),
+    Flag.optional
   )
 
 /**

@@ -9,7 +9,6 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -36,11 +35,7 @@ const list = <A>(name: string, schema: Schema.Codec<A, unknown>, expected: strin
 const explainFlags = {
   file: Argument.String("file").pipe(Argument.withDescription("A file of targets and routes, as JSON")),
   route: Argument.String("route").pipe(Argument.withDescription("The name of the route that a call goes by")),
-  region: Flag.String("region").pipe(
-    Flag.withDescription("AWS Region of targets that name none; else AWS_REGION or AWS_DEFAULT_REGION"),
-    Flag.withFallbackConfig(Config.String("AWS_REGION").pipe(Config.orElse(() => Config.String("AWS_DEFAULT_REGION")))),
-    Flag.optional
-  ),
+  region: Flags.region("AWS Region of targets that name none; else AWS_REGION or AWS_DEFAULT_REGION"),
   input: Flags.count("input").pipe(
     Flag.withDescription("Tokens that the call sends (1000)"),
     Flag.withDefault(1_000)

@@ -28,6 +28,7 @@ import * as Input from "../run/Input.ts"
 import { Journal } from "../run/Journal.ts"
 import { Progress } from "../run/Progress.ts"
 import type { Defaults } from "../run/PromptLine.ts"
+import * as RoutesFile from "../run/RoutesFile.ts"
 import * as Runner from "../run/Runner.ts"
 import * as Setup from "../run/Setup.ts"
 import * as Summary from "../run/Summary.ts"
@@ -48,14 +49,17 @@ const runFlags = {
   model: Flag.String("model").pipe(
     Flag.withAlias("m"),
     Flag.withMetavar("id"),
-    Flag.withDescription("Model id, inference profile or ARN, for lines that name none"),
+    Flag.withDescription("Model id, inference profile, ARN or route, for lines that name none"),
     Flag.optional
   ),
-  region: Flag.String("region").pipe(
-    Flag.withDescription("AWS Region; else AWS_REGION or AWS_DEFAULT_REGION, else what the AWS configuration says"),
-    Flag.withFallbackConfig(Config.String("AWS_REGION").pipe(Config.orElse(() => Config.String("AWS_DEFAULT_REGION")))),
+  routes: Flag.String("routes").pipe(
+    Flag.withMetavar("file"),
+    Flag.withDescription(
+      "Targets and routes, as `caprock route explain` reads them: a route's name then stands wherever a model's id does"
+    ),
     Flag.optional
   ),
+  region: Flags.region("AWS Region; else AWS_REGION or AWS_DEFAULT_REGION, else what the AWS configuration says"),
   system: Flag.String("system").pipe(
     Flag.withDescription("System prompt, for lines that have none"),
     Flag.optional
@@ -136,8 +140,10 @@ export const run = Command.make(
       const catalogue = yield* Catalogue.Current
       const endpoint = yield* readEndpoint(given)
       const region = Option.getOrUndefined(given.region)
+      const routes = Option.isNone(given.routes) ? undefined : yield* RoutesFile.read(given.routes.value)
+      const isRoute = (name: string) => routes !== undefined && Object.hasOwn(routes.routes, name)
       const id = Option.getOrElse(given.model, () => given.emulate ? emulatedModel : undefined)
-      const model = id === undefined ? undefined : yield* readModel(id, catalogue)
+      const model = id === undefined || isRoute(id) ? undefined : yield* readModel(id, catalogue)
       const quotas = yield* readQuotas(given)
       const quota = Setup.quotaOf(quotas, id, region)
       const input = yield* Input.open(given.input)
@@ -161,6 +167,7 @@ export const run = Command.make(
         ...(emulator === undefined
           ? {}
           : { credentials: { accessKeyId: "emulated", secretAccessKey: "emulated" } }),
+        ...(routes === undefined ? {} : { routes }),
         quotas,
         meters: { window: given.window, day: Duration.times(given.window, 1440) },
         maxConnections: given.maxConnections,
@@ -173,7 +180,14 @@ export const run = Command.make(
         ...Option.match(given.maxTokens, { onNone: () => ({}), onSome: (maxTokens) => ({ maxTokens }) }),
         ...Option.match(given.temperature, { onNone: () => ({}), onSome: (temperature) => ({ temperature }) })
       }
-      yield* execute({ input, inputPath: given.input, output: given.out, defaults, catalogue, model, given }).pipe(
+      const checkModel = (name: string) =>
+        isRoute(name)
+          ? undefined
+          : Result.match(Setup.model(name, catalogue), {
+            onSuccess: () => undefined,
+            onFailure: ({ message }) => message
+          })
+      yield* execute({ input, inputPath: given.input, output: given.out, defaults, checkModel, id, model, given }).pipe(
         Effect.provide(
           Layer.mergeAll(
             Journal.layer({ output: given.out, input: given.input }),
@@ -182,12 +196,14 @@ export const run = Command.make(
           ).pipe(Layer.provideMerge(target))
         ),
         Effect.catchTags({
-          OptionsError: ({ message }) =>
+          OptionsError: ({ message, problems }) =>
             Effect.fail(
-              new CliFailure({
-                problem: message,
-                remedy: "Correct the flag of that name, or the variable that stands in for it."
-              })
+              Option.isSome(given.routes) && problems.every(({ name }) => name.split(".")[0] === "routes")
+                ? RoutesFile.wrong(given.routes.value, message)
+                : new CliFailure({
+                  problem: message,
+                  remedy: "Correct the flag of that name, or the variable that stands in for it."
+                })
             ),
           ShareError: ({ message }) =>
             Effect.fail(
@@ -335,7 +351,8 @@ const execute = Effect.fnUntraced(function*(options: {
   readonly inputPath: string
   readonly output: string
   readonly defaults: Defaults
-  readonly catalogue: Catalogue.Catalogue
+  readonly checkModel: (name: string) => string | undefined
+  readonly id: string | undefined
   readonly model: Setup.Model | undefined
   readonly given: { readonly maxConnections: number }
 }) {
@@ -344,16 +361,12 @@ const execute = Effect.fnUntraced(function*(options: {
   const journal = yield* Journal
   const progress = yield* Progress
   if (input.size !== undefined) progress.tell({ size: input.size })
-  for (const text of Summary.renderFound(journal.found, output, options.model?.id)) yield* screen.say(text)
+  for (const text of Summary.renderFound(journal.found, output, options.id)) yield* screen.say(text)
 
   const outcome = yield* Runner.run({
     input: input.bytes,
     defaults: options.defaults,
-    checkModel: (id) =>
-      Result.match(Setup.model(id, options.catalogue), {
-        onSuccess: () => undefined,
-        onFailure: (error) => error.message
-      }),
+    checkModel: options.checkModel,
     limits: { maxWaiting, maxCalls: given.maxConnections, maxBytes },
     maxLineBytes: Runner.maxLineBytes
   })

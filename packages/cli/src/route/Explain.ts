@@ -6,12 +6,13 @@
 import * as Routes from "@caprock/bedrock/Routes"
 import * as Decision from "@caprock/router/Decision"
 import * as Describe from "@caprock/router/Describe"
-import * as Route from "@caprock/router/Route"
+import type * as Route from "@caprock/router/Route"
 import type * as RouteTable from "@caprock/router/RouteTable"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as RoutesFile from "../run/RoutesFile.ts"
 import { CliFailure } from "../terminal/CliFailure.ts"
 
 // -----------------------------------------------------------------------------
@@ -101,11 +102,7 @@ export const routeOf = (
   said: Said
 ): Result.Result<{ readonly table: RouteTable.RouteTable; readonly route: RouteTable.BuiltRoute }, CliFailure> =>
   Result.gen(function*() {
-    const file = yield* Result.mapError(Route.fromJson(text), (error) =>
-      new CliFailure({
-        problem: `The route file ${where} can't be used. ${error.message}`,
-        remedy: `Write it like {"targets":{"sage":{"model":"acme.sage-v1:0"}},"routes":{"chat":{"policy":"sage"}}}`
-      }))
+    const file = yield* RoutesFile.parse(text, where)
     const policy = file.routes[name]?.policy
     const asks = policy === undefined ? undefined : functionsOf(policy).find(({ kind }) => kind === "classify")
     if (asks !== undefined && said.level === undefined) {
@@ -197,7 +194,7 @@ export const factsOf = (
           ? { _tag: "Closed", share }
           : { _tag: "Open", untilMillis: nowMillis + Duration.toMillis(sick) },
         latencyMillis: latency === undefined ? undefined : Duration.toMillis(latency),
-        warm
+        warm: warm ? 1 : 0
       }
     }))
 }

@@ -5,6 +5,7 @@
  */
 import type { ConverseCommandOutput } from "@aws-sdk/client-bedrock-runtime"
 import * as Bedrock from "@caprock/bedrock/Bedrock"
+import * as CallAccount from "@caprock/bedrock/CallAccount"
 import { CallEvents } from "@caprock/bedrock/CallEvents"
 import type { OptionsError } from "@caprock/client/Settings"
 import * as LimiterStore from "@caprock/rate-limiter/LimiterStore"
@@ -12,6 +13,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import * as redisStore from "../internal/redisStore.ts"
 import * as streamedAnswer from "../internal/streamedAnswer.ts"
 import { usageOf } from "../internal/usage.ts"
 import { type Answer, type PoolSnapshot, Target } from "./Target.ts"
@@ -41,7 +43,9 @@ export class ShareError extends Data.TaggedError("ShareError")<{ readonly messag
  * @category layers
  * @since 0.1.0
  */
-export const layerNoDeps = (options: { readonly stream: boolean }): Layer.Layer<Target, never, Bedrock.Bedrock> =>
+export const layerNoDeps = (
+  options: { readonly stream: boolean; readonly routes?: Bedrock.Options["routes"] }
+): Layer.Layer<Target, never, Bedrock.Bedrock> =>
   Layer.effect(
     Target,
     Effect.map(Bedrock.Bedrock, (bedrock) =>
@@ -53,17 +57,19 @@ export const layerNoDeps = (options: { readonly stream: boolean }): Layer.Layer<
             onEvent
           ),
         snapshot: (modelId) =>
-          bedrock.snapshot(modelId).pipe(
-            Effect.map((snapshot): PoolSnapshot => ({
-              waiting: snapshot.waiting,
-              // A limiter may count more than a run can say something about.
-              meters: snapshot.meters.flatMap(({ unit, ...level }) =>
-                unit === "requests" || unit === "tokens" ? [{ unit, ...level }] : []
-              )
-            })),
-            // A model that has no pool ends each of its calls in an error that says so; the panel shows none.
-            Effect.orElseSucceed(() => nothing)
-          )
+          Object.hasOwn(options.routes?.routes ?? {}, modelId) ?
+            Effect.succeed({ ...nothing, several: true }) :
+            bedrock.snapshot(modelId).pipe(
+              Effect.map((snapshot): PoolSnapshot => ({
+                waiting: snapshot.waiting,
+                // A limiter may count more than a run can say something about.
+                meters: snapshot.meters.flatMap(({ unit, ...level }) =>
+                  unit === "requests" || unit === "tokens" ? [{ unit, ...level }] : []
+                )
+              })),
+              // A model that has no pool ends each of its calls in an error that says so; the panel shows none.
+              Effect.orElseSucceed(() => nothing)
+            )
       }))
   )
 
@@ -74,7 +80,7 @@ export const layerNoDeps = (options: { readonly stream: boolean }): Layer.Layer<
  * @since 0.1.0
  */
 export const layer = ({ share, stream, ...options }: Options): Layer.Layer<Target, OptionsError | ShareError> =>
-  layerNoDeps({ stream }).pipe(
+  layerNoDeps({ stream, routes: options.routes }).pipe(
     Layer.provide(
       share === undefined
         ? Bedrock.layer(options)
@@ -84,25 +90,13 @@ export const layer = ({ share, stream, ...options }: Options): Layer.Layer<Targe
 
 const storeOf = (place: string): Layer.Layer<LimiterStore.LimiterStore, ShareError> =>
   /^rediss?:\/\//.test(place)
-    ? inRedis(place)
-    : Layer.catchTag(LimiterStore.layerLocal({ path: place }), "LimiterStoreError", ({ message }) => unusable(message))
-
-/** Loaded where it is asked for: few runs need it. */
-const inRedis = (url: string): Layer.Layer<LimiterStore.LimiterStore, ShareError> =>
-  LimiterStore.layerRedis().pipe(Layer.provide(
-    Layer.unwrap(
-      Effect.map(
-        Effect.promise(() => import("@effect/platform-node/NodeRedis")),
-        (NodeRedis) => NodeRedis.layer({ url, disableOfflineQueue: true })
-      )
-    ).pipe(
+    ? Layer.catchTag(
+      redisStore.layer(place),
+      "RedisError",
       // Its own message is empty.
-      Layer.catchTag(
-        "RedisError",
-        ({ cause }) => unusable(`Redis can't be reached: ${cause instanceof Error ? cause.message : String(cause)}`)
-      )
+      ({ cause }) => unusable(`Redis can't be reached: ${cause instanceof Error ? cause.message : String(cause)}`)
     )
-  ))
+    : Layer.catchTag(LimiterStore.layerLocal({ path: place }), "LimiterStoreError", ({ message }) => unusable(message))
 
 const unusable = (message: string) => Layer.effectContext(Effect.fail(new ShareError({ message })))
 
@@ -111,14 +105,30 @@ const nothing: PoolSnapshot = { waiting: 0, meters: [] }
 const answerOf = (output: ConverseCommandOutput): Answer => ({
   content: output.output?.message?.content ?? [],
   stopReason: output.stopReason ?? "",
-  usage: usageOf(output.usage)
+  usage: usageOf(output.usage),
+  route: routeOf(output)
 })
+
+const routeOf = (answer: object): Answer["route"] => {
+  const account = CallAccount.of(answer)
+  return account && {
+    target: account.target,
+    tried: account.trials.flatMap(({ outcome, target }) =>
+      typeof outcome === "string" ? [] : [{ target, reason: outcome.failed }]
+    )
+  }
+}
 
 const fold = <E>(events: Stream.Stream<Parameters<streamedAnswer.Folding["add"]>[0], E>): Effect.Effect<Answer, E> =>
   Effect.suspend(() => {
     const answer = streamedAnswer.make()
+    let route: Answer["route"]
     return Effect.map(
-      Stream.runForEach(events, (event) => Effect.sync(() => answer.add(event))),
-      answer.answer
+      Stream.runForEach(events, (event) =>
+        Effect.sync(() => {
+          answer.add(event)
+          route ??= routeOf(event)
+        })),
+      () => ({ ...answer.answer(), route })
     )
   })

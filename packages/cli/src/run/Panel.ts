@@ -102,9 +102,9 @@ const meterRows = (view: View): ReadonlyArray<string> => {
   const meters = view.pool?.meters ?? []
   if (meters.length === 0) {
     return [
-      `no quota given: ${format.count(view.lastMinute.requests)} requests and ${
-        format.count(view.lastMinute.tokens)
-      } tokens in the last minute`
+      `${view.pool?.several === true ? "by a route" : "no quota given"}: ${
+        format.count(view.lastMinute.requests)
+      } requests and ${format.count(view.lastMinute.tokens)} tokens in the last minute`
     ]
   }
   return meters.map((meter) => {

@@ -29,10 +29,14 @@ export interface Effort {
   readonly serviceMillis: number
 }
 
+const Tried = Schema.Array(Schema.Struct({ target: Schema.String, reason: Schema.String }))
+
 const effort = {
   attempts: Schema.Int,
   waitedMillis: Schema.Int,
-  serviceMillis: Schema.Int
+  serviceMillis: Schema.Int,
+  /** Of a line by a route: the targets that failed, in their order; only where there are any. */
+  tried: Schema.optionalKey(Tried)
 }
 
 /**
@@ -43,6 +47,8 @@ export const AnswerLine = Schema.Struct({
   id: Id,
   line: Schema.Int,
   model: Schema.String,
+  /** Of a line whose model is a route: who answered. */
+  target: Schema.optionalKey(Schema.String),
   text: Schema.String,
   stopReason: Schema.String,
   usage: Usage,
@@ -151,10 +157,12 @@ export const fromAnswer = (
   id: prompt.id,
   line: prompt.line,
   model: prompt.model,
+  ...(answer.route?.target === undefined ? {} : { target: answer.route.target }),
   text: textOf(answer.content),
   stopReason: answer.stopReason,
   usage: answer.usage,
   ...rounded(effort),
+  ...triedOf(answer.route?.tried),
   digest: prompt.digest,
   ...(answer.content.every((block) => block.text !== undefined)
     ? {}
@@ -182,9 +190,13 @@ export const fromBedrockError = (
       retryable: error.retryable,
       ...("partial" in reason ? { partialText: reason.partial.text } : {})
     },
-    ...rounded(effort)
+    ...rounded(effort),
+    ...triedOf(error.tried)
   }
 }
+
+const triedOf = (tried: typeof Tried.Type = []) =>
+  tried.length === 0 ? {} : { tried: tried.map(({ reason, target }) => ({ target, reason })) }
 
 const kindOf = ({ reason }: BedrockError): string | undefined =>
   "kind" in reason ? reason.kind : "limit" in reason ? reason.limit : undefined

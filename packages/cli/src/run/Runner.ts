@@ -139,20 +139,29 @@ export const run = (
         call.state = to
         if (stop !== undefined) dropUnlessSent(call)
       }
+      // By a route a second request may be under way beside the first, or wait to be.
+      let flying = 0
       const onEvent = (event: CallEvent) => {
         tally.event(event, now())
         switch (event._tag) {
           case "Waiting":
-            return move("waiting")
+            return flying === 0 ? move("waiting") : undefined
           case "Admitted":
+            flying += 1
             return move("sent")
           case "AttemptFailed":
-            return move("pausing")
+            flying = Math.max(0, flying - 1)
+            return flying === 0 ? move("pausing") : undefined
           case "CallEnded":
+            flying = 0
             effort.attempts += event.attempts
             effort.waitedMillis += event.waitedMillis
             effort.serviceMillis += event.serviceMillis
             return
+          case "Adapted":
+          case "Hedged":
+          case "Left":
+          case "Routed":
           case "Settled":
             return
         }

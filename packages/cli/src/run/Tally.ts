@@ -172,6 +172,10 @@ export const make = (options: { readonly maxConnections: number; readonly now: n
           counts.waitedMillis += event.waitedMillis
           return
         }
+        case "Adapted":
+        case "Hedged":
+        case "Left":
+        case "Routed":
         case "Waiting":
           return
       }

@@ -20,6 +20,19 @@ export interface Answer {
   readonly content: ReadonlyArray<ContentBlock>
   readonly stopReason: string
   readonly usage: Usage
+  /** Of a call by a route: who answered, and who had failed before. */
+  readonly route?: { readonly target: string | undefined; readonly tried: ReadonlyArray<Tried> } | undefined
+}
+
+/**
+ * A target that a call by a route was sent to, and how it failed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tried {
+  readonly target: string
+  readonly reason: string
 }
 
 /**
@@ -30,6 +43,8 @@ export interface Answer {
  */
 export interface PoolSnapshot {
   readonly waiting: number
+  /** It stands for the pools of a route, which are not shown. */
+  readonly several?: boolean
   readonly meters: ReadonlyArray<{
     readonly unit: "requests" | "tokens"
     readonly limit: number

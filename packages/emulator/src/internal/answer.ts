@@ -1,4 +1,5 @@
 /** One answer, before it takes the shape of an operation. */
+import type * as OutputModel from "../OutputModel.ts"
 
 interface AnswerUsage {
   readonly inputTokens: number
@@ -15,6 +16,9 @@ export interface Answer {
   readonly text: string
   readonly toolUse: { readonly name: string; readonly input: unknown } | undefined
   readonly toolUseId: string
+  /** All of its blocks and its other members, where they were given. */
+  readonly content?: OutputModel.Output["content"]
+  readonly more?: OutputModel.Output["more"]
   readonly stopReason: string
   readonly usage: AnswerUsage
   readonly serviceTier: string | undefined

@@ -96,7 +96,9 @@ const usage = (answer: Answer): Record<string, unknown> => ({
 })
 
 const content = (answer: Answer): ReadonlyArray<unknown> =>
-  answer.toolUse === undefined
+  answer.content !== undefined
+    ? answer.content
+    : answer.toolUse === undefined
     ? [{ text: answer.text }]
     : [{ toolUse: { toolUseId: answer.toolUseId, name: answer.toolUse.name, input: answer.toolUse.input ?? {} } }]
 
@@ -108,7 +110,8 @@ export const format = (answer: Answer, latencyMs: number): Json.Json => ({
   output: { message: { content: content(answer), role: "assistant" } },
   ...tier(answer),
   stopReason: answer.stopReason,
-  usage: usage(answer)
+  usage: usage(answer),
+  ...answer.more
 })
 
 /** What comes before the first piece of content. */
@@ -126,8 +129,15 @@ export const streamPiece = (answer: Answer, piece: string, index: number): Reado
 }
 
 /** What comes after the last. */
-export const streamTail = (answer: Answer, latencyMs: number): ReadonlyArray<Buffer> => [
-  EventStream.event("contentBlockStop", { contentBlockIndex: 0 }),
-  EventStream.event("messageStop", { stopReason: answer.stopReason }),
-  EventStream.event("metadata", { metrics: { latencyMs }, ...tier(answer), usage: usage(answer) })
-]
+export const streamTail = (answer: Answer, latencyMs: number): ReadonlyArray<Buffer> => {
+  const { additionalModelResponseFields, ...more } = answer.more ?? {}
+  return [
+    // Blocks that were given end by themselves.
+    ...(answer.content === undefined ? [EventStream.event("contentBlockStop", { contentBlockIndex: 0 })] : []),
+    EventStream.event("messageStop", {
+      ...(additionalModelResponseFields === undefined ? {} : { additionalModelResponseFields }),
+      stopReason: answer.stopReason
+    }),
+    EventStream.event("metadata", { metrics: { latencyMs }, ...tier(answer), usage: usage(answer), ...more })
+  ]
+}

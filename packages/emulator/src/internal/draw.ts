@@ -8,9 +8,10 @@ import type * as Generation from "./generation.ts"
 import * as Invoke from "./invoke.ts"
 import type * as Random from "./random.ts"
 import type { Reading } from "./reading.ts"
+import * as Scripted from "./scripted.ts"
 
 /** The labels keep the draws of one request independent of each other. */
-export const label = { output: 0, latency: 1, text: 2, fault: 3, vector: 4 } as const
+export const label = { output: 0, latency: 1, text: 2, fault: 3 } as const
 
 /** What an answer says, cut off at its maximum. */
 export interface Drawn {
@@ -18,6 +19,8 @@ export interface Drawn {
   /** Absent: pseudo-text is to be made. */
   readonly text: string | undefined
   readonly toolUse: OutputModel.Output["toolUse"]
+  readonly content?: OutputModel.Output["content"]
+  readonly more?: OutputModel.Output["more"]
   readonly stopReason: string
 }
 
@@ -61,8 +64,13 @@ export const draw = (
     ? call(model, reading, random)
     : { outputTokens: OutputModel.draw(model, reading.maxTokens, random) }
   if ("_tag" in given) return given
-  const { text, toolUse } = given
-  const written = toolUse === undefined ? text ?? "" : JSON.stringify(toolUse.input ?? {})
+  const { content, more, toolUse } = given
+  const text = given.text ?? (content === undefined ? undefined : Scripted.textOf(content))
+  const written = content !== undefined
+    ? Scripted.writtenOf(content)
+    : toolUse === undefined
+    ? text ?? ""
+    : JSON.stringify(toolUse.input ?? {})
   const wanted = steered ?? given.outputTokens ?? TokenCounter.count(written)
   const outputTokens = Math.min(Math.max(0, Math.round(wanted)), maxTokens)
   const cutOff = wanted >= maxTokens
@@ -72,15 +80,18 @@ export const draw = (
       ? text
       : text.slice(0, Math.floor(text.length * maxTokens / wanted)),
     toolUse,
-    stopReason: given.stopReason ?? (cutOff ? "max_tokens" : toolUse === undefined ? "end_turn" : "tool_use")
+    content,
+    more,
+    stopReason: given.stopReason ??
+      (cutOff ? "max_tokens" : toolUse === undefined && !Scripted.calls(content) ? "end_turn" : "tool_use")
   }
 }
 
-/** The shape that an operation gives to an answer. `vector` draws one embedding. */
+/** The shape that an operation gives to an answer. `vector` is the embedding of what it is given. */
 export const shapeOf = (
   reading: Reading,
   answer: Answer.Answer,
-  vector: () => ReadonlyArray<number>,
+  vector: (input: unknown) => ReadonlyArray<number>,
   usageHeaders: boolean
 ): Generation.Shape => {
   const { invoke, operation } = reading
@@ -93,6 +104,7 @@ export const shapeOf = (
       headers: eventStream,
       head: Converse.streamHead,
       piece: (piece, index) => Converse.streamPiece(answer, piece, index),
+      ...(answer.content === undefined ? {} : { pieces: Scripted.frames(answer.content) }),
       tail: ({ latencyMs }) => Converse.streamTail(answer, latencyMs)
     }
   }

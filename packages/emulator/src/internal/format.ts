@@ -7,10 +7,9 @@ import type * as Prompt from "./prompt.ts"
 /** What an answer is made of, beside what it says. */
 interface Making {
   readonly latencyMs: number
-  /** Draws one embedding. */
-  readonly vector: () => ReadonlyArray<number>
-  /** How many texts or pictures were given. */
-  readonly inputs: number
+  readonly body: Json.Json
+  /** The embedding of a text, or of whatever else is given: the same for the same. */
+  readonly vector: (input: unknown) => ReadonlyArray<number>
 }
 
 /** The bodies of one model family, as far as a client reads them. */
@@ -23,11 +22,12 @@ export interface Format {
   readonly headers: "both" | "input" | "none"
   /** Whether text is generated. Embeddings and scores come without, and in one piece. */
   readonly generates: boolean
+  /** The lengths that an embedding may have, the one it has unless asked for another first. */
+  readonly sizes?: ReadonlyArray<number>
   /** What is wrong with a body. */
   readonly validate: (body: Json.Json) => string | undefined
   /** Counts a body that has been validated, and says what it limits its output to. */
   readonly read: (builder: Prompt.Builder, body: Json.Json) => number | undefined
-  readonly inputs: (body: Json.Json) => number
   /** The body of an answer in one piece. */
   readonly whole: (answer: Answer, making: Making) => unknown
   /** The chunks of a stream: before its first piece, for each piece, and after the last. */
@@ -41,6 +41,21 @@ const malformed = "Malformed input request, please reformat your input and try a
 /** What is wrong with a body that has none of the keys, of a type. */
 export const missing = (body: Json.Json, keys: ReadonlyArray<string>, is: (value: unknown) => boolean) =>
   keys.some((key) => is(body[key])) ? undefined : `${malformed} (required key [${keys.join(" or ")}] not found)`
+
+/** What is wrong with texts of which one is longer than it may be, in characters. */
+export const longer = (key: string, texts: ReadonlyArray<unknown>, most: number): string | undefined => {
+  for (const [index, text] of texts.entries()) {
+    const length = Array.from(Json.text(text)).length
+    if (length > most) return `${malformed} (#/${key}/${index}: expected maxLength: ${most}, actual: ${length})`
+  }
+  return undefined
+}
+
+/** What is wrong with a list that has more items than it may have. */
+export const more = (key: string, items: ReadonlyArray<unknown>, most: number): string | undefined =>
+  items.length > most
+    ? `${malformed} (#/${key}: expected maximum item count: ${most}, found: ${items.length})`
+    : undefined
 
 export const isText = (value: unknown): boolean => typeof value === "string"
 export const isList = (value: unknown): boolean => Array.isArray(value)
@@ -91,6 +106,3 @@ export const unstreamed: Pick<Format, "head" | "piece" | "tail"> = {
   piece: () => ({}),
   tail: () => [{}]
 }
-
-/** One text. */
-export const one = (): number => 1

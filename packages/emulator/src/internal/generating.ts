@@ -9,7 +9,6 @@ const stop = ({ stopReason }: Answer): string => stopReason === "max_tokens" ? "
 const base = {
   headers: "both",
   generates: true,
-  inputs: Format.one,
   head: () => []
 } as const
 

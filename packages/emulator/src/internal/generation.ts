@@ -22,6 +22,8 @@ export interface Shape {
   /** The frames before the first piece, of each piece, and after the last. */
   readonly head: () => ReadonlyArray<Buffer>
   readonly piece: (text: string, index: number) => ReadonlyArray<Buffer>
+  /** The frames of all pieces, where they were given. */
+  readonly pieces?: ReadonlyArray<ReadonlyArray<Buffer>>
   readonly tail: (timings: Answer.Timings) => ReadonlyArray<Buffer>
 }
 
@@ -63,13 +65,15 @@ const tokensPerPiece = 4
 const mostPieces = 32
 
 interface Pieces {
-  readonly texts: ReadonlyArray<string>
+  readonly pieces: ReadonlyArray<ReadonlyArray<Buffer>>
   /** How many tokens have been generated when so many pieces have been sent. */
   readonly tokensAfter: (sent: number) => number
 }
 
 const piecesOf = (job: Job): Pieces => {
   const output = job.answer.usage.outputTokens
+  const { pieces } = job.shape
+  if (pieces !== undefined) return { pieces, tokensAfter: (sent) => Math.round(output * sent / pieces.length) }
   const wanted = Math.ceil(output / tokensPerPiece)
   const texts = Text.split(Answer.streamed(job.answer), Math.min(Math.max(wanted, 1), mostPieces))
   const totals = [0]
@@ -77,7 +81,7 @@ const piecesOf = (job: Job): Pieces => {
   // A text that was given with a token count of its own is taken to be spread evenly.
   const counted = totals.at(-1) === output
   return {
-    texts,
+    pieces: texts.map(job.shape.piece),
     tokensAfter: (sent) => counted ? totals[sent] ?? output : Math.round(output * sent / texts.length)
   }
 }
@@ -203,9 +207,8 @@ export const run = (job: Job): Effect.Effect<void> => {
   })
 
   const stream = Effect.gen(function*() {
-    const { texts, tokensAfter } = piecesOf(job)
+    const { pieces, tokensAfter } = piecesOf(job)
     const head = shape.head()
-    const pieces = texts.map(shape.piece)
     const headers = [...requestId, ...shape.headers]
     yield* sleepUntil(startedAt + first)
     const firstByteMs = latency()

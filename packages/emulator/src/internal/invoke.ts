@@ -13,9 +13,8 @@ import * as Prompt from "./prompt.ts"
 
 export interface Request extends Converse.Request {
   readonly format: Format
+  readonly body: Json.Json
   readonly dimensions: number
-  /** How many texts or pictures are to be embedded. */
-  readonly inputs: number
 }
 
 const formats = [...Embedding.formats, ...Generating.formats]
@@ -31,23 +30,34 @@ export const read = (format: Format, body: Json.Json, cached: boolean): Request 
     prompt: builder.build(),
     maxTokens,
     format,
-    dimensions: dimensionsOf(body),
-    inputs: format.inputs(body)
+    body,
+    dimensions: Json.count(asked(body)) ?? format.sizes?.[0] ?? 1024
   }
 }
 
-const dimensionsOf = (body: Json.Json): number =>
-  Json.count(body["dimensions"]) ?? Json.count(body["output_dimension"])
-    ?? Json.count(Json.record(body["embeddingConfig"])["outputEmbeddingLength"])
-    ?? Json.count(Json.record(body["singleEmbeddingParams"])["embeddingDimension"]) ?? 1024
+const asked = (body: Json.Json): unknown =>
+  body["dimensions"] ?? body["output_dimension"] ?? Json.record(body["embeddingConfig"])["outputEmbeddingLength"]
+    ?? Json.record(body["singleEmbeddingParams"])["embeddingDimension"]
 
-/** The body of an answer in one piece. `vector` draws one embedding. */
+/** What is wrong with a body. */
+export const validate = (format: Format, body: Json.Json): string | undefined => {
+  const dimensions = asked(body)
+  return format.validate(body) ?? (
+    format.sizes === undefined || dimensions === undefined || format.sizes.some((size) => size === dimensions)
+      ? undefined
+      : `Malformed input request: ${
+        JSON.stringify(dimensions)
+      } is not a valid enum value, please reformat your input and try again.`
+  )
+}
+
+/** The body of an answer in one piece. `vector` is the embedding of what it is given. */
 export const format = (
-  { format, inputs }: Request,
+  { body, format }: Request,
   answer: Answer,
   latencyMs: number,
-  vector: () => ReadonlyArray<number>
-): string => JSON.stringify(format.whole(answer, { latencyMs, vector, inputs }))
+  vector: (input: unknown) => ReadonlyArray<number>
+): string => JSON.stringify(format.whole(answer, { latencyMs, vector, body }))
 
 /** What is told outside the body: the latency, and unless `counts` is false the usage, as far as the family tells it. */
 export const headers = ({ format }: Request, answer: Answer, latencyMs: number, counts: boolean): Array<string> => {

@@ -6,7 +6,7 @@ import type { Config } from "./config.ts"
 import * as Draw from "./draw.ts"
 import * as Json from "./json.ts"
 import type * as ModelId from "./modelId.ts"
-import type * as Random from "./random.ts"
+import * as Random from "./random.ts"
 import type { Reading } from "./reading.ts"
 import type * as Steering from "./steering.ts"
 import * as Text from "./text.ts"
@@ -28,8 +28,8 @@ interface Drawn {
   /** What a broken output function makes of it. */
   readonly broken: Fault.Fault | undefined
   readonly timing: LatencyModel.Timing
-  /** Draws one embedding. */
-  readonly vector: () => ReadonlyArray<number>
+  /** The embedding of what it is given. */
+  readonly vector: (input: unknown) => ReadonlyArray<number>
 }
 
 export interface Models {
@@ -74,13 +74,14 @@ export const make = (config: Config): Models => {
       const drawn = Draw.draw(config.output, reading, mostOf(reading), steered.output, random(Draw.label.output))
       const broken = "_tag" in drawn ? drawn : undefined
       const output: Draw.Drawn = "_tag" in drawn ? nothingDrawn : drawn
-      const vectors = random(Draw.label.vector)
       return {
         answer: {
           id,
           modelId: reading.ref.model,
           text: output.text ?? pseudo.take(random(Draw.label.text), output.outputTokens),
           toolUse: output.toolUse,
+          content: output.content,
+          more: output.more,
           toolUseId: `tooluse_${id.slice(-22)}`,
           stopReason: output.stopReason,
           usage: { ...input, outputTokens: output.outputTokens },
@@ -90,8 +91,8 @@ export const make = (config: Config): Models => {
         timing: steered.latency === undefined
           ? LatencyModel.draw(latency, output.outputTokens, random(Draw.label.latency))
           : { first: steered.latency / 4, total: steered.latency },
-        vector: () =>
-          Array.from({ length: reading.invoke?.dimensions ?? 0 }, () => Math.round((vectors() * 2 - 1) * 1e6) / 1e6)
+        vector: (embedded) =>
+          Random.vector(config.seed, JSON.stringify([reading.ref.model, embedded]), reading.invoke?.dimensions ?? 0)
       }
     }
   }

@@ -45,6 +45,12 @@ export const forRequest = (seed: Seed, digest: Seed, occurrence: number, label: 
     seed[3] ^ digest[3] ^ Math.imul(label + 1, 0x85ebca6b)
   ])
 
+/** As many numbers between -1 and 1, to a millionth: the same for the same text. */
+export const vector = (seed: Seed, text: string, length: number): ReadonlyArray<number> => {
+  const random = forRequest(seed, seedOf(text), 0, 0)
+  return Array.from({ length }, () => Math.round((random() * 2 - 1) * 1e6) / 1e6)
+}
+
 /** A draw from the standard normal distribution (Box and Muller). */
 export const normal = (random: Random): number =>
   Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())

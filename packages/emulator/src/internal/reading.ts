@@ -38,7 +38,7 @@ export const read = (
   if (operation === "InvokeModelWithResponseStream" && !format.generates) {
     return "The model is unsupported for streaming."
   }
-  const wrong = format.validate(body)
+  const wrong = Invoke.validate(format, body)
   if (wrong !== undefined) return wrong
   const invoke = Invoke.read(format, body, cached)
   return { operation, ref, body, prompt: invoke.prompt, maxTokens: invoke.maxTokens, invoke }

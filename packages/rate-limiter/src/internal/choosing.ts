@@ -44,6 +44,7 @@ export class Choosing implements Choice {
   private taken = false
   private over = false
   private readonly hearers = new Set<() => void>()
+  private hear: (() => void) | undefined
 
   constructor(door: Door) {
     this.door = door
@@ -87,9 +88,9 @@ export class Choosing implements Choice {
     this.weigh()
   }
 
-  readonly told: Effect.Effect<void> = Effect.suspend(() =>
-    this.reservation === undefined && this.refused.length === 0 ? this.heard : Effect.void
-  )
+  readonly heedUnsafe = (hear: () => void): void => {
+    this.hear = hear
+  }
 
   readonly next: Effect.Effect<Outcome> = Effect.suspend(() => {
     const outcome = this.nextUnsafe()
@@ -153,6 +154,7 @@ export class Choosing implements Choice {
     const hearers = [...this.hearers]
     this.hearers.clear()
     for (const hearer of hearers) hearer()
+    this.hear?.()
   }
 
   private expire(stand: Stand, maxWait: Duration.Duration): void {

@@ -50,6 +50,11 @@ export class Pool implements Sharer {
   private readonly ceiling = new Ceiling()
   readonly accuracy = new Accuracy()
   private parked = -Infinity
+  /** Who would come if there were room, and waits elsewhere meanwhile. */
+  private readonly others = new Set<() => void>()
+  /** Those who were admitted are told, and something ended meanwhile. */
+  private telling = false
+  private again = false
   /** What one who comes now may take without moving the start of anybody before it. */
   private spare: Amount = nothing
   /** The same of one who goes some time before them. */
@@ -189,6 +194,17 @@ export class Pool implements Sharer {
   poke(): void {
     const now = this.now()
     if (this.room.size > 0) this.wakeAt(now, now)
+    else this.tellOthers()
+  }
+
+  /** Hears of it whenever there may be room that nobody here waits for. Gives what ends that. */
+  onRoom(heard: () => void): () => void {
+    this.others.add(heard)
+    return () => this.others.delete(heard)
+  }
+
+  private tellOthers(): void {
+    for (const heard of this.others) heard()
   }
 
   /** What to book for a cost, as things are now. Asked of one who may be next: who foresees growth takes it to be under way from then on. */
@@ -325,6 +341,7 @@ export class Pool implements Sharer {
     const now = this.now()
     this.wakeAt(this.room.size > 0 ? now : Infinity, now)
     this.changed()
+    if (this.room.size === 0) this.tellOthers()
     if (this.isIdle) this.hooks.idle()
   }
 
@@ -362,7 +379,9 @@ export class Pool implements Sharer {
 
   /** What the end of a request taught may let the next in order book less, after a debt too. */
   private ended(): void {
-    this.pump()
+    // Who was just admitted may end in the same step, and so may the next: as many steps within each other as there are who wait.
+    if (this.telling) this.again = true
+    else this.pump()
     if (this.shares) this.hooks.freed()
     this.changed()
     if (this.isIdle) this.hooks.idle()
@@ -440,6 +459,14 @@ export class Pool implements Sharer {
    * the first start.
    */
   private pump(): void {
+    this.round()
+    while (this.again && !this.telling) {
+      this.again = false
+      this.round()
+    }
+  }
+
+  private round(): void {
     const { books, room } = this
     const now = this.now()
     // It is all given back, and comes again in the order of all.
@@ -478,8 +505,22 @@ export class Pool implements Sharer {
     this.wakeAt(passed.at === Infinity ? Infinity : Math.max(passed.at, now + 1), now)
     // Behind those who are passed somebody may go before them.
     if (room.size > waiting.length && room.mayHold(this.later.requests, this.later.tokens)) this.wakeAtNextLeaving(now)
-    // Whoever goes on may come back here in the same step, and finds everything in its place.
-    for (const request of admitted) request.proceed()
+    this.tell(admitted)
+    if (room.size === 0) this.tellOthers()
+  }
+
+  /** Whoever goes on may come back here in the same step, and finds everything in its place. */
+  private tell(admitted: ReadonlyArray<Request>): void {
+    if (this.telling) {
+      for (const request of admitted) request.proceed()
+      return
+    }
+    this.telling = true
+    try {
+      for (const request of admitted) request.proceed()
+    } finally {
+      this.telling = false
+    }
   }
 
   /** Whoever waits for a charge that was not sent knows only now when it leaves. */

@@ -1,36 +1,40 @@
-// Which target's cache has which prompt, as far as one knows who sent it there.
+// Which target's cache has which part of a prompt, as far as one knows who sent it there.
+import type { Prefix } from "../Decision.ts"
 
 /**
  * For each prefix the targets that it was sent to, and until when their caches keep it. Holds so many prefixes; whichever was not sent for the longest time
  * gives way. Nothing ends by itself: what is over is seen when it is asked for.
  */
 export class Affinity {
-  private readonly prefixes = new Map<string, Map<number, number>>()
+  private readonly targets = new Map<string, Map<number, number>>()
   private readonly capacity: number
 
   constructor(capacity: number) {
     this.capacity = capacity
   }
 
-  /** A target got the prefix, and keeps it until then: each use begins its time anew, and never ends it sooner. Constant time. */
-  touch(prefix: string, index: number, untilMillis: number): void {
-    const targets = this.prefixes.get(prefix) ?? new Map<number, number>()
-    targets.set(index, Math.max(untilMillis, targets.get(index) ?? 0))
-    this.prefixes.delete(prefix)
-    this.prefixes.set(prefix, targets)
-    if (this.prefixes.size <= this.capacity) return
-    for (const oldest of this.prefixes.keys()) {
-      this.prefixes.delete(oldest)
-      break
+  /** A target got a prompt with these, and its cache keeps each: a use begins its time anew, and never ends it sooner. */
+  touch(prefixes: ReadonlyArray<Prefix>, index: number, nowMillis: number): void {
+    for (const { key, millis } of prefixes) {
+      if (millis <= 0) continue
+      const targets = this.targets.get(key) ?? new Map<number, number>()
+      targets.set(index, Math.max(nowMillis + millis, targets.get(index) ?? 0))
+      this.targets.delete(key)
+      this.targets.set(key, targets)
+    }
+    for (const oldest of this.targets.keys()) {
+      if (this.targets.size <= this.capacity) return
+      this.targets.delete(oldest)
     }
   }
 
-  /** Whether a target's cache has it. */
-  warm(prefix: string, index: number, nowMillis: number): boolean {
-    return (this.prefixes.get(prefix)?.get(index) ?? 0) > nowMillis
+  /** How many of them, which are from the shortest to the longest, are in a target's cache: a longer one has the shorter in it. */
+  warm(prefixes: ReadonlyArray<Prefix>, index: number, nowMillis: number): number {
+    const longest = prefixes.findLastIndex(({ key }) => (this.targets.get(key)?.get(index) ?? 0) > nowMillis)
+    return longest + 1
   }
 
   get size(): number {
-    return this.prefixes.size
+    return this.targets.size
   }
 }

@@ -1,7 +1,6 @@
 // What is known of all targets, for decisions: read as plain numbers, and asked again only where they may have changed.
 import type { RateLimiter } from "@caprock/rate-limiter/RateLimiter"
 import type * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
 import type { Ask, Facts } from "../Decision.ts"
 import type { Health } from "../Health.ts"
 import type { BuiltRoute, RouteTable } from "../RouteTable.ts"
@@ -14,22 +13,30 @@ const freshMillis = 20
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
-interface Place {
-  readonly target: BuiltTarget
-  readonly pool: string
-  readonly latencies: Latencies
-  readonly facts: Mutable<Facts>
-  /** When its pool was asked, and for what. */
+/** What a pool's limiter told, when, and for what. */
+interface Pool {
+  readonly name: string
+  waitMillis: number
+  free: number
+  refused: Facts["refused"]
   at: number
   tokens: number
   priority: Ask["priority"]
 }
 
+interface Place {
+  /** That of calls which do not say otherwise. */
+  readonly usual: Pool
+  /** All that calls were charged to there. */
+  readonly pools: Set<string>
+  readonly latencies: Latencies
+  readonly facts: Mutable<Facts>
+}
+
 export class Board {
   private readonly places: ReadonlyArray<Place>
   private readonly facts: ReadonlyArray<Facts>
-  private readonly byPool = new Map<string, Array<Place>>()
-  private readonly waiting = new Set<() => void>()
+  private readonly pools = new Map<string, Pool>()
   private readonly limiter: RateLimiter["Service"]
   private readonly health: Health["Service"]
   private readonly affinity: Affinity
@@ -47,10 +54,11 @@ export class Board {
     this.health = health
     this.affinity = affinity
     this.clock = clock
-    this.places = table.targets.map((target) => {
-      const place: Place = {
-        target,
-        pool: pool(target),
+    this.places = table.targets.map((target): Place => {
+      const usual = this.poolNamed(pool(target))
+      return {
+        usual,
+        pools: new Set([usual.name]),
         latencies: new Latencies(),
         facts: {
           waitMillis: 0,
@@ -58,16 +66,9 @@ export class Board {
           refused: undefined,
           standing: health.standingUnsafe(target.name),
           latencyMillis: undefined,
-          warm: false
-        },
-        at: -Infinity,
-        tokens: 0,
-        priority: undefined
+          warm: 0
+        }
       }
-      const same = this.byPool.get(place.pool)
-      if (same === undefined) this.byPool.set(place.pool, [place])
-      else same.push(place)
-      return place
     })
     this.facts = this.places.map(({ facts }) => facts)
   }
@@ -76,24 +77,36 @@ export class Board {
   refresh(route: BuiltRoute, ask: Ask): ReadonlyArray<Facts> {
     const now = this.clock.currentTimeMillisUnsafe()
     const tokens = ask.input + ask.output
-    for (const { index, name } of route.targets) {
+    for (const target of route.targets) {
+      const { index, name } = target
       const place = this.places[index]
       if (place === undefined) continue
       const { facts } = place
-      if (!isFresh(place, tokens, ask.priority, now)) this.askAgain(place, tokens, ask.priority, now)
+      const pool = ask.pool === undefined ? place.usual : this.ownPool(place, ask.pool(target))
+      if (!isFresh(pool, tokens, ask.priority, now)) this.askAgain(pool, tokens, ask.priority, now)
+      facts.waitMillis = pool.waitMillis
+      facts.free = pool.free
+      facts.refused = pool.refused
       facts.standing = this.health.standingUnsafe(name)
-      facts.warm = ask.prefix !== undefined && this.affinity.warm(ask.prefix, index, now)
+      facts.warm = ask.prefixes === undefined ? 0 : this.affinity.warm(ask.prefixes, index, now)
     }
     return this.facts
   }
 
   /** Something was booked in a pool, or somebody stands in its line: what was told of it does not hold any more. */
   moved(pool: string): void {
-    for (const place of this.byPool.get(pool) ?? []) place.at = -Infinity
+    const known = this.pools.get(pool)
+    if (known !== undefined) known.at = -Infinity
   }
 
-  poolOf(target: BuiltTarget): string {
-    return this.places[target.index]?.pool ?? target.name
+  /** That which a call is charged to there. */
+  poolOf(target: BuiltTarget, ask: Ask): string {
+    return ask.pool?.(target) ?? this.places[target.index]?.usual.name ?? target.name
+  }
+
+  /** Those in whose lines somebody may stand for the target. */
+  poolsOf(target: BuiltTarget): Iterable<string> {
+    return this.places[target.index]?.pools ?? []
   }
 
   factsOf(target: BuiltTarget): Facts | undefined {
@@ -111,38 +124,44 @@ export class Board {
     return this.places[target.index]?.latencies
   }
 
-  /** A target's health has changed: who waits decides again. */
-  changed(): void {
-    const woken = [...this.waiting]
-    this.waiting.clear()
-    for (const wake of woken) wake()
+  private ownPool({ pools }: Place, name: string): Pool {
+    pools.add(name)
+    return this.poolNamed(name)
   }
 
-  /** Waits for that. */
-  readonly change: Effect.Effect<void> = Effect.callback<void>((resume) => {
-    const wake = () => resume(Effect.void)
-    this.waiting.add(wake)
-    return Effect.sync(() => this.waiting.delete(wake))
-  })
+  private poolNamed(name: string): Pool {
+    const known = this.pools.get(name)
+    if (known !== undefined) return known
+    const pool: Pool = {
+      name,
+      waitMillis: 0,
+      free: 1,
+      refused: undefined,
+      at: -Infinity,
+      tokens: 0,
+      priority: undefined
+    }
+    this.pools.set(name, pool)
+    return pool
+  }
 
-  private askAgain(place: Place, tokens: number, priority: Ask["priority"], now: number): void {
+  private askAgain(pool: Pool, tokens: number, priority: Ask["priority"], now: number): void {
     const { free, refused, waitMillis } = this.limiter.headroomUnsafe({
-      pool: place.pool,
+      pool: pool.name,
       requests: 1,
       tokens,
       priority
     })
-    place.facts.waitMillis = waitMillis
-    place.facts.free = free
-    place.facts.refused = refused
-    place.at = now
-    place.tokens = tokens
-    place.priority = priority
+    pool.waitMillis = waitMillis
+    pool.free = free
+    pool.refused = refused
+    pool.at = now
+    pool.tokens = tokens
+    pool.priority = priority
   }
 }
 
 /** Whether what was told for another call holds for this one as well. A smaller one waits no longer, which is all that has to be known of no wait. */
-const isFresh = (place: Place, tokens: number, priority: Ask["priority"], now: number): boolean =>
-  now - place.at < freshMillis && place.priority === priority &&
-  (place.tokens === tokens ||
-    place.tokens > tokens && place.facts.waitMillis === 0 && place.facts.refused === undefined)
+const isFresh = (pool: Pool, tokens: number, priority: Ask["priority"], now: number): boolean =>
+  now - pool.at < freshMillis && pool.priority === priority &&
+  (pool.tokens === tokens || pool.tokens > tokens && pool.waitMillis === 0 && pool.refused === undefined)

@@ -4,12 +4,12 @@ import type { RateLimiterError } from "@caprock/rate-limiter/RateLimiterError"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
-import type { Account, Trial } from "../Account.ts"
+import type { Account, Routed, RouteFailure, Trial } from "../Account.ts"
 import { type Ask, decide, type Decision, type Trace } from "../Decision.ts"
 import type { Fence } from "../Fence.ts"
 import type { Exhausted } from "../LastResort.ts"
 import { NoTarget, OutsideFence, RouterError, TargetClosed } from "../RouterError.ts"
-import type { RouterEvent } from "../RouterEvent.ts"
+import type { Ending, RouterEvent } from "../RouterEvent.ts"
 import type { BuiltRoute } from "../RouteTable.ts"
 import type { Judgement, Offer, Sending } from "../Sending.ts"
 import type { BuiltTarget } from "../Target.ts"
@@ -17,6 +17,7 @@ import type { Board } from "./board.ts"
 import { within } from "./fences.ts"
 import type { Leg } from "./flights.ts"
 import type { Tell } from "./listeners.ts"
+import type { Lookout, Waiter } from "./lookout.ts"
 import { type Failure, messageOf, mostTelling, nameOf } from "./telling.ts"
 import { plan } from "./tree.ts"
 import type { Host } from "./waiting.ts"
@@ -25,11 +26,15 @@ import type { Host } from "./waiting.ts"
 export interface Now {
   readonly wall: () => number
   readonly monotonic: () => number
+  /** Calls back after so many milliseconds, never in the same step; what it gives stops that. */
+  readonly after: (millis: number, then: () => void) => () => void
 }
 
 /** @internal */
 export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
   readonly board: Board
+  readonly lookout: Lookout
+  readonly asks: Waiter["asks"]
   readonly deadline: number
   readonly route: BuiltRoute
   readonly sending: Sending<A, E, R>
@@ -52,6 +57,7 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
 
   constructor(
     board: Board,
+    lookout: Lookout,
     route: BuiltRoute,
     sending: Sending<A, E, R>,
     fence: Fence | undefined,
@@ -60,8 +66,11 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
     tell: Tell<RouterEvent>
   ) {
     this.board = board
+    this.lookout = lookout
     this.route = route
     this.sending = sending
+    const { input, output, priority } = sending.ask
+    this.asks = { requests: 1, tokens: input + output, priority }
     this.deadline = sending.deadline ?? Infinity
     this.level = sending.ask.level
     this.fence = fence
@@ -76,6 +85,10 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
 
   now(): number {
     return this.time.monotonic()
+  }
+
+  after(millis: number, then: () => void): () => void {
+    return this.time.after(millis, then)
   }
 
   at(index: number): Trace | undefined {
@@ -93,6 +106,10 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
     return this.sending.offer(target)
   }
 
+  poolOf(target: BuiltTarget): string {
+    return this.board.poolOf(target, this.sending.ask)
+  }
+
   /** The next level of difficulty after that of who answered, if there is one: it is asked from now on. */
   escalate(answered: BuiltTarget): boolean {
     const levels = this.route[plan].ladder?.levels
@@ -104,7 +121,7 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
     return true
   }
 
-  /** The fence of what this call's last resort does: its own and that of its route. */
+  /** The fence of what this call's check and last resort do: its own and that of its route. */
   get innerFence(): Fence | undefined {
     return within(this.fence, this.route.fence)
   }
@@ -172,6 +189,7 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
     const attempt = ++this.attempts
     leg.attempt = attempt
     leg.sentAt = this.now()
+    if (hedge) this.hedged = true
     this.legs.push(leg)
     this.tell(() => ({ _tag: "Sent", route: this.route.name, target: target.name, attempt, why, waitedMillis, hedge }))
     return attempt
@@ -180,14 +198,13 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
   ended(leg: Leg<A, E, R>, exit: Exit.Exit<A, E | TargetClosed>): void {
     const { attempt, candidate: { target, why }, lost, sentAt, waitedMillis } = leg
     if (attempt === undefined) return
-    leg.interrupted = Exit.hasInterrupts(exit)
     const tookMillis = this.now() - sentAt
     // Only what is known to be so long counts: a target whose slow answers were not counted would look the faster the more are given up.
     if (lost || Exit.isSuccess(exit)) this.board.took(target, tookMillis)
     const trial = { target: target.name, why, attempt, waitedMillis, tookMillis }
     const error = Exit.isSuccess(exit) ? undefined : exit.cause.reasons.find(Cause.isFailReason)?.error
     if (error === undefined || error instanceof TargetClosed) {
-      this.trials.push({ ...trial, outcome: Exit.isSuccess(exit) ? "answered" : "lost" })
+      this.trials.push({ ...trial, outcome: Exit.isSuccess(exit) && !lost ? "answered" : "lost" })
       return
     }
     const failed = nameOf(error)
@@ -247,8 +264,13 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
     return sum
   }
 
-  over(succeeded: boolean, account: Account): void {
-    this.tell(() => ({ _tag: "Ended", succeeded, account }))
+  over(exit: Exit.Exit<Routed<A>, RouteFailure<E>>): void {
+    this.tell(() => {
+      if (Exit.isSuccess(exit)) return { _tag: "Ended", how: "answered", account: exit.value.account }
+      const failure = exit.cause.reasons.find(Cause.isFailReason)?.error
+      const how: Ending = failure !== undefined ? "failed" : Cause.hasDies(exit.cause) ? "died" : "interrupted"
+      return { _tag: "Ended", how, account: failure?.account ?? this.account(undefined) }
+    })
   }
 
   /** The error that tells the most of what went wrong. */

@@ -1,5 +1,5 @@
-// The circuits of the targets. Effect's breaker counts, opens and lets probes through; here is what has to be known of them at once,
-// without an Effect: how each stands.
+// The circuits of the targets. Effect's breaker opens, lets probes through and closes; here is what it does not know: how old an outcome is, that a stream
+// breaks after it was well, and, at once and without an Effect, how each circuit stands.
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -12,6 +12,7 @@ import * as Scope from "effect/Scope"
 import type { Standing } from "../Decision.ts"
 import { TargetClosed } from "../RouterError.ts"
 import type { HealthEvent } from "../RouterEvent.ts"
+import { Circuit, openFor, whole } from "./circuit.ts"
 import type { Tell } from "./listeners.ts"
 
 /** What the end of an attempt says of its target: that it is well, that it is not, or nothing. */
@@ -32,95 +33,20 @@ export interface Permit {
 }
 
 export interface Circuits {
-  readonly admit: (target: string) => Effect.Effect<Permit, TargetClosed>
+  /** Waits no longer than that. */
+  readonly admit: (target: string, leftMillis: number) => Effect.Effect<Permit, TargetClosed>
+  /** A call that was ended as well turned out to be sick. */
+  readonly turned: (target: string) => Effect.Effect<void>
   readonly standingUnsafe: (target: string) => Standing
 }
 
-/** So many calls are remembered. Twenty are some seconds of a busy program, and few enough to open within them. */
-const remembered = 20
-
-/** Fewer outcomes than this say nothing: one failure of one call would be a rate of 1. */
-const fewest = 5
-
-/** After the first opening it opens for a fifth of the longest, then for two fifths and so on. */
-const firstPart = 0.2
-
-/** No target is left alone for longer than this, whatever it asks for. */
-const longest = Duration.hours(1)
-
-/** @internal */
-export const longestMillis = Duration.toMillis(longest)
-
-/** So long after its probe was well a target gets nothing yet: one answer does not say how much it can take. */
-const settlingMillis = 1_000
-
-/** The part of its calls that it gets then, which grows to all of them. */
-const firstShare = 0.1
-
-/** A circuit that nobody asked for this long is forgotten: failures of the day before say nothing of today. */
+/** How often one opened in a row is forgotten when nobody asked for so long: it says nothing of today what failed the day before. */
 const forgottenAfter = Duration.minutes(10)
-
-const whole: Standing = { _tag: "Closed", share: 1 }
 
 const outcomes = { well: "Success", sick: "Failure", ignore: "Ignored" } as const
 
-/** How a circuit stood when it was last heard of. */
-class Circuit {
-  private phase: "Closed" | "Open" | "HalfOpen" = "Closed"
-  private until = 0
-  private closedAt = -Infinity
-  private probing = false
-
-  opened(until: number): void {
-    this.phase = "Open"
-    this.until = until
-    this.probing = false
-  }
-
-  probed(): void {
-    this.phase = "HalfOpen"
-    this.probing = true
-  }
-
-  /** The probe told nothing. */
-  freed(): void {
-    this.probing = false
-  }
-
-  /** Was it closed by this? */
-  closed(now: number): boolean {
-    if (this.phase === "Closed") return false
-    this.phase = "Closed"
-    this.closedAt = now
-    return true
-  }
-
-  standing(now: number, comebackMillis: number): Standing {
-    switch (this.phase) {
-      case "Closed": {
-        const since = now - this.closedAt
-        return since >= comebackMillis ? whole : { _tag: "Closed", share: shareAfter(since, comebackMillis) }
-      }
-      case "Open":
-        return now < this.until
-          ? { _tag: "Open", untilMillis: this.until }
-          : { _tag: "HalfOpen", probing: false }
-      case "HalfOpen":
-        return { _tag: "HalfOpen", probing: this.probing }
-    }
-  }
-}
-
-const shareAfter = (sinceMillis: number, comebackMillis: number): number =>
-  sinceMillis < settlingMillis
-    ? 0
-    : firstShare + (1 - firstShare) * (sinceMillis - settlingMillis) / (comebackMillis - settlingMillis)
-
-/** How long the n-th opening in a row lasts. */
-const openFor = (openings: number, openMillis: number, retryAfter: Duration.Duration | undefined) => {
-  const own = Duration.millis(Math.min(openMillis, openMillis * firstPart * 2 ** (openings - 1)))
-  return retryAfter === undefined ? own : Duration.max(own, Duration.min(retryAfter, longest))
-}
+/** Effect's breaker is only told of what decides: it opens by one failure, and closes by one success. */
+const atOnce = CircuitBreaker.consecutive(1)
 
 /** A permit, and whether it decides if the circuit closes. */
 interface Local extends Permit {
@@ -137,6 +63,7 @@ interface Memory {
     target: string,
     opened: (forMillis: number) => Effect.Effect<void>
   ) => Effect.Effect<Local, TargetClosed>
+  readonly turned: (target: string, opened: (forMillis: number) => Effect.Effect<void>) => Effect.Effect<void>
   /** Opens it for so long, or closes it after that, because others say so. */
   readonly follow: (target: string, judged: "well" | "sick", openFor: Duration.Duration) => Effect.Effect<void>
 }
@@ -151,7 +78,6 @@ const makeMemory = Effect.fnUntraced(
     const scope = yield* Effect.scope
     const clock = yield* Clock.Clock
     const now = () => clock.currentTimeMillisUnsafe()
-    const tripPolicy = CircuitBreaker.rate({ threshold: terms.threshold, size: remembered, minimumCalls: fewest })
     const circuits = new Map<string, Circuit>()
 
     const circuitOf = (target: string): Circuit => {
@@ -178,6 +104,43 @@ const makeMemory = Effect.fnUntraced(
       }
     }
 
+    /** Opens or closes it in the breaker too. */
+    const force = (
+      target: string,
+      judged: "well" | "sick",
+      openFor: (openings: number) => Duration.Duration
+    ): Effect.Effect<CircuitBreaker.Transition | undefined> =>
+      Effect.gen(function*() {
+        const { consecutiveOpenings, generation, transition } = yield* Scope.provide(store.admit(target), scope)
+        const circuit = circuitOf(target)
+        if (transition !== undefined) moved(circuit, transition)
+        const then = yield* store.record({
+          key: target,
+          generation,
+          outcome: outcomes[judged],
+          tripPolicy: atOnce,
+          openFor: openFor(consecutiveOpenings + 1)
+        })
+        if (then !== undefined) moved(circuit, then)
+        return then
+      }).pipe(
+        // It is open already, or a call of this process probes it: that tells more than what others said a second ago.
+        Effect.orElseSucceed(() => undefined)
+      )
+
+    /** Opens it if enough of its calls failed. */
+    const judge = (
+      target: string,
+      retryAfter: Duration.Duration | undefined,
+      opened: (forMillis: number) => Effect.Effect<void>
+    ): Effect.Effect<void> =>
+      circuitOf(target).outcomes.failed(terms.threshold, now())
+        ? Effect.flatMap(
+          force(target, "sick", (openings) => openFor(openings, terms.openMillis, retryAfter)),
+          (transition) => transition?.to === "Open" ? opened(Duration.toMillis(transition.retryAfter)) : Effect.void
+        )
+        : Effect.void
+
     const admit: Memory["admit"] = (target, opened) =>
       Effect.matchEffect(Scope.provide(store.admit(target), scope), {
         onFailure: ({ reason }) => Effect.fail(closedBy(target, reason)),
@@ -187,50 +150,53 @@ const makeMemory = Effect.fnUntraced(
           // It was forgotten while it was open: it comes back as one that a probe has closed.
           else if (circuit.closed(now())) tell(() => ({ _tag: "Closed", target }))
           if (transition !== undefined) moved(circuit, transition)
-          return Effect.succeed<Local>({
-            probe,
-            end: (judged, retryAfter) =>
-              store.record({
-                key: target,
-                generation,
-                outcome: outcomes[judged],
-                tripPolicy,
-                openFor: openFor(consecutiveOpenings + 1, terms.openMillis, retryAfter)
-              }).pipe(
-                // The store in memory has no errors.
-                Effect.orDie,
-                Effect.flatMap((transition) => {
-                  if (transition === undefined) {
-                    if (probe) circuit.freed()
-                    return Effect.void
-                  }
-                  moved(circuit, transition)
-                  return transition.to === "Open" ? opened(Duration.toMillis(transition.retryAfter)) : Effect.void
-                })
-              )
-          })
+          const { openings } = circuit
+          const counted: Permit["end"] = (judged, retryAfter) =>
+            Effect.suspend(() => {
+              if (judged === "ignore" || circuit.openings !== openings) return Effect.void
+              circuit.outcomes.add(judged === "sick", now())
+              return judged === "sick" ? judge(target, retryAfter, opened) : Effect.void
+            })
+          const probed: Permit["end"] = (judged, retryAfter) =>
+            store.record({
+              key: target,
+              generation,
+              outcome: outcomes[judged],
+              tripPolicy: atOnce,
+              openFor: openFor(consecutiveOpenings + 1, terms.openMillis, retryAfter)
+            }).pipe(
+              // The store in memory has no errors.
+              Effect.orDie,
+              Effect.flatMap((transition) => {
+                if (transition === undefined) {
+                  circuit.freed()
+                  return Effect.void
+                }
+                moved(circuit, transition)
+                return transition.to === "Open" ? opened(Duration.toMillis(transition.retryAfter)) : Effect.void
+              })
+            )
+          return Effect.succeed<Local>({ probe, end: probe ? probed : counted })
         }
       })
 
-    const follow: Memory["follow"] = (target, judged, openFor) =>
-      Effect.gen(function*() {
-        const { generation, transition } = yield* Scope.provide(store.admit(target), scope)
+    const turned: Memory["turned"] = (target, opened) =>
+      Effect.suspend(() => {
         const circuit = circuitOf(target)
-        if (transition !== undefined) moved(circuit, transition)
-        const then = yield* store.record({
-          key: target,
-          generation,
-          outcome: outcomes[judged],
-          tripPolicy: atOnce,
-          openFor
-        })
-        if (then !== undefined) moved(circuit, then)
-      }).pipe(
-        // It is open already, or a call of this process probes it: that tells more than what others said a second ago.
-        Effect.ignore
-      )
+        // Nothing has to be known of who is known to be sick.
+        if (!circuit.isClosed) return Effect.void
+        circuit.outcomes.turned(now())
+        return judge(target, undefined, opened)
+      })
 
-    return { circuitOf, known: () => circuits, now, admit, follow }
+    return {
+      circuitOf,
+      known: () => circuits,
+      now,
+      admit,
+      turned,
+      follow: (target, judged, openFor) => Effect.asVoid(force(target, judged, () => openFor))
+    }
   }
 )
 
@@ -246,15 +212,13 @@ const alone = () => Effect.void
 export const make = (terms: Terms, tell: Tell<HealthEvent>): Effect.Effect<Circuits, never, Scope.Scope> =>
   Effect.map(makeMemory(terms, tell), (memory) => ({
     admit: (target) => memory.admit(target, alone),
+    turned: (target) => memory.turned(target, alone),
     standingUnsafe: standings(memory, terms)
   }))
 
 // -----------------------------------------------------------------------------
 // Shared with other processes
 // -----------------------------------------------------------------------------
-
-/** What a circuit opens with that says of a target what a process has found out by many calls. */
-const atOnce = CircuitBreaker.consecutive(1)
 
 /** What others found out is asked for so often: as long as a failing target costs nobody much. */
 const pollMillis = 1_000
@@ -299,25 +263,24 @@ export const makeShared = Effect.fnUntraced(
       )
 
     /** A probe for all processes, or none: another one has sent it, or heard that it is too early. */
-    const probe = (target: string, local: Local): Effect.Effect<Permit, TargetClosed> =>
+    const probe = (target: string, local: Local, leftMillis: number): Effect.Effect<Permit, TargetClosed> =>
       Effect.gen(function*() {
         const circuit = memory.circuitOf(target)
         const lease = yield* Scope.make()
         const asked = yield* Scope.provide(store.admit(target), lease).pipe(
-          Effect.timeout(patienceMillis),
+          Effect.timeout(Math.min(patienceMillis, leftMillis)),
           Effect.interruptible,
           Effect.exit
         )
         if (Exit.isFailure(asked)) {
           yield* Scope.close(lease, asked)
           const error = asked.cause.reasons.find(Cause.isFailReason)?.error
-          if (
-            error !== undefined && (error._tag === "TimeoutError" || error.reason._tag === "CircuitBreakerStoreError")
-          ) {
-            return local
-          }
+          if (error?._tag === "TimeoutError" && leftMillis > patienceMillis) return local
+          if (error?._tag === "CircuitBreakerError" && error.reason._tag === "CircuitBreakerStoreError") return local
           yield* local.end("ignore", undefined)
           if (error === undefined) return yield* Effect.interrupt
+          // Its call has no more time to send anything.
+          if (error._tag === "TimeoutError") return yield* new TargetClosed({ target })
           const { reason } = error
           const millis = reason._tag === "CircuitOpen" ? Duration.toMillis(reason.retryAfter) : pollMillis
           circuit.opened(memory.now() + millis)
@@ -360,7 +323,8 @@ export const makeShared = Effect.fnUntraced(
 
     return {
       standingUnsafe,
-      admit: (target) =>
+      turned: (target) => memory.turned(target, opened(target)),
+      admit: (target, leftMillis) =>
         Effect.suspend(() => {
           const standing = standingUnsafe(target)
           if (standing._tag === "Open") {
@@ -369,7 +333,8 @@ export const makeShared = Effect.fnUntraced(
           }
           return Effect.flatMap(
             memory.admit(target, opened(target)),
-            (local): Effect.Effect<Permit, TargetClosed> => local.probe ? probe(target, local) : Effect.succeed(local)
+            (local): Effect.Effect<Permit, TargetClosed> =>
+              local.probe ? probe(target, local, leftMillis) : Effect.succeed(local)
           )
         })
     }

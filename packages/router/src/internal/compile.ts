@@ -26,7 +26,9 @@ export const compile = (policy: Policy, context: Context): Node | undefined => {
   if ("difficulty" in policy) return difficulty(policy, context)
   const of = compileAll(policy.choose, "choose", context)
   const choose = named(context.functions.choose, policy.by, context)
-  return choose && { _tag: "Choose", of, choose }
+  if (choose === undefined) return undefined
+  const below = of.flatMap(targetsOf)
+  return { _tag: "Choose", of, choose, named: new Map(below.map((target) => [target.name, target])) }
 }
 
 const target = (name: string, { at, targets, tell }: Context): Node | undefined => {

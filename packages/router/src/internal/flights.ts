@@ -1,4 +1,4 @@
-// What is open for a call at one time: its places in lines and its requests, each in a scope of its own, and how they are left.
+// What is open for a call: its places in lines and its requests, each in a scope of its own, and how they are left.
 import type { Reservation } from "@caprock/rate-limiter/Reservation"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -20,8 +20,6 @@ export interface Leg<A, E, R> {
   sentAt: number
   /** Another one answered: what it took so far is the least that it would have taken. */
   lost: boolean
-  /** It was interrupted when it had been sent, or just before: only who made the offer can tell. */
-  interrupted: boolean
 }
 
 /** @internal */
@@ -45,8 +43,7 @@ export class Flight<A, E, R> {
       hedge,
       attempt: undefined,
       sentAt: 0,
-      lost: false,
-      interrupted: false
+      lost: false
     }
     return this.leg
   }
@@ -57,9 +54,9 @@ export class Flight<A, E, R> {
       const { leg, scope, waiting } = this
       waiting?.end()
       const closed = Scope.close(scope, exit)
-      if (leg === undefined) return closed
-      if (leg.attempt === undefined || leg.interrupted) leg.offer.withdrawn()
-      return leg.attempt === undefined ? Effect.andThen(leg.reservation.release, closed) : closed
+      if (leg === undefined || leg.attempt !== undefined) return closed
+      leg.offer.withdrawn?.()
+      return Effect.andThen(leg.reservation.release, closed)
     })
   }
 }
@@ -67,7 +64,7 @@ export class Flight<A, E, R> {
 /** @internal */
 export class Flights<A, E, R> {
   private readonly parent: Scope.Scope
-  private readonly flights: Array<Flight<A, E, R>> = []
+  private open: Array<Flight<A, E, R>> = []
 
   constructor(parent: Scope.Scope) {
     this.parent = parent
@@ -75,16 +72,19 @@ export class Flights<A, E, R> {
 
   begin(): Flight<A, E, R> {
     const flight = new Flight<A, E, R>(Scope.forkUnsafe(this.parent))
-    this.flights.push(flight)
+    this.open.push(flight)
     return flight
   }
 
-  /** Leaves all of them but that of one, which stays open as long as the caller's scope. */
-  close(exit: Exit.Exit<unknown, unknown>, kept?: Leg<A, E, R>): Effect.Effect<void> {
-    return Effect.forEach(
-      this.flights.filter(({ leg }) => leg === undefined || leg !== kept),
-      (flight) => flight.close(exit),
-      { discard: true }
-    )
+  /** Leaves all that are open but those of these, which stay so as long as the caller's scope. `undefined` where there is nothing to leave. */
+  leave(
+    exit: Exit.Exit<unknown, unknown>,
+    ...kept: ReadonlyArray<Leg<A, E, R> | undefined>
+  ): Effect.Effect<void> | undefined {
+    const stays = ({ leg }: Flight<A, E, R>) => leg !== undefined && kept.includes(leg)
+    if (this.open.every(stays)) return undefined
+    const gone = this.open.filter((flight) => !stays(flight))
+    this.open = this.open.filter(stays)
+    return Effect.forEach(gone, (flight) => flight.close(exit), { discard: true })
   }
 }

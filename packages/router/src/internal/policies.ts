@@ -6,7 +6,7 @@
 import type { Ask, Choosable, Facts, Level, Why } from "../Decision.ts"
 import { type BuiltTarget, usd } from "../Target.ts"
 import { lotOf } from "./draw.ts"
-import type { Chooser, Ladder, Node, Weight } from "./tree.ts"
+import type { Choice, Ladder, Node, Weight } from "./tree.ts"
 
 /** A target's place in an order. */
 interface Seat {
@@ -61,7 +61,7 @@ export const evaluate = (node: Node, question: Question): Seats | undefined => {
     case "Difficulty":
       return difficulty(node, question)
     case "Choose":
-      return choose(evaluateAll(node.of, question), node.choose, question)
+      return choose(evaluateAll(node.of, question), node, question)
   }
 }
 
@@ -106,7 +106,10 @@ const label = (seats: Seats, why: Why): void => {
 
 const labelAll = (groups: ReadonlyArray<Seats>, why: (index: number) => Why): void => {
   let index = 0
-  for (const group of groups) label(group, why(index++))
+  for (const { first } of groups) {
+    if (first.why._tag === "Preferred") first.why = why(index)
+    index++
+  }
 }
 
 const append = (seats: Seats, others: Seats): void => {
@@ -138,7 +141,8 @@ export const inOrder = (
     }
     const { ready, target } = seats.best
     const most = patience(group)
-    label(group, { _tag: "Overflow", of: target.name, waitMillis: ready })
+    // Nothing is made for those who have their reason already.
+    if (group.first.why._tag === "Preferred") group.first.why = { _tag: "Overflow", of: target.name, waitMillis: ready }
     if (ready <= group.best.ready + most) {
       for (let seat: Seat | undefined = group.first; seat !== undefined; seat = seat.next) {
         seat.after += most
@@ -163,21 +167,28 @@ const headroom = (groups: Array<Seats>, affinity: number): Seats | undefined => 
   const [best, next] = groups
   if (best === undefined || next === undefined) return best
   const least = best.best.ready
-  const warm: Array<Seats> = []
+  // By how much of the prompt their caches have. Who has less is waited for as who has none: only where it makes wait much shorter.
+  const warm: Array<Array<Seats>> = []
   const cold: Array<Seats> = []
   for (const group of groups) {
-    if (group.first.facts.warm && group.first.ready <= least + affinity) {
+    const { facts, ready } = group.first
+    if (facts.warm > 0 && ready <= least + affinity) {
       label(group, warmest)
-      warm.push(group)
+      const same = warm[facts.warm]
+      if (same === undefined) warm[facts.warm] = [group]
+      else same.push(group)
     } else {
       label(group, group.best.ready === least ? mostFree : leastWait)
       cold.push(group)
     }
   }
-  const others = together(cold)
-  const first = together(warm)
-  if (first === undefined || others === undefined) return first ?? others
-  return inOrder([first, others], () => affinity)
+  if (warm.length === 0) return together(cold)
+  const ranks: Array<Seats> = []
+  for (const rank of [...warm.toReversed(), cold]) {
+    const seats = together(rank ?? [])
+    if (seats !== undefined) ranks.push(seats)
+  }
+  return inOrder(ranks, () => affinity)
 }
 
 const weighted = (parts: ReadonlyArray<Weight>, lot: number, question: Question): Seats | undefined => {
@@ -232,20 +243,31 @@ const difficulty = ({ of }: Ladder, question: Question): Seats | undefined => {
   return inOrder(groups, thrifty(question.ask))
 }
 
-const choose = (groups: ReadonlyArray<Seats>, chooser: Chooser, question: Question): Seats | undefined => {
-  const able = new Map<string, Choosable>()
+const chosen: Why = { _tag: "Chosen" }
+
+const choose = (groups: ReadonlyArray<Seats>, { choose, named }: Choice, question: Question): Seats | undefined => {
+  // By the targets' indices: who may be chosen, and was not yet.
+  const able: Array<boolean | undefined> = []
+  const choosable: Array<Choosable> = []
   for (let seat = together(groups)?.first; seat !== undefined; seat = seat.next) {
     const { facts, target } = seat
-    able.set(target.name, { ...facts, target, usd: usdOf(target, question.ask) })
+    if (able[target.index] === true) continue
+    able[target.index] = true
+    const { free, latencyMillis, refused, standing, waitMillis, warm } = facts
+    const usd = usdOf(target, question.ask)
+    choosable.push({ target, usd, waitMillis, free, refused, standing, latencyMillis, warm })
   }
-  const chosen: Array<Seats> = []
-  for (const name of new Set(chooser(question.ask, [...able.values()]))) {
-    const choosable = able.get(name)
+  const order: Array<Seats> = []
+  for (const name of choose(question.ask, choosable)) {
+    const target = named.get(name)
+    // The first time that it is named counts.
+    if (target === undefined || able[target.index] !== true) continue
+    able[target.index] = false
     // Its place is the function's to say, whatever policy it came from.
-    const group = alone(choosable && question.seat(choosable.target))
+    const group = alone(question.seat(target))
     if (group === undefined) continue
-    group.first.why = { _tag: "Chosen" }
-    chosen.push(group)
+    group.first.why = chosen
+    order.push(group)
   }
-  return inOrder(chosen, () => usualPatience)
+  return inOrder(order, () => usualPatience)
 }

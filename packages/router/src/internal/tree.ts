@@ -17,7 +17,7 @@ export type Node =
     readonly patience: number | undefined
   }
   | Ladder
-  | { readonly _tag: "Choose"; readonly of: ReadonlyArray<Node>; readonly choose: Chooser }
+  | Choice
 
 export interface Weight {
   readonly node: Node
@@ -32,7 +32,15 @@ export interface Ladder {
   readonly classify: (ask: Ask) => string
 }
 
-export type Chooser = (ask: Ask, candidates: ReadonlyArray<Choosable>) => ReadonlyArray<string>
+export interface Choice {
+  readonly _tag: "Choose"
+  readonly of: ReadonlyArray<Node>
+  readonly choose: Chooser
+  /** The targets below, by their names. */
+  readonly named: ReadonlyMap<string, BuiltTarget>
+}
+
+type Chooser = (ask: Ask, candidates: ReadonlyArray<Choosable>) => ReadonlyArray<string>
 
 /** Where a built route keeps its policy: only who has this symbol can read it, or make a route. */
 export const plan: unique symbol = Symbol("@caprock/router/plan")

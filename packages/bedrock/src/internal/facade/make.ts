@@ -1,6 +1,7 @@
 // The client without Effect, made of the service: an operation more is a line here, and one in the interface of `promise.ts`.
 import * as Settings from "@caprock/client/Settings"
 import type { BedrockError } from "@caprock/errors/BedrockError"
+import * as Route from "@caprock/router/Route"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Bedrock from "../../Bedrock.ts"
 import type * as Facade from "../../promise.ts"
+import * as Routes from "../../Routes.ts"
 import { streamed, unary } from "./answers.ts"
 import { Host, Thrown } from "./calls.ts"
 import { OptionsError } from "./errors.ts"
@@ -28,7 +30,9 @@ type Operations = { readonly [Name in keyof Plain]: Promised<Plain[Name]> }
 
 /** @internal */
 export const make = ({ onEvent, onWarning, ...options }: Facade.Options): Facade.Bedrock => {
-  const exit = Effect.runSyncExit(Bedrock.config(optionsOf(options)))
+  const exit = Effect.runSyncExit(
+    optionsOf(options).pipe(Effect.flatMap(Bedrock.config), Effect.tap(checkRoutes))
+  )
   if (Exit.isFailure(exit)) throw thrown(exit.cause)
   const host = new Host(Bedrock.Bedrock, Layer.orDie(Bedrock.layer(exit.value)), { onEvent, onWarning })
   const close = () => host.close()
@@ -92,10 +96,28 @@ export const thrown = (cause: Cause.Cause<Settings.OptionsError>): unknown => {
   )
 }
 
-const optionsOf = ({ token, ...options }: Omit<Facade.Options, "onEvent" | "onWarning">): Bedrock.Options => ({
-  ...withModels(options),
-  ...(token === undefined ? {} : { token: Redacted.make(token) })
+const optionsOf = Effect.fnUntraced(function*(
+  { routes, token, ...options }: Omit<Facade.Options, "onEvent" | "onWarning">
+): Effect.fn.Return<Bedrock.Options, Settings.OptionsError> {
+  const given = withModels(options)
+  return {
+    ...given,
+    ...(routes === undefined ? {} : { routes: typeof routes === "string" ? yield* routesOf(routes) : routes }),
+    ...(token === undefined ? {} : { token: Redacted.make(token) })
+  }
 })
+
+/** As the layer does when it is built, which is with the first call. */
+const checkRoutes = ({ region, resolve, routes }: Bedrock.Options): Effect.Effect<void, Settings.OptionsError> =>
+  routes === undefined ? Effect.void : Effect.asVoid(Effect.fromResult(Routes.table(routes, { region, resolve })))
+
+/** What the text of a file says. */
+const routesOf = (text: string): Effect.Effect<Route.RouteFile, Settings.OptionsError> =>
+  Effect.catchTag(
+    Effect.fromResult(Route.fromJson(text)),
+    "RouteFileError",
+    ({ message }) => Settings.fail("routes", message)
+  )
 
 /** The options, with a Map of the models that ids stand for. @internal */
 export const withModels = <Options extends Pick<Facade.Options, "resolve">>(
