@@ -62,7 +62,6 @@ import * as Clock from "effect/Clock"
 import * as EffectConfig from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as RequestResolver from "effect/RequestResolver"
@@ -70,6 +69,7 @@ import * as Result from "effect/Result"
 import type { Json } from "effect/Schema"
 import * as AiErrors from "./AiErrors.ts"
 import * as embeddings from "./internal/embeddings.ts"
+import * as overrides from "./internal/overrides.ts"
 
 // -----------------------------------------------------------------------------
 // Configuration
@@ -142,6 +142,8 @@ export interface Options {
  */
 export class Config extends Context.Service<Config, Overrides>()("@caprock/ai/BedrockEmbeddingModel/Config") {}
 
+const overriding = overrides.of(Config, {})
+
 /**
  * Makes calls with other settings than those of their model. What is not named stays as it was.
  *
@@ -175,11 +177,7 @@ export const withConfigOverride: {
   (overrides: Overrides): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** @since 0.1.0 */
   <A, E, R>(self: Effect.Effect<A, E, R>, overrides: Overrides): Effect.Effect<A, E, R>
-} = dual(
-  2,
-  <A, E, R>(self: Effect.Effect<A, E, R>, overrides: Overrides): Effect.Effect<A, E, R> =>
-    Effect.flatMap(overridden, (before) => Effect.provideService(self, Config, { ...before, ...overrides }))
-)
+} = overriding.with
 
 // -----------------------------------------------------------------------------
 // Constructors
@@ -245,7 +243,7 @@ export const make = Effect.fnUntraced(function*(
         const wrong = embeddings.tooLong(form, text, `inputs[${index}]`)
         if (wrong !== undefined) return yield* refused("embedMany", wrong)
       }
-      const bodyOf = embeddings.question(form, { ...config, ...yield* overridden })
+      const bodyOf = embeddings.question(form, { ...config, ...yield* overriding.current })
       if (Result.isFailure(bodyOf)) return yield* refused("embedMany", bodyOf.failure)
       const answers = yield* Effect.forEach(
         embeddings.batches(form, inputs),
@@ -350,11 +348,6 @@ const module = "BedrockEmbeddingModel"
 
 const refused = (method: "embed" | "embedMany", reason: AiError.AiErrorReason): AiError.AiError =>
   AiError.make({ module, method, reason })
-
-const overridden: Effect.Effect<Overrides> = Effect.map(
-  Effect.context<never>(),
-  (context) => Context.getOrUndefined(context, Config) ?? {}
-)
 
 /** What a call answers, and the tokens that it was charged: of an embedding those of its input, in a header that the SDK leaves out. */
 const counted = <A extends Effect.Success<ReturnType<Service["invokeModel"]>>, E>(call: Effect.Effect<A, E>) =>

@@ -52,11 +52,11 @@ import * as EffectConfig from "effect/Config"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as AiErrors from "./AiErrors.ts"
+import * as overrides from "./internal/overrides.ts"
 import * as requests from "./internal/request.ts"
 import * as responses from "./internal/response.ts"
 import type { StreamInput } from "./internal/sdk.ts"
@@ -135,6 +135,8 @@ export interface Options {
  */
 export class Config extends Context.Service<Config, Overrides>()("@caprock/ai/BedrockLanguageModel/Config") {}
 
+const overriding = overrides.of(Config, {})
+
 /**
  * Makes calls with other settings than those of their model. What is not named stays as it was.
  *
@@ -168,11 +170,7 @@ export const withConfigOverride: {
   (overrides: Overrides): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** @since 0.1.0 */
   <A, E, R>(self: Effect.Effect<A, E, R>, overrides: Overrides): Effect.Effect<A, E, R>
-} = dual(
-  2,
-  <A, E, R>(self: Effect.Effect<A, E, R>, overrides: Overrides): Effect.Effect<A, E, R> =>
-    Effect.flatMap(overridden, (before) => Effect.provideService(self, Config, { ...before, ...overrides }))
-)
+} = overriding.with
 
 // -----------------------------------------------------------------------------
 // Constructors
@@ -190,8 +188,8 @@ export const make = Effect.fnUntraced(function*(
   const bedrock = yield* Bedrock
 
   const question = (method: Method, options: LanguageModel.ProviderOptions) =>
-    Effect.flatMap(overridden, (overrides) => {
-      const question = requests.make(model, { ...config, ...overrides }, options)
+    Effect.flatMap(overriding.current, (own) => {
+      const question = requests.make(model, { ...config, ...own }, options)
       if (Result.isFailure(question)) return Effect.fail(AiError.make({ module, method, reason: question.failure }))
       telemetry.asked(options.span, question.success)
       return Effect.succeed(question.success)
@@ -298,11 +296,6 @@ export const model = (
 type Method = "generateText" | "streamText"
 
 const module = "BedrockLanguageModel"
-
-const overridden: Effect.Effect<Overrides> = Effect.map(
-  Effect.context<never>(),
-  (context) => Context.getOrUndefined(context, Config) ?? {}
-)
 
 const timestamp = Effect.map(DateTime.now, DateTime.formatIso)
 

@@ -24,6 +24,7 @@ suite(
   )
 )
 
+// A second implementation, where it is installed: what is relied on is tried on the one before too, with its conditions kept by a door of ours.
 describe.runIf(motoServer.installed)("with a server", () => {
   suite(
     "moto",

@@ -55,6 +55,7 @@ describe("a Redis that runs share", () => {
       assert.isTrue(Exit.isFailure(exit))
     }))
 
+  // A real server. Where it can't be had it is said loudly; with `CI`, `installed` fails instead.
   it.live.skipIf(!RedisServers.installed("redis"))(
     "is connected again where it fell silent",
     () =>

@@ -18,15 +18,16 @@ import {
   Fault,
   fault,
   leftovers,
+  lines,
   rig,
   type RigOptions,
   run,
   sending,
+  two,
+  within,
   type World,
   world
 } from "./rig.ts"
-
-const two: RigOptions = { targets: { a: {}, b: {} }, routes: { chat: { policy: { ordered: ["a", "b"] } } } }
 
 const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
@@ -305,15 +306,13 @@ describe("ModelRouter", () => {
       Effect.gen(function*() {
         const all = world(() => ({ took: 10 }))
         const health = yield* Health.Health
-        const limiter = yield* RateLimiter.RateLimiter
-        const lines = Effect.forEach(["a", "b"], (pool) => Effect.map(limiter.snapshot(pool), ({ waiting }) => waiting))
         yield* Effect.forEach([0, 1], (call) => Effect.forkChild(run("even", sending(all, call))))
         yield* TestClock.adjust(20)
         const fiber = yield* Effect.forkChild(run("even", sending(all, 2)), { startImmediately: true })
-        assert.deepStrictEqual(yield* lines, [1, 1])
+        assert.deepStrictEqual(yield* lines(["a", "b"]), [1, 1])
         yield* Effect.repeat(Effect.ignore(health.watch("a", () => "sick")(Effect.fail("no"))), { times: 5 })
         yield* TestClock.adjust(1)
-        assert.deepStrictEqual(yield* lines, [0, 1])
+        assert.deepStrictEqual(yield* lines(["a", "b"]), [0, 1])
         yield* Fiber.interrupt(fiber)
         assert.deepStrictEqual(yield* leftovers(all, ["a", "b"]), [])
       }).pipe(Effect.provide(rig({ ...two, ...full, routes: { even: { policy: { headroom: ["a", "b"] } } } }))))
@@ -471,11 +470,7 @@ describe("ModelRouter", () => {
         const exit = yield* run(
           "fenced",
           sending(all, 0, {
-            lastResort: () =>
-              Effect.scoped(router.run("open", sending(all, 1))).pipe(
-                Effect.map(({ value }) => value),
-                Effect.mapError(({ error }) => error)
-              )
+            lastResort: () => within(router, "open", sending(all, 1))
           })
         )
         const error = errorOf(exit)
@@ -497,11 +492,7 @@ describe("ModelRouter", () => {
         "fenced",
         sending(all, 0, {
           ask: { ...ask, fence: ["eu-west-1"] },
-          lastResort: () =>
-            Effect.scoped(router.run("open", sending(all, 1))).pipe(
-              Effect.map(({ value }) => value),
-              Effect.mapError(({ error }) => error)
-            )
+          lastResort: () => within(router, "open", sending(all, 1))
         })
       )
       const error = errorOf(exit)

@@ -14,11 +14,10 @@ import {
   type RigOptions,
   run,
   sending,
+  two,
   type World,
   world
 } from "./rig.ts"
-
-const two: RigOptions = { targets: { a: {}, b: {} }, routes: { chat: { policy: { ordered: ["a", "b"] } } } }
 
 /** The same, with second requests beside those that take longer than what a hundred calls did: an instant. */
 const hedged = (share: number): RigOptions => ({

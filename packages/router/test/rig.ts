@@ -125,6 +125,9 @@ export interface RigOptions {
   readonly circuits?: Layer.Layer<Health.Health>
 }
 
+/** Two targets, in order. */
+export const two: RigOptions = { targets: { a: {}, b: {} }, routes: { chat: { policy: { ordered: ["a", "b"] } } } }
+
 const tableOf = ({ functions, routes, targets }: RigOptions): RouteTable.RouteTable =>
   Result.getOrThrow(RouteTable.make({
     targets: Object.fromEntries(Object.entries(targets).map(([name, target]) => [name, { model: "sage", ...target }])),
@@ -146,6 +149,24 @@ export const rig = (options: RigOptions) => {
 /** Runs a call in a scope of its own, and gives what came of it. */
 export const run = (route: string, call: Sending.Sending<string, Fault, never>) =>
   Effect.flatMap(ModelRouter.ModelRouter, (router) => Effect.exit(Effect.scoped(router.run(route, call))))
+
+/** What a call that is a part of another one answers, or fails with. */
+export const within = (
+  router: ModelRouter.ModelRouter["Service"],
+  route: string,
+  call: Sending.Sending<string, Fault, never>
+) =>
+  Effect.scoped(router.run(route, call)).pipe(
+    Effect.map(({ value }) => value),
+    Effect.mapError(({ error }) => error)
+  )
+
+/** How many wait in the lines of these targets. */
+export const lines = (targets: ReadonlyArray<string>) =>
+  Effect.flatMap(
+    RateLimiter.RateLimiter,
+    (limiter) => Effect.forEach(targets, (target) => Effect.map(limiter.snapshot(target), ({ waiting }) => waiting))
+  )
 
 /** The account of a call, however it ended. */
 export const accountOf = (exit: Effect.Success<ReturnType<typeof run>>) =>

@@ -14,6 +14,7 @@ import {
   type RigOptions,
   run,
   sending,
+  two,
   type World,
   world
 } from "./rig.ts"
@@ -38,8 +39,6 @@ const load = Effect.fnUntraced(
 
 const percentile = (values: ReadonlyArray<number>, part: number): number =>
   values.toSorted((a, b) => a - b)[Math.ceil(part * values.length) - 1] ?? 0
-
-const two: RigOptions = { targets: { a: {}, b: {} }, routes: { chat: { policy: { ordered: ["a", "b"] } } } }
 
 describe("an outage of the first target under load", () => {
   const begins = 30_000

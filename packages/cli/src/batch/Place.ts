@@ -10,11 +10,11 @@ import * as Bedrock from "@caprock/bedrock/Bedrock"
 import type { OptionsError } from "@caprock/client/Settings"
 import type * as Quotas from "@caprock/quota/Quotas"
 import * as Flag from "effect/cli/Flag"
-import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Flags from "../commands/Flags.ts"
 
 /**
  * @category flags
@@ -31,16 +31,8 @@ export const flags = {
     Flag.withDescription("What all keys of batches begin with (caprock/)"),
     Flag.withDefault("caprock/")
   ),
-  region: Flag.String("region").pipe(
-    Flag.withDescription("AWS Region; else AWS_REGION or AWS_DEFAULT_REGION, else what the AWS configuration says"),
-    Flag.withFallbackConfig(Config.String("AWS_REGION").pipe(Config.orElse(() => Config.String("AWS_DEFAULT_REGION")))),
-    Flag.optional
-  ),
-  endpoint: Flag.String("endpoint").pipe(
-    Flag.withMetavar("url"),
-    Flag.withDescription("Another endpoint than Bedrock's own, such as a running `caprock emulate`"),
-    Flag.optional
-  ),
+  region: Flags.region(),
+  endpoint: Flags.endpoint,
   s3Endpoint: Flag.String("s3-endpoint").pipe(
     Flag.withMetavar("url"),
     Flag.withDescription("Another S3 than that of AWS, which honours conditional writes"),

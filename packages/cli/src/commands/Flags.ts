@@ -48,17 +48,31 @@ export const duration = (name: string) =>
   )
 
 /**
- * An AWS Region, from the environment where it is not given. What it is for is said by its description.
+ * An AWS Region, from the environment where it is not given. What it is for is said by its description, where it is more than where to ask.
  *
  * @category flags
  * @since 0.1.0
  */
-export const region = (description: string) =>
+export const region = (
+  description = "AWS Region; else AWS_REGION or AWS_DEFAULT_REGION, else what the AWS configuration says"
+) =>
   Flag.String("region").pipe(
     Flag.withDescription(description),
     Flag.withFallbackConfig(Config.String("AWS_REGION").pipe(Config.orElse(() => Config.String("AWS_DEFAULT_REGION")))),
     Flag.optional
   )
+
+/**
+ * Where to ask, if it is not Bedrock itself.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const endpoint = Flag.String("endpoint").pipe(
+  Flag.withMetavar("url"),
+  Flag.withDescription("Another endpoint than Bedrock's own, such as a running `caprock emulate`"),
+  Flag.optional
+)
 
 /**
  * The quota of a pool, by what it counts. What it means to the command is said by its description.

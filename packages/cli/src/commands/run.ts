@@ -59,7 +59,7 @@ const runFlags = {
     ),
     Flag.optional
   ),
-  region: Flags.region("AWS Region; else AWS_REGION or AWS_DEFAULT_REGION, else what the AWS configuration says"),
+  region: Flags.region(),
   system: Flag.String("system").pipe(
     Flag.withDescription("System prompt, for lines that have none"),
     Flag.optional
@@ -99,11 +99,7 @@ const runFlags = {
     Flag.withDescription("Most requests that are under way at once (1024)"),
     Flag.withDefault(BedrockClient.defaults.maxConnections)
   ),
-  endpoint: Flag.String("endpoint").pipe(
-    Flag.withMetavar("url"),
-    Flag.withDescription("Another endpoint than Bedrock's own, such as a running `caprock emulate`"),
-    Flag.optional
-  ),
+  endpoint: Flags.endpoint,
   emulate: Flag.Boolean("emulate").pipe(
     Flag.withDescription("Ask a built-in emulator with the given quotas. Needs no account and no credentials"),
     Flag.withDefault(false)
