@@ -39,14 +39,14 @@ describe("events of jobs", () => {
   it.live("are not all that may be in a queue: other messages stay there, and one warning says so", () =>
     Effect.gen(function*() {
       const queue = yield* start()
-      const others = [
+      // More than one request gives.
+      const others = Array.from({ length: 3 }, () => [
         "{",
         JSON.stringify({ order: 7 }),
         JSON.stringify({ ...JSON.parse(event(arn, "Completed")), source: "my.app" }),
         JSON.stringify({ ...JSON.parse(event(arn, "Completed")), detail: { status: 7 } })
-      ]
-      for (const body of others) yield* queue.send(body)
-      yield* queue.send(event(arn, "Completed"))
+      ]).flat()
+      for (const body of [event(arn, "Completed"), ...others, event(arn, "Completed")]) yield* queue.send(body)
       const { layer, lines } = yield* logged
       const events = yield* JobEvents.fromQueue(queue.options).pipe(
         Stream.interruptWhen(Effect.repeat(queue.count, { until: (n) => n === others.length, times: 1000 })),
