@@ -1,6 +1,7 @@
 import * as ObjectStore from "@caprock/batch/ObjectStore"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
+import { connect } from "node:net"
 import * as motoServer from "./motoServer.ts"
 import { createBucket, start } from "./s3Server.ts"
 import { bytesOf, suite, textOf, whole } from "./storeSuite.ts"
@@ -125,6 +126,26 @@ describe("a bucket that is out for a moment", () => {
         assert.deepEqual([read[0], read[read.length / 2], read[read.length - 1]], [65, 66, 67])
       })
   )
+})
+
+describe("the door of the tests", () => {
+  it.live("lets others write, where somebody is gone in the middle of what it wrote", () =>
+    Effect.gen(function*() {
+      const { server, store } = yield* lossy
+      yield* Effect.callback<void>((resume) => {
+        const writer = connect(Number(new URL(server.url).port), "127.0.0.1", () => {
+          const head = ["if-none-match: *", "content-length: 100", "host: caprock", "", ""].join("\r\n")
+          writer.write(`PUT /${server.bucket}/a?x-id=PutObject HTTP/1.1\r\n${head}broken`)
+        })
+        server.mishap = () => {
+          writer.destroy()
+          return undefined
+        }
+        writer.once("close", () => resume(Effect.void))
+      })
+      server.mishap = () => undefined
+      assert.isString(yield* store.put("a", bytesOf("one"), { absent: true }))
+    }))
 })
 
 describe("what can't be", () => {
