@@ -54,7 +54,7 @@ export const defaults = offload.defaults
  * - `lease` (30 seconds): how long who drives a batch may be silent, until another may take over.
  * - `patient` (false): waits for a lease that another holds, instead of failing with `LeaseHeld`.
  * - `poll` (30 seconds to 5 minutes): how often jobs are looked at.
- * - `wake`: has them looked at now, such as events of EventBridge that came through a queue. What an element says is not believed.
+ * - `wake`: has them looked at now, once a second at most, such as events of EventBridge that came through a queue. What an element says is not believed.
  *
  * @category configuration
  * @since 0.1.0

@@ -1,9 +1,10 @@
 import type { BatchJournal } from "@caprock/batch/BatchJournal"
+import * as Reason from "@caprock/errors/Reason"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Schema } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { isLast } from "../src/internal/jobStatus.ts"
-import { type Fate, type Lab, type Luck, make } from "./driverLab.ts"
+import { failed, type Fate, type Lab, type Luck, make } from "./driverLab.ts"
 
 const well: Fate = { end: "Completed", part: 1, failing: 0, wrong: 0 }
 
@@ -251,6 +252,46 @@ describe("a driver", () => {
       const lab = yield* make({ records: 30, fates: [well], luck: () => lucks.shift() ?? "well" })
       holds(lab, yield* once(lab), 30)
       assert.strictEqual(lab.jobs.size, 3)
+    }))
+})
+
+describe("a driver that waits", () => {
+  it.effect("looks at its jobs less and less often while nothing changes, and soon after something did", () =>
+    Effect.gen(function*() {
+      const at: Array<number> = []
+      const listing = () => Effect.map(Clock.currentTimeMillis, (now) => void at.push(now / 60_000))
+      const lab = yield* make({ records: 30, fates: [well], listing })
+      holds(lab, yield* once(lab), 30)
+      const waits = at.slice(1).map((time, i) => time - (at[i] ?? 0))
+      // To the millisecond: the clock has no finer ones.
+      for (const wait of waits) assert.isAtLeast(wait, 0.9999)
+      assert.isAtMost(waits[0] ?? Infinity, 1.5)
+      assert.isBelow(at.length, 10)
+    }))
+
+  it.effect("looks once a second at most, however often it is woken", () =>
+    Effect.gen(function*() {
+      let looks = 0
+      const listing = () => Effect.sync(() => void looks++)
+      const lab = yield* make({ records: 10, fates: [well], listing, wake: Effect.sleep("10 millis") })
+      holds(lab, yield* once(lab), 10)
+      assert.isAtMost(looks, 10 * 60 + 2)
+      assert.isAtLeast(looks, 10 * 60 - 60)
+    }))
+
+  it.effect("outlives listings that fail, and ends with what no wait can cure", () =>
+    Effect.gen(function*() {
+      let n = 0
+      const busy = failed(new Reason.ServerError({ kind: "unavailable", message: "503" }))
+      const listing = () => n++ % 3 === 0 ? Effect.void : Effect.fail(busy)
+      const lucks: Array<Luck> = ["unanswered"]
+      const lab = yield* make({ records: 30, fates: [well], listing, luck: () => lucks.shift() ?? "well" })
+      holds(lab, yield* once(lab), 30)
+      assert.isAbove(n, 3)
+      const denied = failed(new Reason.AccessError({ kind: "denied", message: "no" }))
+      const shut = yield* make({ records: 10, fates: [well], listing: () => Effect.fail(denied) })
+      const failure = yield* Effect.flip(once(shut))
+      assert.deepInclude(failure, { _tag: "ServiceFailed", error: denied })
     }))
 })
 

@@ -77,15 +77,18 @@ const settings: Settled = {
   strict: false
 }
 
-const failed = (reason: Reason.Reason) =>
+export const failed = (reason: Reason.Reason) =>
   new BedrockError({ operation: "CreateModelInvocationJob", attempts: 1, reason })
 
 export const make = (
-  { fates, limits = {}, luck = () => "well", records, settings: more = {} }: {
+  { fates, limits = {}, listing = () => Effect.void, luck = () => "well", records, settings: more = {}, wake }: {
     readonly records: number
     /** Of the nth job that is created; the last for all that follow. */
     readonly fates: ReadonlyArray<Fate>
     readonly luck?: () => Luck
+    /** What becomes of a listing. */
+    readonly listing?: () => Effect.Effect<void, BedrockError>
+    readonly wake?: Effect.Effect<unknown>
     readonly limits?: Partial<BatchLimits.BatchLimits>
     readonly settings?: Partial<Settled>
   }
@@ -195,16 +198,16 @@ export const make = (
             : Effect.succeed(described(job, now))
         }),
       list: (nameContains) =>
-        Stream.unwrap(Effect.map(Clock.currentTimeMillis, (now) =>
+        Stream.unwrap(Effect.map(Effect.andThen(Effect.suspend(listing), Clock.currentTimeMillis), (now) =>
           Stream.fromIterable(
-            known(now).filter(({ request }) => request.name.includes(nameContains)).map((job) => {
-              return described(job, now)
-            })
+            known(now).filter(({ request }) => request.name.includes(nameContains)).map((job) => described(job, now))
           ))),
       stop: (arn) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           const job = jobs.get(arn)
-          if (job !== undefined && !isLast(statusOf(job, now))) job.stopped ??= now
+          if (job !== undefined && !isLast(statusOf(job, now))) {
+            job.stopped ??= now
+          }
         })
     }
 
@@ -216,9 +219,14 @@ export const make = (
     const wanted = (journal: BatchJournal) => {
       const final = new Set<number>()
       for (const part of journal.parts) {
-        for (const [index, outcome] of outcomesFor(part)) if (outcome !== "failed") final.add(index)
+        for (const [index, outcome] of outcomesFor(part)) {
+          if (outcome !== "failed") {
+            final.add(index)
+          }
+        }
       }
-      return Array.from({ length: records }, (_, i) => i).filter((index) => !final.has(index))
+      return Array.from({ length: records }, (_, i) =>
+        i).filter((index) => !final.has(index))
     }
 
     const data: driver.Data<never> = {
@@ -308,7 +316,7 @@ export const make = (
               formRound: (...args) => alive(data.formRound(...args)),
               late: (...args) => alive(data.late(...args))
             },
-            polling: { minMillis: minute, maxMillis: 10 * minute, wake: Effect.never }
+            polling: { min: minute, max: 10 * minute, wake: wake ?? Effect.never }
           }, until))
         })
         const dead = Effect.repeat(Effect.sleep(minute), { until: () => left <= 0 })

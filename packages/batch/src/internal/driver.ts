@@ -3,7 +3,6 @@ import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { type Corrupt, type LeaseLost, ServiceFailed, type StoreFailed } from "../BatchError.ts"
 import type { BatchJournal, Late, Part, Tally, Upload } from "../BatchJournal.ts"
@@ -12,6 +11,7 @@ import { gone, isKnown } from "./jobStatus.ts"
 import type { Journal } from "./journalStore.ts"
 import * as machine from "./machine.ts"
 import { cancelKey, type Place } from "./place.ts"
+import { looks, type Pace } from "./polling.ts"
 import { jobPrefix, requestOf } from "./tokens.ts"
 
 /** What is done with the data of a batch. */
@@ -22,11 +22,9 @@ export interface Data<E> {
   readonly late: (journal: BatchJournal, late: typeof Late.Type) => Effect.Effect<void, E>
 }
 
-interface Polling {
-  readonly minMillis: number
-  readonly maxMillis: number
+interface Polling extends Pace {
   /** Ends when something may have changed. */
-  readonly wake: Effect.Effect<void>
+  readonly wake: Effect.Effect<unknown>
 }
 
 export interface World<E> {
@@ -39,9 +37,6 @@ export interface World<E> {
 
 export type Failure = LeaseLost | StoreFailed | Corrupt | ServiceFailed
 
-/** From one look at the jobs to the next, where nothing changes. */
-const growth = 1.5
-
 /** `submitted`: until all is asked that the jobs allow. `ended`: until nothing is left to do. */
 export const drive = <E>(
   { data, journal, jobs, place, polling }: World<E>,
@@ -53,12 +48,12 @@ export const drive = <E>(
     const settle = (event: machine.Event) => journal.update((now) => machine.step(now, event))
     // Until jobs are looked at again, no more are asked for: there is no room, or nothing is heard.
     let isHeldUp = false
-    let pause = polling.minMillis
 
     const listed = Effect.map(
       Stream.runCollect(jobs.list(prefix)),
       (found) => found.filter(({ name }) => name.startsWith(prefix))
     )
+    const listing = looks(listed, polling, polling.wake)
     const service = <A>(asked: Effect.Effect<A, BedrockError>) =>
       Effect.mapError(asked, (error) => new ServiceFailed({ error }))
 
@@ -88,22 +83,6 @@ export const drive = <E>(
       const { name, token } = requestOf(place, yield* journal.current, part)
       yield* settle({ _tag: "submitting", of: part, job: { name, token } })
       yield* create(part)
-    })
-
-    /** What was written down, and not heard of. */
-    const find = Effect.fnUntraced(function*(parts: ReadonlyArray<Part>) {
-      const all = yield* service(listed)
-      for (const part of parts) {
-        // Not one of a batch that was there before, under the same name.
-        const found = all.find(({ name, token = part.job?.token }) =>
-          name === part.job?.name && token === part.job?.token
-        )
-        const { late, problem, state } = yield* journal.current
-        if (found !== undefined) yield* settle({ _tag: "created", of: part, arn: found.arn })
-        else if (late !== undefined || problem !== undefined || state === "cancelling") {
-          yield* settle({ _tag: "crowded", of: part })
-        } else yield* create(part)
-      }
     })
 
     const run = Effect.fnUntraced(function*(command: machine.Command) {
@@ -140,53 +119,19 @@ export const drive = <E>(
         }
         case "settle":
           return yield* settle(command.event)
-        case "find":
         case "wait":
         case "over":
           return undefined
       }
     })
 
-    const seen = Effect.fnUntraced(function*(part: Part, job: Job | undefined) {
+    const watched = Effect.fnUntraced(function*(part: Part, job: Job | undefined) {
       const { message, status } = job ?? { status: gone, message: "Bedrock does not know it any more" }
       if (!isKnown(status) && !told.has(status)) {
         told.add(status)
         yield* Effect.logWarning("A job has a status that is not known, and is waited for", { status })
       }
       yield* settle({ _tag: "seen", of: part, status, message })
-    })
-
-    /** A job that is in no listing. */
-    const got = (arn: string) =>
-      jobs.get(arn).pipe(
-        Effect.map((job): Job | undefined => job),
-        Effect.catchIf(({ reason }) => reason._tag === "NotFoundError", () => Effect.undefined)
-      )
-
-    /** One look at all jobs. Whether anything changed. */
-    const look = Effect.gen(function*() {
-      const before = yield* journal.current
-      const byArn = new Map((yield* listed).map((job) => [job.arn, job]))
-      for (const part of before.parts) {
-        const arn = part.job?.arn
-        if (part.phase === "running" && arn !== undefined) yield* seen(part, byArn.get(arn) ?? (yield* got(arn)))
-      }
-      return (yield* journal.current) !== before
-    }).pipe(
-      // Who waits for days outlasts an hour without an answer.
-      Effect.catchTag("BedrockError", (error) =>
-        error.retryable
-          ? Effect.as(Effect.logWarning("Jobs could not be looked at", { error: error.message }), false)
-          : Effect.fail(new ServiceFailed({ error })))
-    )
-
-    const wait = Effect.gen(function*() {
-      const jitter = yield* Random.next
-      // Never less than the shortest, so that nobody asks more often than that.
-      const millis = polling.minMillis + jitter * (pause - polling.minMillis)
-      yield* Effect.raceFirst(Effect.sleep(Duration.millis(millis)), polling.wake)
-      isHeldUp = false
-      pause = (yield* look) ? polling.minMillis : Math.min(polling.maxMillis, pause * growth)
     })
 
     const asked = Effect.gen(function*() {
@@ -201,18 +146,56 @@ export const drive = <E>(
       }
     })
 
+    /** What was written down, and not heard of. */
+    const found = Effect.fnUntraced(function*(part: Part, all: ReadonlyArray<Job>) {
+      // Not one of a batch that was there before, under the same name.
+      const mine = all.find(({ name, token = part.job?.token }) => name === part.job?.name && token === part.job?.token)
+      if (mine !== undefined) return yield* settle({ _tag: "created", of: part, arn: mine.arn })
+      if (machine.isAsking(yield* journal.current)) return isHeldUp ? undefined : yield* create(part)
+      return yield* settle({ _tag: "crowded", of: part })
+    })
+
+    /** A job that is in no listing. */
+    const missed = (part: Part, arn: string) =>
+      jobs.get(arn).pipe(
+        Effect.map((job): Job | undefined => job),
+        Effect.catchIf(({ reason }) => reason._tag === "NotFoundError", () => Effect.undefined),
+        Effect.flatMap((job) => watched(part, job)),
+        // Who waits for days outlasts an hour without an answer.
+        Effect.catchTag("BedrockError", (error) =>
+          error.retryable
+            ? Effect.logWarning("A job could not be looked at", { job: arn, error: error.message })
+            : Effect.fail(new ServiceFailed({ error })))
+      )
+
+    /** One look at all jobs. */
+    const look = Effect.gen(function*() {
+      const all = yield* service(listing)
+      isHeldUp = false
+      yield* asked
+      const byArn = new Map(all.map((job) => [job.arn, job]))
+      for (const part of (yield* journal.current).parts) {
+        const { job, phase } = part
+        if (phase === "submitting") yield* found(part, all)
+        if (phase !== "running" || job?.arn === undefined) continue
+        const listed = byArn.get(job.arn)
+        yield* listed === undefined ? missed(part, job.arn) : watched(part, listed)
+      }
+    })
+
+    // What others began is looked at before anything is asked for.
+    const { parts } = yield* journal.current
+    if (parts.some(({ phase }) => phase === "submitting" || (phase === "running" && until === "ended"))) yield* look
     while (true) {
       yield* asked
-      const commands = machine.next(yield* journal.current).filter(({ _tag }) =>
-        (until === "ended" || _tag === "submit" || _tag === "find") &&
-        !(isHeldUp && (_tag === "submit" || _tag === "find"))
-      )
+      const commands = machine.next(yield* journal.current)
       if (commands.some(({ _tag }) => _tag === "over")) return yield* journal.current
-      const lost = commands.flatMap((command) => command._tag === "find" ? [command.part] : [])
-      if (lost.length > 0) yield* find(lost)
-      for (const command of commands) yield* run(command)
-      if (commands.some(({ _tag }) => _tag !== "wait")) continue
+      const now = commands.filter(({ _tag }) =>
+        _tag !== "wait" && (until === "ended" || _tag === "submit") && !(isHeldUp && _tag === "submit")
+      )
+      for (const command of now) yield* run(command)
+      if (now.length > 0) continue
       if (until === "submitted") return yield* journal.current
-      yield* wait
+      yield* look
     }
   })

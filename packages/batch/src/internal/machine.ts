@@ -16,14 +16,14 @@ interface Named {
 /**
  * What is to be done now. All of them may be done twice.
  *
- * - `submit`: write down the job, and create it. `find`: it was written down, and may have been created.
+ * - `submit`: write down the job, and create it.
  * - `stop`: its job. `collect`: count its outputs.
  * - `form`: upload the parts of a round, of what failed in the one before.
  * - `late`: ask on demand what is left.
  * - `wait`: for jobs. `over`: there is nothing to do any more.
  */
 export type Command =
-  | { readonly _tag: "submit" | "find" | "stop" | "collect"; readonly part: Part }
+  | { readonly _tag: "submit" | "stop" | "collect"; readonly part: Part }
   | { readonly _tag: "form"; readonly round: number }
   | { readonly _tag: "late"; readonly late: typeof Late.Type }
   | { readonly _tag: "settle"; readonly event: Event }
@@ -66,6 +66,9 @@ const isLive = ({ phase }: Part): boolean => phase === "submitting" || phase ===
 /** Nobody waits for new jobs any more: the batch is cancelled, or late. */
 const isWindingDown = ({ late, state }: BatchJournal): boolean => state === "cancelling" || late !== undefined
 
+/** Whether jobs are asked for. */
+export const isAsking = (journal: BatchJournal): boolean => journal.problem === undefined && !isWindingDown(journal)
+
 const isTooSmall = ({ limits }: BatchJournal, { records }: Part): boolean => records < limits.minimumRecords
 
 /** What is left when all parts of the last round are collected. */
@@ -101,10 +104,10 @@ const forPart = (journal: BatchJournal, part: Part, room: () => boolean): Readon
         const { part: number, records, round } = part
         return [{ _tag: "settle", event: { _tag: "collected", of: { round, part: number }, tally: unasked(records) } }]
       }
-      return journal.problem === undefined && room() ? [{ _tag: "submit", part }] : []
+      return isAsking(journal) && room() ? [{ _tag: "submit", part }] : []
     }
     case "submitting":
-      return [{ _tag: "find", part }]
+      return []
     case "running":
       return isWindingDown(journal) && part.job?.status !== "Stopping" ? [{ _tag: "stop", part }] : []
     case "ended":
@@ -179,10 +182,14 @@ const again = ({ settings }: BatchJournal) => (part: Part): Part => {
   return job?.status === "Expired" ? { ...fresh, hours: Math.min(mostHours, 2 * hours) } : fresh
 }
 
-const cancelled = (part: Part): Part =>
-  wanting(part) > 0
-    ? { ...part, rest: { kind: "cancelled", message: "the batch was cancelled before it was answered" } }
-    : part
+const cancelled = (part: Part): Part => ({
+  ...part,
+  // One that failed waited to be mended: now for nothing any more.
+  phase: "collected",
+  ...(wanting(part) > 0
+    ? { rest: { kind: "cancelled", message: "the batch was cancelled before it was answered" } }
+    : {})
+})
 
 const problemOf = (kind: Problem["kind"], { job, round, part }: Part, message: string): Problem => ({
   kind,

@@ -42,6 +42,7 @@ import * as lease from "./lease.ts"
 import * as machine from "./machine.ts"
 import { onDemand } from "./onDemand.ts"
 import { cancelKey, late, type Place, uploadsOf } from "./place.ts"
+import { alarm } from "./polling.ts"
 import * as Resubmit from "./resubmit.ts"
 import * as Results from "./results.ts"
 import { statusOf } from "./status.ts"
@@ -164,8 +165,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     yield* journal.update((now) => machine.step(now, { _tag: "resumed" }))
     // What somebody began to upload, and won't end. Nothing else: below the prefix Bedrock uploads, too.
     for (const uploads of uploadsOf(place)) yield* store.sweep(uploads)
-    const woken = yield* Queue.sliding<void>(1)
-    yield* Effect.forkScoped(Stream.runForEach(options.wake ?? Stream.empty, () => Queue.offer(woken, undefined)))
+    const woken = yield* alarm(options.wake ?? Stream.empty)
     const drive: Driver["drive"] = (until) =>
       driver.drive<Corrupt | InputChanged | ServiceFailed | StoreFailed>({
         place,
@@ -177,8 +177,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
           late: asked(place)
         },
         polling: {
-          minMillis: millisOf(options.poll?.min ?? defaults.poll.min),
-          maxMillis: millisOf(options.poll?.max ?? defaults.poll.max),
+          min: millisOf(options.poll?.min ?? defaults.poll.min),
+          max: millisOf(options.poll?.max ?? defaults.poll.max),
           wake: Queue.take(woken)
         }
       }, until)
