@@ -64,7 +64,8 @@ export type Upload = typeof Upload.Type
 export const Counts = Schema.Struct({ total: Count, processed: Count, succeeded: Count, failed: Count })
 
 /**
- * A job for a part. It stands in the journal before it is created: `arn` comes with the answer. `status` is Bedrock's own word.
+ * A job for a part. It stands in the journal before it is created: `arn` comes with the answer. `status` is Bedrock's own word. `missedAt` is since when Bedrock
+ * shows no such job, in milliseconds since 1970.
  *
  * @category models
  * @since 0.1.0
@@ -74,7 +75,8 @@ export const Job = Schema.Struct({
   token: Schema.NonEmptyString,
   arn: Schema.optionalKey(Schema.NonEmptyString),
   status: Schema.optionalKey(Schema.String),
-  message: Schema.optionalKey(Schema.String)
+  message: Schema.optionalKey(Schema.String),
+  missedAt: Schema.optionalKey(Millis)
 })
 
 /**

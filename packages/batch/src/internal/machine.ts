@@ -40,6 +40,8 @@ export type Event =
   | { readonly _tag: "crowded"; readonly of: Named }
   /** It was not created, and never will be as things are. */
   | { readonly _tag: "refused"; readonly of: Named; readonly message: string }
+  /** Bedrock shows none of that name, or does not know it. */
+  | { readonly _tag: "missed"; readonly of: Named; readonly at: number }
   | { readonly _tag: "seen"; readonly of: Named; readonly status: string; readonly message?: string | undefined }
   | { readonly _tag: "collected"; readonly of: Named; readonly tally: Tally }
   | { readonly _tag: "formed"; readonly round: number; readonly uploads: ReadonlyArray<Upload> }
@@ -56,6 +58,12 @@ export type Event =
 
 /** The most that a job may be given, in hours (API reference). */
 const mostHours = 168
+
+/**
+ * A job that Bedrock does not show is looked for this long. A request to create one may be under way for a minute, and no promise is made of when a listing has
+ * it: what is too long costs minutes of a batch that takes hours, and what is too short has a job paid for that nobody reads.
+ */
+const patienceMillis = 10 * 60_000
 
 /** Records that were asked and not answered, and may be. */
 const wanting = ({ rest, tally }: Part): number =>
@@ -191,6 +199,11 @@ const cancelled = (part: Part): Part => ({
     : {})
 })
 
+const shown = (job: Job): Job => {
+  const { missedAt: _, ...rest } = job
+  return rest
+}
+
 const problemOf = (kind: Problem["kind"], { job, round, part }: Part, message: string): Problem => ({
   kind,
   job: job?.arn ?? job?.name ?? `of part ${round}-${part}`,
@@ -204,6 +217,11 @@ const judged = (journal: BatchJournal, part: Part, tally: Tally): BatchJournal =
   const of = (change: (part: Part) => Part) => changed(journal, part, change)
   const collected = of((part) => ({ ...part, phase: "collected", tally }))
   const answered = tally.succeeded + tally.rejected + tally.failed
+  // They were paid for, and are somewhere else, or were removed: to pay for them again is not ours to decide.
+  if (job?.status === "Completed" && answered === 0 && journal.state !== "cancelling") {
+    const problem = problemOf("failed", part, "none of its answers are in the bucket")
+    return { ...of((part) => ({ ...part, tally })), problem: journal.problem ?? problem }
+  }
   // What was to end, or what nobody asked.
   if (isWindingDown(journal)) return collected
   if (job === undefined) {
@@ -214,11 +232,6 @@ const judged = (journal: BatchJournal, part: Part, tally: Tally): BatchJournal =
   }
   const { message = "it does not say why", status = gone } = job
   if (status === "Stopped") return { ...collected, problem: problemOf("stopped", part, message) }
-  // They were paid for, and are somewhere else, or were removed: to pay for them again is not ours to decide.
-  if (status === "Completed" && answered === 0) {
-    const problem = problemOf("failed", part, "none of its answers are in the bucket")
-    return { ...of((part) => ({ ...part, tally })), problem: journal.problem ?? problem }
-  }
   if (status === "Completed" || status === "PartiallyCompleted") return collected
   if (status === "Failed" && isLasting(job)) {
     const problem = problemOf("failed", part, message)
@@ -248,13 +261,30 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
       return changed(
         journal,
         event.of,
-        (part) => part.phase === "uploaded" ? { ...part, phase: "submitting", job: event.job } : part
+        (part) =>
+          part.phase === "uploaded" || (part.phase === "submitting" && part.job?.missedAt !== undefined)
+            ? { ...part, phase: "submitting", job: event.job }
+            : part
       )
     case "created":
       return changed(journal, event.of, (part) =>
         part.phase === "submitting" && part.job !== undefined
-          ? { ...part, phase: "running", job: { ...part.job, arn: event.arn } }
+          ? { ...part, phase: "running", job: { ...shown(part.job), arn: event.arn } }
           : part)
+    case "missed":
+      return changed(journal, event.of, (part) => {
+        const { job, phase } = part
+        if (job === undefined || (phase !== "submitting" && phase !== "running")) return part
+        if (job.missedAt === undefined) return { ...part, job: { ...job, missedAt: event.at } }
+        if (event.at - job.missedAt < patienceMillis) return part
+        return phase === "submitting"
+          ? { ...without(part, "job"), phase: "uploaded" }
+          : {
+            ...part,
+            phase: "ended",
+            job: { ...shown(job), status: gone, message: "Bedrock does not know it any more" }
+          }
+      })
     case "crowded":
       return changed(
         journal,
@@ -270,9 +300,10 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
     case "seen":
       return changed(journal, event.of, (part) => {
         const { job, phase } = part
-        if (phase !== "running" || job === undefined || job.status === event.status) return part
+        if (phase !== "running" || job === undefined) return part
+        if (job.status === event.status && job.missedAt === undefined) return part
         const seen = {
-          ...job,
+          ...shown(job),
           status: event.status,
           ...(event.message === undefined ? {} : { message: event.message })
         }
