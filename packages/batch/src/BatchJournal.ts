@@ -166,7 +166,8 @@ export const Input = Schema.Struct({
 })
 
 /**
- * What is asked on demand, of what the last round left over: `why`, and whether all has been `done`. Its answers are in files of their own.
+ * What is asked on demand, of what the last round left over: `why`, and whether all has been `done`. Its answers are in files of their own. `records` is how many
+ * there are to ask: 0 after a deadline until the last job has been stopped, and it is known.
  *
  * @category models
  * @since 0.1.0

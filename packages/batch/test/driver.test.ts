@@ -216,6 +216,21 @@ describe("a driver", () => {
       assert.strictEqual(lab.answers.size, 10)
     }))
 
+  it.effect("submits it when it is resumed, though all rounds are used up, and nothing else again", () =>
+    Effect.gen(function*() {
+      const lab = yield* make({
+        records: 20,
+        fates: [{ ...well, end: "Stopped", part: 0.5 }, { ...well, failing: 0.5 }, well],
+        settings: { rounds: 1 }
+      })
+      yield* once(lab)
+      const journal = yield* once(lab)
+      holds(lab, journal, 20)
+      assert.lengthOf(lab.asked, 3)
+      assert.deepEqual(journal.parts.map(({ records, round }) => [round, records]), [[0, 10], [0, 10], [1, 5]])
+      assert.strictEqual(lab.answers.size, 20 - tallied(journal, "failed"))
+    }))
+
   it.effect("stops its jobs when it is cancelled, and begins none", () =>
     Effect.gen(function*() {
       const lab = yield* make({ records: 45, fates: [{ ...well, part: 1 }], limits: { jobs: 2 } })
@@ -245,6 +260,7 @@ describe("a driver", () => {
       assert.strictEqual(lab.jobs.size, 2)
       assert.strictEqual(lab.answers.size, 45)
       assert.strictEqual([...lab.answers.values()].filter(([by]) => by === "late").length, 35)
+      assert.deepEqual(journal.late, { why: "deadline", records: 35, done: true })
     }))
 
   it.effect("finds the job of which nothing was heard, and creates no other", () =>

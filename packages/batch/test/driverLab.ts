@@ -266,7 +266,8 @@ export const make = (
       formRound: (journal, round) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           const rested = new Set(journal.parts.filter(({ rest }) => rest !== undefined).flatMap(indices))
-          const before = journal.parts.filter((part) => part.round === round - 1).flatMap(indices)
+          const before = journal.parts.filter((part) => part.round === round - 1 && machine.mayAgain(journal, part))
+            .flatMap(indices)
           const left = new Set(wanted(journal, now))
           return uploadsOf(round, journal.generation, before.filter((index) => left.has(index) && !rested.has(index)))
         }),

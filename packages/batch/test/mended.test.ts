@@ -105,6 +105,22 @@ describe("a batch whose jobs complete, and leave nothing", () => {
     }))
 })
 
+describe("a batch whose job somebody stopped", () => {
+  it.effect("submits what it did not answer when it is resumed, though all rounds are used up, and nothing else", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      const once = { ...settings, rounds: 1, small: "fail" } as const
+      yield* ending(batches.submit("nightly", once, records(250)))
+      const became = ["Stopped", "PartiallyCompleted", "PartiallyCompleted"]
+      for (const [n, { arn }] of (yield* test.jobs).entries()) yield* test.become(arn, became[n] ?? "")
+      const { reason } = yield* Effect.flip(ending(batches.resume("nightly")))
+      assert.strictEqual(reason._tag, "StoppedElsewhere")
+      yield* Effect.flip(ending(batches.resume("nightly")))
+      const { parts } = yield* batches.status("nightly")
+      assert.deepEqual(parts.map(({ records, round }) => [round, records]), [[0, 100], [0, 100], [0, 50], [1, 100]])
+    }))
+})
+
 describe("a batch that is cancelled", () => {
   it.effect("ends, though its input never did", () =>
     Effect.gen(function*() {

@@ -79,30 +79,31 @@ export const isAsking = (journal: BatchJournal): boolean => journal.problem === 
 
 const isTooSmall = ({ limits }: BatchJournal, { records }: Part): boolean => records < limits.minimumRecords
 
+/** With a deadline, what jobs never answered may be asked otherwise; what was too little for one may not. */
+export const isUnbegun = ({ settings }: BatchJournal, { job, rest }: Part): boolean =>
+  settings.deadline !== undefined && rest?.kind === "job" && job !== undefined
+
+/** Whether what is left of a part may be asked in another round: what nobody asked, and what somebody kept a job from answering, is no try. */
+export const mayAgain = ({ settings }: BatchJournal, { job, round }: Part): boolean =>
+  round + 1 < settings.rounds || job === undefined || job.status === "Stopped" ||
+  (job.status === "Failed" && isLasting(job))
+
+const sum = (parts: ReadonlyArray<Part>, count: (part: Part) => number): number =>
+  parts.reduce((so, part) => so + count(part), 0)
+
 /** What is left when all parts of the last round are collected. */
 const afterRound = (journal: BatchJournal): Command => {
-  const { late, limits, round, settings } = journal
-  const last = journal.parts.filter((part) => part.round === round)
-  const left = last.reduce((sum, part) => sum + wanting(part), 0)
-  const unbegun = journal.parts.reduce(
-    (sum, { rest, tally }) => sum + (rest === undefined ? 0 : tally?.missing ?? 0),
-    0
-  )
+  const { late, limits, parts, round, settings } = journal
   const over: Command = { _tag: "settle", event: { _tag: "ended", state: "done" } }
-  if (late !== undefined) return late.done ? over : { _tag: "late", late }
-  if (left + unbegun === 0) return over
-  const isNever = last.every((part) => part.job === undefined)
-  const mayAsk = round + 1 < settings.rounds
-  if (left >= limits.minimumRecords && mayAsk) return { _tag: "form", round: round + 1 }
-  if (left > 0 && left < limits.minimumRecords && (mayAsk || isNever) && settings.small === "on-demand") {
-    // With a deadline, those too whose jobs never answered.
-    const records = left + (settings.deadline === undefined ? 0 : unbegun)
-    return { _tag: "late", late: { why: "small", records, done: false } }
-  }
-  if (settings.deadline !== undefined) {
-    return { _tag: "late", late: { why: "deadline", records: left + unbegun, done: false } }
-  }
-  return over
+  // Of what a round left, each later one took some up.
+  const records = sum(parts, wanting) - sum(parts.filter(({ round }) => round > 0), ({ records }) => records) +
+    sum(parts.filter((part) => isUnbegun(journal, part)), ({ tally }) => tally?.missing ?? 0)
+  if (late !== undefined) return late.done ? over : { _tag: "late", late: { ...late, records } }
+  const again = sum(parts.filter((part) => part.round === round && mayAgain(journal, part)), wanting)
+  if (again >= limits.minimumRecords) return { _tag: "form", round: round + 1 }
+  if (again > 0 && settings.small === "on-demand") return { _tag: "late", late: { why: "small", records, done: false } }
+  if (records === 0 || settings.deadline === undefined) return over
+  return { _tag: "late", late: { why: "deadline", records, done: false } }
 }
 
 const forPart = (journal: BatchJournal, part: Part, room: () => boolean): ReadonlyArray<Command> => {
@@ -319,7 +320,9 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
         ? { ...journal, round: event.round, parts: [...journal.parts, ...event.uploads.map(began)] }
         : journal
     case "late":
-      return journal.late === undefined ? { ...journal, late: event.late } : journal
+      return journal.late?.done === true || journal.late?.records === event.late.records
+        ? journal
+        : { ...journal, late: { ...event.late, ...journal.late, records: event.late.records } }
     case "answered":
       return journal.late === undefined ? journal : { ...journal, late: { ...journal.late, done: true } }
     case "cancelled":
