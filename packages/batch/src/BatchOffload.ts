@@ -96,7 +96,7 @@ export interface ResultOptions {
  * - `results`: what is final so far, as often as it is asked for, from any machine. Of a batch that has ended that is everything.
  * - `status`: from the journal, and one listing of jobs.
  * - `cancel`: stops the jobs that run. Whoever drives the batch, or resumes it, brings it to its end.
- * - `list`: all batches below the prefix.
+ * - `list`: all batches below the prefix. Fails with the first that can't be read, after all that can.
  *
  * @category services
  * @since 0.1.0
