@@ -56,6 +56,10 @@ export const make = (root: string): ObjectStore["Service"] => {
           })
         )
       ),
+    folders: (prefix) =>
+      Stream.suspend(() =>
+        Stream.fromIterable(globSync("*/", { cwd: join(root, prefix) }).toSorted().map((name) => name.replace("/", "")))
+      ),
     remove: (keys) => Effect.sync(() => keys.forEach((key) => rmSync(pathOf(key), { force: true }))),
     prove: () => Effect.void,
     sweep: () => Effect.succeed(0)

@@ -54,7 +54,7 @@ export const defaults = offload.defaults
  * - `lease` (30 seconds): how long who drives a batch may be silent, until another may take over.
  * - `patient` (false): waits for a lease that another holds, instead of failing with `LeaseHeld`.
  * - `poll` (30 seconds to 5 minutes): how often jobs are looked at.
- * - `wake`: has them looked at now, such as events of EventBridge that came through a queue. What an element says is not believed.
+ * - `wake`: has them looked at now, once a second at most, such as events of EventBridge that came through a queue. What an element says is not believed.
  *
  * @category configuration
  * @since 0.1.0
@@ -96,7 +96,7 @@ export interface ResultOptions {
  * - `results`: what is final so far, as often as it is asked for, from any machine. Of a batch that has ended that is everything.
  * - `status`: from the journal, and one listing of jobs.
  * - `cancel`: stops the jobs that run. Whoever drives the batch, or resumes it, brings it to its end.
- * - `list`: all batches below the prefix.
+ * - `list`: all batches below the prefix. Fails with the first that can't be read, after all that can.
  *
  * @category services
  * @since 0.1.0

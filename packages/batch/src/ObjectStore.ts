@@ -105,6 +105,7 @@ export interface Credentials {
  * - `put`: writes a small object, and gives its `etag`; nothing where the condition does not hold. When it fails, it may have written.
  * - `upload`: writes a large one.
  * - `list`: all objects whose key begins with the prefix, in the order of their keys.
+ * - `folders`: what follows the prefix in keys that have a slash after it, up to the first one, each once and in their order. The keys of a folder cost nothing.
  * - `remove`: whether or not they were there.
  * - `prove`: whether the bucket keeps its conditions, by an object below the prefix that comes and goes.
  * - `sweep`: ends all uploads under the prefix that somebody began and nobody will commit, and gives their number.
@@ -119,6 +120,7 @@ export class ObjectStore extends Context.Service<ObjectStore, {
   readonly put: (key: string, bytes: Uint8Array, when?: When) => Effect.Effect<string | undefined, StoreFailed>
   readonly upload: (key: string) => Effect.Effect<Upload, StoreFailed, Scope.Scope>
   readonly list: (prefix: string) => Stream.Stream<Listed, StoreFailed>
+  readonly folders: (prefix: string) => Stream.Stream<string, StoreFailed>
   readonly remove: (keys: ReadonlyArray<string>) => Effect.Effect<void, StoreFailed>
   readonly prove: (prefix: string) => Effect.Effect<void, StoreFailed | StoreUnsafe>
   readonly sweep: (prefix: string) => Effect.Effect<number, StoreFailed>

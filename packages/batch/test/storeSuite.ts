@@ -159,5 +159,14 @@ export const suite = <E>(name: string, layer: Layer.Layer<ObjectStore.ObjectStor
           yield* store.remove(["list/a/1", "list/b", "list/c"])
           assert.deepEqual(yield* listed(store, "list"), ["list/a/2", "lists"])
         }))
+
+      it.effect("has a folder once, whatever is in it", () =>
+        Effect.gen(function*() {
+          const store = yield* ObjectStore.ObjectStore
+          const keys = ["folders/b/1", "folders/a/1", "folders/a/2/3", "folders/a/2/4", "folders/c", "foldersd/1"]
+          for (const key of keys) yield* store.put(key, bytesOf(key))
+          assert.deepEqual(yield* Stream.runCollect(store.folders("folders/")), ["a", "b"])
+          assert.deepEqual(yield* Stream.runCollect(store.folders("folders/none/")), [])
+        }))
     })
   })

@@ -8,6 +8,7 @@ import {
   HeadObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
   PutObjectCommand,
   S3Client,
   UploadPartCommand
@@ -206,6 +207,17 @@ const storeOf = (client: S3Client, Bucket: string): ObjectStore["Service"] => {
     put: (bytes) => Effect.asVoid(put(key, bytes))
   })
 
+  const pages = <A>(Prefix: string, of: (page: ListObjectsV2CommandOutput) => Array<A>, Delimiter?: string) =>
+    Stream.paginate<string | undefined, A, StoreFailed>(
+      undefined,
+      (ContinuationToken) =>
+        Effect.map(
+          sent("list", Prefix, (abortSignal) =>
+            client.send(new ListObjectsV2Command({ Bucket, Prefix, Delimiter, ContinuationToken }), { abortSignal })),
+          (page) => [of(page), Option.fromNullishOr(page.NextContinuationToken)]
+        )
+    )
+
   const abandoned = (Prefix: string) =>
     Stream.paginate<{ KeyMarker?: string; UploadIdMarker?: string }, readonly [string, string], StoreFailed>(
       {},
@@ -248,21 +260,16 @@ const storeOf = (client: S3Client, Bucket: string): ObjectStore["Service"] => {
     put,
     upload: (key) => multipart.make(wireOf(key)),
     list: (Prefix) =>
-      Stream.paginate<string | undefined, { key: string; bytes: number; etag: string }, StoreFailed>(
-        undefined,
-        (ContinuationToken) =>
-          Effect.map(
-            sent(
-              "list",
-              Prefix,
-              (abortSignal) =>
-                client.send(new ListObjectsV2Command({ Bucket, Prefix, ContinuationToken }), { abortSignal })
-            ),
-            ({ Contents = [], NextContinuationToken }) => [
-              Contents.map(({ ETag = "", Key = "", Size = 0 }) => ({ key: Key, bytes: Size, etag: ETag })),
-              Option.fromNullishOr(NextContinuationToken)
-            ]
-          )
+      pages(
+        Prefix,
+        ({ Contents = [] }) =>
+          Contents.map(({ ETag = "", Key = "", Size = 0 }) => ({ key: Key, bytes: Size, etag: ETag }))
+      ),
+    folders: (prefix) =>
+      pages(
+        prefix,
+        ({ CommonPrefixes = [] }) => CommonPrefixes.map(({ Prefix = "" }) => Prefix.slice(prefix.length, -1)),
+        "/"
       ),
     remove,
     sweep: (prefix) =>

@@ -84,6 +84,12 @@ export const make = (bucket: string): ObjectStore["Service"] => {
             .map(([key, bytes]) => ({ key, bytes: bytes.length, etag: etagOf(bytes) }))
         )
       ),
+    folders: (prefix) =>
+      Stream.suspend(() => {
+        const after = [...objects.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length))
+        const names = after.filter((rest) => rest.includes("/")).map((rest) => rest.slice(0, rest.indexOf("/")))
+        return Stream.fromIterable([...new Set(names)].toSorted())
+      }),
     remove,
     prove: (prefix) => proof({ put, remove }, prefix),
     sweep: (prefix) =>
