@@ -82,6 +82,19 @@ export interface ResultOptions {
   readonly input?: boolean | undefined
 }
 
+/**
+ * How a batch is driven.
+ *
+ * - `onChange`: hears how the batch stands, each time that its journal says something else, and at once. It is called in the middle of the driving, and must
+ *   return at once.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface DriveOptions {
+  readonly onChange?: ((status: Status) => void) | undefined
+}
+
 // -----------------------------------------------------------------------------
 // Service
 // -----------------------------------------------------------------------------
@@ -105,9 +118,10 @@ export class BatchOffload extends Context.Service<BatchOffload, {
   readonly submit: <E, R>(
     name: string,
     settings: BatchSettings,
-    records: Stream.Stream<BatchRecord, E, R>
+    records: Stream.Stream<BatchRecord, E, R>,
+    options?: DriveOptions
   ) => Effect.Effect<Status, BatchError | E, R>
-  readonly resume: (name: string) => Effect.Effect<Status, BatchError>
+  readonly resume: (name: string, options?: DriveOptions) => Effect.Effect<Status, BatchError>
   readonly run: <E, R>(
     name: string,
     settings: BatchSettings,

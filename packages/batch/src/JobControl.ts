@@ -60,6 +60,8 @@ export interface Job {
   readonly token?: string | undefined
   /** Milliseconds since 1970. */
   readonly submittedAt: number
+  /** When it ends, whether or not all is answered. */
+  readonly expiresAt?: number | undefined
   readonly input: string
   readonly output: string
 }

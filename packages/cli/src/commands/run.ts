@@ -25,6 +25,7 @@ import { cannotRead } from "../internal/platformErrors.ts"
 import * as BedrockTarget from "../run/BedrockTarget.ts"
 import * as Heap from "../run/Heap.ts"
 import * as Input from "../run/Input.ts"
+import * as InputLine from "../run/InputLine.ts"
 import { Journal } from "../run/Journal.ts"
 import { Progress } from "../run/Progress.ts"
 import type { Defaults } from "../run/PromptLine.ts"
@@ -68,11 +69,7 @@ const runFlags = {
     Flag.withDescription("Longest answer in tokens. Bedrock reserves this much of the quota for each request"),
     Flag.optional
   ),
-  temperature: Flag.Finite("temperature").pipe(
-    Flag.filter((n) => n >= 0, () => "a number of at least 0"),
-    Flag.withDescription("How far the wording may stray"),
-    Flag.optional
-  ),
+  temperature: Flags.temperature,
   ...Flags.quota({
     rpm: "Your quota of requests per minute; leave it out if the model has none",
     tpm: "Your quota of tokens per minute"
@@ -91,6 +88,7 @@ const runFlags = {
     ),
     Flag.optional
   ),
+  strict: Flags.strict,
   stream: Flag.Boolean("stream").pipe(
     Flag.withDescription("Stream answers, so that a dead connection is noticed early and a cut answer is kept in part"),
     Flag.withDefault(false)
@@ -350,7 +348,7 @@ const execute = Effect.fnUntraced(function*(options: {
   readonly checkModel: (name: string) => string | undefined
   readonly id: string | undefined
   readonly model: Setup.Model | undefined
-  readonly given: { readonly maxConnections: number }
+  readonly given: { readonly maxConnections: number; readonly strict: boolean }
 }) {
   const { given, input, output } = options
   const screen = yield* Screen.Screen
@@ -364,7 +362,8 @@ const execute = Effect.fnUntraced(function*(options: {
     defaults: options.defaults,
     checkModel: options.checkModel,
     limits: { maxWaiting, maxCalls: given.maxConnections, maxBytes },
-    maxLineBytes: Runner.maxLineBytes
+    maxLineBytes: InputLine.maxLineBytes,
+    strict: given.strict
   })
 
   const view = yield* progress.view
