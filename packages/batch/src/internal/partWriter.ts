@@ -10,6 +10,7 @@ import { bytesOf, type Item } from "./item.ts"
 import * as Output from "./output.ts"
 import { fileKey, idsKey, type Place } from "./place.ts"
 import * as Splitter from "./splitter.ts"
+import * as Turns from "./turns.ts"
 
 export interface Options {
   readonly limits: BatchLimits
@@ -61,6 +62,7 @@ export const write = <E, R>(
 
 const make = (place: Place, { generation, known, limits, round, sealed }: Options, scope: Scope.Scope) => {
   const splitter = Splitter.make<Item>(limits, bytesOf)
+  const isLong = Turns.make()
   let open: Open | undefined
 
   const object = (part: number, key: string): Effect.Effect<Output.Output, StoreFailed> =>
@@ -143,6 +145,7 @@ const make = (place: Place, { generation, known, limits, round, sealed }: Option
       put(at, item)
       if (at.ids.full()) yield* at.ids.drain
       if (at.file?.full() === true) yield* at.file.drain
+      if (isLong(bytesOf(item) + 64)) yield* Effect.yieldNow
     }
     return done
   })

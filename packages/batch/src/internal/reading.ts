@@ -5,6 +5,7 @@ import * as Stream from "effect/Stream"
 import { Corrupt, StoreFailed } from "../BatchError.ts"
 import type { Listed } from "../ObjectStore.ts"
 import type { Place } from "./place.ts"
+import * as Turns from "./turns.ts"
 
 /** A stream that is cut so often, one after the other without a byte between, is given up. */
 const tries = 6
@@ -51,6 +52,7 @@ export const lines = (
   Stream.suspend(() => {
     let rest: Array<Uint8Array> = []
     let length = 0
+    const isLong = Turns.make()
     const ended = (end: Uint8Array): Buffer => {
       const line = rest.length === 0 ? viewOf(end) : Buffer.concat([...rest, end])
       rest = []
@@ -60,8 +62,10 @@ export const lines = (
     return whole(place, object).pipe(
       Stream.mapArrayEffect((chunks) => {
         const found: Array<Buffer> = []
+        let turn = false
         for (const chunk of chunks) {
           const bytes = viewOf(chunk)
+          if (isLong(bytes.length)) turn = true
           let from = 0
           for (let end = bytes.indexOf(10); end !== -1; end = bytes.indexOf(10, from)) {
             const line = ended(bytes.subarray(from, end))
@@ -72,9 +76,11 @@ export const lines = (
           rest.push(bytes.subarray(from))
           length += bytes.length - from
         }
-        return length > longest
-          ? Effect.fail(new Corrupt({ key: object.key, problem: `a line of it is longer than ${longest} bytes` }))
-          : Effect.succeed<[ReadonlyArray<Buffer>]>([found])
+        if (length > longest) {
+          return Effect.fail(new Corrupt({ key: object.key, problem: `a line of it is longer than ${longest} bytes` }))
+        }
+        const next: [ReadonlyArray<Buffer>] = [found]
+        return turn ? Effect.as(Effect.yieldNow, next) : Effect.succeed(next)
       }),
       Stream.concat(Stream.suspend(() => Stream.succeed(length === 0 ? [] : [ended(new Uint8Array())]))),
       Stream.flattenIterable

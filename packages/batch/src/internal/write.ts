@@ -36,8 +36,8 @@ export const write = <E, R>(
     const known = firstRound(journal)
     const lineOf = Validate.make(settings, limits)
     let index = 0
-    // Few at a time: what is made of them is forgotten before it gets old.
-    const few = Stream.rechunk(records, 256)
+    // Few at a time: what is made of them is forgotten before it gets old, and long ones don't keep the event loop for long.
+    const few = Stream.rechunk(records, 32)
     const items = settings.strict
       ? Stream.mapEffect(few, (record) => strictly(lineOf(record, index++)))
       : Stream.map(few, (record): Item => lineOf(record, index++))
