@@ -2,8 +2,8 @@ import * as ObjectStore from "@caprock/batch/ObjectStore"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { connect } from "node:net"
-import * as motoServer from "./motoServer.ts"
-import { createBucket, start } from "./s3Server.ts"
+import * as cephServer from "./cephServer.ts"
+import { start } from "./s3Server.ts"
 import { bytesOf, suite, textOf, whole } from "./storeSuite.ts"
 
 const credentials = { accessKeyId: "any", secretAccessKey: "any" }
@@ -25,21 +25,32 @@ suite(
   )
 )
 
-// A second implementation, where it is installed: what is relied on is tried on the one before too, with its conditions kept by a door of ours.
-describe.runIf(motoServer.installed)("with a server", () => {
+// A second implementation: what is relied on is tried on the one before too, with its conditions kept by a door of ours.
+describe.runIf(cephServer.installed)("with a server", () => {
   suite(
-    "moto",
+    "Ceph",
     Layer.effect(
       ObjectStore.ObjectStore,
       Effect.gen(function*() {
-        const url = yield* motoServer.start
-        yield* createBucket(url, "caprock-batch")
-        const store = yield* ObjectStore.make(optionsOf(url, "caprock-batch"))
+        const { bucket, credentials, url } = yield* cephServer.start
+        const store = yield* ObjectStore.make({ ...optionsOf(url, bucket), credentials })
         yield* store.prove("caprock/")
         return store
       })
     )
   )
+
+  it.live("lets nobody in who signs with another key", () =>
+    Effect.gen(function*() {
+      const { bucket, credentials, url } = yield* cephServer.start
+      const store = yield* ObjectStore.make({
+        ...optionsOf(url, bucket),
+        credentials: { ...credentials, secretAccessKey: "another" }
+      })
+      const failure = yield* Effect.flip(store.put("a", bytesOf("one")))
+      assert.strictEqual(failure.kind, "denied")
+      assert.include(failure.message, "SignatureDoesNotMatch")
+    }))
 })
 
 /** A bucket at a door that loses what it is told to. */
