@@ -185,6 +185,20 @@ describe("a batch that is cancelled", () => {
     }))
 })
 
+describe("the status of a batch", () => {
+  it.effect("asks Bedrock only where a job is under way", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* ending(batches.submit("small", settings, records(5)))
+      const { settings: asked } = yield* batches.status("small")
+      assert.deepInclude(asked, { model: settings.model, rounds: 3 })
+      assert.strictEqual((yield* test.requests).list, 0)
+      yield* ending(batches.submit("large", settings, records(50)))
+      yield* batches.status("large")
+      assert.strictEqual((yield* test.requests).list, 1)
+    }))
+})
+
 describe("the list of batches", () => {
   const listed = Effect.fnUntraced(function*({ list }: BatchOffload.BatchOffload["Service"]) {
     const names: Array<string> = []

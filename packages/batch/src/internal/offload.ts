@@ -338,7 +338,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       Effect.gen(function*() {
         const place = yield* placeOf(name)
         const journal = yield* known(place)
-        const live = yield* listed(place)
+        const isLive = journal.parts.some(({ phase }) => phase === "running")
+        const live = isLive ? yield* listed(place) : []
         return statusOf(journal, new Map(live.map(({ arn, status }) => [arn, status])))
       }).pipe(Effect.mapError(errorOf(name))),
 

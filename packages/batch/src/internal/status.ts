@@ -8,6 +8,7 @@ export const statusOf = (journal: BatchJournal, live: ReadonlyMap<string, string
   return {
     name,
     model: settings.model,
+    settings,
     state,
     createdAt,
     sealed: input.sealed,
