@@ -12,7 +12,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { nearest } from "./internal/nearest.ts"
+import * as near from "./internal/nearest.ts"
 
 // -----------------------------------------------------------------------------
 // Models and errors
@@ -68,6 +68,14 @@ const isText = (value: unknown): boolean => typeof value === "string" && value !
 
 const kind = <A>(expected: string, is: (value: unknown) => boolean): Schema.declare<A> =>
   Schema.declare<A>((value): value is A => is(value), { expected })
+
+/**
+ * Names that there are, those first that take the fewest slips to write the one that there is not.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const nearestFirst: (name: string, names: Iterable<string>) => ReadonlyArray<string> = near.nearestFirst
 
 /**
  * The milliseconds of a duration; NaN of what is none, and of a negative one. (`Duration` itself takes NaN for nothing.)
@@ -318,7 +326,7 @@ export const load = <A extends object>(
       const own = name.slice(prefix.length)
       const meant = ours.includes(own)
         ? undefined
-        : nearest(own, ours) ?? ours.find((known) => areSameWords(own, known))
+        : near.nearest(own, ours) ?? ours.find((known) => areSameWords(own, known))
       if (meant !== undefined) misspelt.push({ name, message: `${name} is not known. ${prefix}${meant} is.` })
     }
     if (misspelt.length > 0) return yield* wrong(...misspelt)
@@ -375,7 +383,7 @@ const sentence = (
 ): string => {
   if (message.startsWith(unexpected)) {
     const known = message.slice(unexpected.length).split(" ")
-    const meant = nearest(keys.at(-1) ?? "", known)
+    const meant = near.nearest(keys.at(-1) ?? "", known)
     return `${name} is not known. ${
       meant === undefined ? `There are ${known.join(", ")}.` : `${nameOf([...keys.slice(0, -1), meant], origin)} is.`
     }`
