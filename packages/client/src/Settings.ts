@@ -346,6 +346,34 @@ export const readers = {
   json: (text: string): unknown => Result.getOrElse(Result.try((): unknown => JSON.parse(text)), () => text)
 } as const
 
+/**
+ * The variables of a Region, ours before those of AWS.
+ *
+ * @category readers
+ * @since 0.1.0
+ */
+export const regionVariables: ReadonlyArray<Variable> = [
+  "CAPROCK_REGION",
+  "AWS_REGION",
+  // Of the AWS CLI and of boto3; the SDK for JavaScript does not know it.
+  "AWS_DEFAULT_REGION"
+].map((name) => ({ name, option: "region", read: readers.text, example: "us-east-1" }))
+
+/**
+ * The variables of an endpoint, ours before those that AWS has for the service and for all.
+ *
+ * @category readers
+ * @since 0.1.0
+ */
+export const endpointVariables = (own: string, service: string): ReadonlyArray<Variable> =>
+  [own, `AWS_ENDPOINT_URL_${service}`, "AWS_ENDPOINT_URL"].map((name) => ({
+    name,
+    option: "endpoint",
+    read: readers.text,
+    example: "http://127.0.0.1:8080",
+    ...(name === own ? {} : { ignoredIf: "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS" })
+  }))
+
 // -----------------------------------------------------------------------------
 // Mechanics
 // -----------------------------------------------------------------------------
