@@ -17,11 +17,13 @@
  * @since 0.1.0
  */
 import type { Bedrock } from "@caprock/bedrock/Bedrock"
+import * as Settings from "@caprock/client/Settings"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { BatchError } from "./BatchError.ts"
 import type { Status } from "./BatchJournal.ts"
@@ -67,6 +69,59 @@ export interface Options {
   readonly poll?: { readonly min?: Duration.Input | undefined; readonly max?: Duration.Input | undefined } | undefined
   readonly wake?: Stream.Stream<unknown> | undefined
 }
+
+/**
+ * What is allowed for each option, as {@link layerConfig} holds them.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const Options = Schema.Struct({
+  prefix: Schema.optionalKey(
+    Settings.name.check(
+      Schema.isPattern(/^[^/].*\/$/, { message: "it has to end in a slash, and not to begin with one" })
+    )
+  ),
+  limits: Schema.optionalKey(Schema.Struct({
+    minimumRecords: Schema.optionalKey(Settings.count),
+    recordsPerJob: Schema.optionalKey(Settings.count),
+    recordsPerFile: Schema.optionalKey(Settings.count),
+    bytesPerFile: Schema.optionalKey(Settings.count),
+    bytesPerJob: Schema.optionalKey(Settings.count),
+    jobs: Schema.optionalKey(Settings.count)
+  })),
+  lease: Schema.optionalKey(Settings.span),
+  patient: Schema.optionalKey(Settings.flag),
+  poll: Schema.optionalKey(
+    Schema.Struct({ min: Schema.optionalKey(Settings.span), max: Schema.optionalKey(Settings.span) })
+  ),
+  wake: Schema.optionalKey(Schema.Unknown)
+})
+
+/**
+ * The variables that {@link layerConfig} reads.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const variables: ReadonlyArray<Settings.Variable> = [
+  { name: "CAPROCK_BATCH_PREFIX", option: "prefix", read: Settings.readers.text, example: "caprock/" },
+  { name: "CAPROCK_BATCH_LIMITS", option: "limits", read: Settings.readers.json, example: "{\"jobs\":20}" },
+  { name: "CAPROCK_BATCH_LEASE", option: "lease", read: Settings.readers.text, example: "30 seconds" },
+  { name: "CAPROCK_BATCH_PATIENT", option: "patient", read: Settings.readers.json, example: "true" },
+  { name: "CAPROCK_BATCH_POLL_MIN", option: "poll.min", read: Settings.readers.text, example: "30 seconds" },
+  { name: "CAPROCK_BATCH_POLL_MAX", option: "poll.max", read: Settings.readers.text, example: "5 minutes" }
+]
+
+/**
+ * The options that are given, and for all others what is found in {@link variables} by the current `ConfigProvider`. Fails with all that is wrong with
+ * them.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const config = (options: Options = {}): Effect.Effect<Options, Settings.OptionsError> =>
+  Settings.load(Options, variables, options)
 
 /**
  * How results are read.
@@ -159,6 +214,17 @@ export const layer = (
   options: Options = {}
 ): Layer.Layer<BatchOffload, never, ObjectStore | JobControl | Bedrock | FileSystem.FileSystem> =>
   Layer.effect(BatchOffload, make(options))
+
+/**
+ * {@link layer}, with what is not given read from {@link variables}. Its bucket, its jobs and `Bedrock` have a `layerConfig` of their own.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Options = {}
+): Layer.Layer<BatchOffload, Settings.OptionsError, ObjectStore | JobControl | Bedrock | FileSystem.FileSystem> =>
+  Layer.effect(BatchOffload, Effect.flatMap(config(options), make))
 
 // -----------------------------------------------------------------------------
 // Deciding

@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
+import * as Settings from "@caprock/client/Settings"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { StoreFailed, StoreUnsafe } from "./BatchError.ts"
@@ -82,6 +84,47 @@ export interface Options {
 }
 
 /**
+ * What is allowed for each option, as {@link layerConfig} holds them.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const Options = Schema.Struct({
+  bucket: Schema.optionalKey(Settings.name),
+  region: Schema.optionalKey(Settings.region),
+  endpoint: Schema.optionalKey(Settings.endpoint),
+  credentials: Schema.optionalKey(Settings.credentials)
+})
+
+/**
+ * The variables that {@link layerConfig} reads, ours before those of AWS. Credentials the SDK reads itself, as its documentation says.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const variables: ReadonlyArray<Settings.Variable> = [
+  { name: "CAPROCK_BUCKET", option: "bucket", read: Settings.readers.text, example: "nightly" },
+  ...Settings.regionVariables,
+  ...Settings.endpointVariables("CAPROCK_BUCKET_ENDPOINT", "S3")
+]
+
+/**
+ * The options that are given, and for all others what is found in {@link variables} by the current `ConfigProvider`. Fails with all that is wrong with
+ * them, and where nobody names a bucket.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const config = (options: Partial<Options> = {}): Effect.Effect<Options, Settings.OptionsError> =>
+  Effect.flatMap(
+    Settings.load(Options, variables, options),
+    ({ bucket, ...others }) =>
+      bucket === undefined
+        ? Settings.fail("bucket", "there is none. Give it, or set CAPROCK_BUCKET.")
+        : Effect.succeed({ bucket, ...others })
+  )
+
+/**
  * Who asks.
  *
  * @category configuration
@@ -145,6 +188,15 @@ export const make = (options: Options): Effect.Effect<ObjectStore["Service"], ne
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<ObjectStore> => Layer.effect(ObjectStore, make(options))
+
+/**
+ * {@link layer}, with what is not given read from {@link variables}.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (options: Partial<Options> = {}): Layer.Layer<ObjectStore, Settings.OptionsError> =>
+  Layer.effect(ObjectStore, Effect.flatMap(config(options), make))
 
 /**
  * A bucket in memory, for tests: it honours conditions, and is gone with the process.

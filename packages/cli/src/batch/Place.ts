@@ -12,10 +12,12 @@ import type * as Quotas from "@caprock/quota/Quotas"
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Flags from "../commands/Flags.ts"
+import { CliFailure } from "../terminal/CliFailure.ts"
 
 /**
  * @category flags
@@ -112,13 +114,26 @@ export const command = ({ bucket, endpoint, prefix, region, s3Endpoint }: Place)
  * @category layers
  * @since 0.1.0
  */
-export const layer = (place: Place): Layer.Layer<JobControl.JobControl | ObjectStore.ObjectStore> => {
+export const layer = (
+  place: Place
+): Layer.Layer<JobControl.JobControl | ObjectStore.ObjectStore, CliFailure> => {
   const region = Option.getOrUndefined(place.region)
-  return Layer.merge(
-    ObjectStore.layer({ bucket: place.bucket, region, endpoint: Option.getOrUndefined(place.s3Endpoint) }),
-    JobControl.layer({ region, endpoint: Option.getOrUndefined(place.endpoint) })
-  )
+  return explained(Layer.merge(
+    ObjectStore.layerConfig({ bucket: place.bucket, region, endpoint: Option.getOrUndefined(place.s3Endpoint) }),
+    JobControl.layerConfig({ region, endpoint: Option.getOrUndefined(place.endpoint) })
+  ))
 }
+
+const explained = <A, R>(layer: Layer.Layer<A, OptionsError, R>): Layer.Layer<A, CliFailure, R> =>
+  Layer.catchTag(layer, "OptionsError", ({ message }) =>
+    Layer.effectContext(
+      Effect.fail(
+        new CliFailure({
+          problem: message,
+          remedy: "Correct the flag of that name, or the variable that stands in for it."
+        })
+      )
+    ))
 
 /**
  * Batches in the bucket. `quota` is that of calls on demand.
@@ -132,16 +147,16 @@ export const layerOffload = (
   quota: Quotas.Quota = {}
 ): Layer.Layer<
   BatchOffload.BatchOffload | JobControl.JobControl | ObjectStore.ObjectStore,
-  OptionsError,
+  CliFailure,
   FileSystem.FileSystem
 > =>
   BatchOffload.layer({ prefix: place.prefix, ...(poll === undefined ? {} : { poll: { min: poll } }) }).pipe(
     Layer.provide(
-      Bedrock.layer({
+      explained(Bedrock.layer({
         region: Option.getOrUndefined(place.region),
         endpoint: Option.getOrUndefined(place.endpoint),
         ...(Object.keys(quota).length === 0 ? {} : { quotas: { default: quota } })
-      })
+      }))
     ),
     Layer.provideMerge(layer(place))
   )

@@ -8,7 +8,6 @@ import type { Status } from "@caprock/batch/BatchJournal"
 import * as BatchOffload from "@caprock/batch/BatchOffload"
 import type * as BatchPlan from "@caprock/batch/BatchPlan"
 import * as CallEvents from "@caprock/bedrock/CallEvents"
-import type { OptionsError } from "@caprock/client/Settings"
 import type * as Quotas from "@caprock/quota/Quotas"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import type * as Duration from "effect/Duration"
@@ -19,7 +18,7 @@ import * as Result from "effect/Result"
 import { ExitCode } from "../ExitCode.ts"
 import type * as Input from "../run/Input.ts"
 import * as Signals from "../Signals.ts"
-import { CliFailure, Quiet } from "../terminal/CliFailure.ts"
+import { type CliFailure, Quiet } from "../terminal/CliFailure.ts"
 import * as Screen from "../terminal/Screen.ts"
 import * as Failure from "./Failure.ts"
 import * as Place from "./Place.ts"
@@ -52,11 +51,7 @@ type Use<A, R> = (
 export const offloaded = <A, R>({ every, place, quota }: Access, use: Use<A, R>) =>
   Effect.flatMap(BatchOffload.BatchOffload, use).pipe(
     Effect.provide(Place.layerOffload(place, every, quota)),
-    Effect.catchTags({
-      BatchError: (error: BatchError) => Effect.fail(Failure.of(error, place)),
-      OptionsError: ({ message }: OptionsError) =>
-        Effect.fail(new CliFailure({ problem: message, remedy: "Look at the flags, and at the environment." }))
-    })
+    Effect.catchTag("BatchError", (error: BatchError) => Effect.fail(Failure.of(error, place)))
   )
 
 /**

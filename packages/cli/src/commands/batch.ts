@@ -7,6 +7,7 @@ import type { BatchError } from "@caprock/batch/BatchError"
 import type { Status } from "@caprock/batch/BatchJournal"
 import * as BatchOffload from "@caprock/batch/BatchOffload"
 import type { Prices } from "@caprock/batch/BatchPlan"
+import * as Catalogue from "@caprock/quota/Catalogue"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -25,6 +26,7 @@ import { ExitCode } from "../ExitCode.ts"
 import { cannotWrite } from "../internal/platformErrors.ts"
 import * as Input from "../run/Input.ts"
 import * as ResultLine from "../run/ResultLine.ts"
+import * as Setup from "../run/Setup.ts"
 import { Quiet } from "../terminal/CliFailure.ts"
 import * as Screen from "../terminal/Screen.ts"
 import * as Flags from "./Flags.ts"
@@ -103,6 +105,7 @@ const submit = Command.make(
     ...prices
   },
   Effect.fnUntraced(function*(given) {
+    yield* Setup.readModel(given.model, yield* Catalogue.Current)
     const input = yield* Input.open(given.input)
     yield* Session.shown(
       {

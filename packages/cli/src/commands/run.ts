@@ -136,13 +136,21 @@ export const run = Command.make(
       const region = Option.getOrUndefined(given.region)
       const routes = Option.isNone(given.routes) ? undefined : yield* RoutesFile.read(given.routes.value)
       const isRoute = (name: string) => routes !== undefined && Object.hasOwn(routes.routes, name)
+      /** What to say of a model that nobody knows, where a route may have been meant. */
+      const hint = (name: string) =>
+        routes === undefined || isRoute(name)
+          ? undefined
+          : RoutesFile.instead(name, Option.getOrElse(given.routes, () => ""), Object.keys(routes.routes))
       const id = Option.getOrElse(given.model, () => given.emulate ? emulatedModel : undefined)
-      const model = id === undefined || isRoute(id) ? undefined : yield* readModel(id, catalogue)
+      const model = id === undefined || isRoute(id) ? undefined : yield* Setup.readModel(id, catalogue, hint(id))
       const quotas = yield* readQuotas(given)
       const quota = Setup.quotaOf(quotas, id, region)
       const input = yield* Input.open(given.input)
 
       for (const warning of model?.warnings ?? []) yield* screen.say(warning)
+      // A name of the account's own may be one, or a slip.
+      const meant = id === undefined || id.startsWith("arn:") || model?.entry?.known === true ? undefined : hint(id)
+      if (meant !== undefined) yield* screen.say(`Warning: ${meant} It is asked as a model.`)
       // An emulator has the quota that is given: where there is none, there is nothing to exceed.
       if (!given.emulate && quota?.requestsPerMinute === undefined && quota?.tokensPerMinute === undefined) {
         yield* screen.say(Setup.unknownQuota(model, region))
@@ -162,6 +170,7 @@ export const run = Command.make(
           ? {}
           : { credentials: { accessKeyId: "emulated", secretAccessKey: "emulated" } }),
         ...(routes === undefined ? {} : { routes }),
+        hint,
         quotas,
         meters: { window: given.window, day: Duration.times(given.window, 1440) },
         maxConnections: given.maxConnections,
@@ -179,7 +188,7 @@ export const run = Command.make(
           ? undefined
           : Result.match(Setup.model(name, catalogue), {
             onSuccess: () => undefined,
-            onFailure: ({ message }) => message
+            onFailure: ({ message }) => [message, hint(name) ?? []].flat().join(" ")
           })
       yield* execute({ input, inputPath: given.input, output: given.out, defaults, checkModel, id, model, given }).pipe(
         Effect.provide(
@@ -275,16 +284,6 @@ const readEndpoint = Effect.fnUntraced(function*(given: {
   }
   return endpoint
 })
-
-const readModel = (id: string, catalogue: Catalogue.Catalogue) =>
-  Effect.fromResult(Setup.model(id, catalogue)).pipe(
-    Effect.mapError((error) =>
-      new CliFailure({
-        problem: `--model: ${error.message}`,
-        remedy: "The Bedrock console lists the ids, under Model catalog."
-      })
-    )
-  )
 
 const none: Quotas.Quotas = { default: undefined, pools: new Map() }
 
