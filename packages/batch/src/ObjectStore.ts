@@ -143,7 +143,8 @@ export interface Credentials {
 /**
  * One bucket.
  *
- * - `get`: an object from the byte `from` on. Fails where there is none. A stream that is cut fails, and can be got again from where it was.
+ * - `get`: an object from the byte `from` on, up to and without the byte `to`. Fails where there is none. A stream that is cut fails, and can be got again
+ *   from where it was.
  * - `read`: a small object, or nothing.
  * - `put`: writes a small object, and gives its `etag`; nothing where the condition does not hold. When it fails, it may have written.
  * - `upload`: writes a large one.
@@ -158,7 +159,7 @@ export interface Credentials {
  */
 export class ObjectStore extends Context.Service<ObjectStore, {
   readonly bucket: string
-  readonly get: (key: string, from?: number) => Stream.Stream<Uint8Array, StoreFailed>
+  readonly get: (key: string, from?: number, to?: number) => Stream.Stream<Uint8Array, StoreFailed>
   readonly read: (key: string) => Effect.Effect<Stored | undefined, StoreFailed>
   readonly put: (key: string, bytes: Uint8Array, when?: When) => Effect.Effect<string | undefined, StoreFailed>
   readonly upload: (key: string) => Effect.Effect<Upload, StoreFailed, Scope.Scope>

@@ -90,7 +90,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<ObjectStore.ObjectStor
           }
         }))
 
-      it.effect("streams a large object, from any byte", () =>
+      it.effect("streams a large object, from any byte to any other", () =>
         Effect.gen(function*() {
           const store = yield* ObjectStore.ObjectStore
           const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251))
@@ -105,6 +105,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<ObjectStore.ObjectStor
           assert.isTrue(bytes.equals(yield* whole(store.get("large/a"))))
           assert.isTrue(bytes.subarray(123_457).equals(yield* whole(store.get("large/a", 123_457))))
           assert.lengthOf(yield* whole(store.get("large/a", 300_000)), 0)
+          assert.isTrue(bytes.subarray(0, 70_001).equals(yield* whole(store.get("large/a", 0, 70_001))))
+          assert.isTrue(bytes.subarray(123_457, 200_000).equals(yield* whole(store.get("large/a", 123_457, 200_000))))
+          assert.isTrue(bytes.subarray(299_999).equals(yield* whole(store.get("large/a", 299_999, 400_000))))
         }))
 
       it.effect("uploads in parts that go over the wire one by one", () =>

@@ -101,13 +101,12 @@ const storeOf = (client: S3Client, Bucket: string): ObjectStore["Service"] => {
   const sent = <A>(operation: string, key: string, send: (abortSignal: AbortSignal) => Promise<A>) =>
     Backoff.retry(once(operation, key, send), patience)
 
-  const bodyOf = (key: string, from: number) =>
+  const bodyOf = (key: string, from = 0, to?: number) =>
     Effect.map(
-      once("get", key, (abortSignal) =>
-        client.send(
-          new GetObjectCommand({ Bucket, Key: key, ...(from > 0 ? { Range: `bytes=${from}-` } : {}) }),
-          { abortSignal }
-        )),
+      once("get", key, (abortSignal) => {
+        const part = from > 0 || to !== undefined ? { Range: `bytes=${from}-${to === undefined ? "" : to - 1}` } : {}
+        return client.send(new GetObjectCommand({ Bucket, Key: key, ...part }), { abortSignal })
+      }),
       ({ Body, ETag }) => ({ body: Body instanceof Readable ? Body : Readable.from([]), etag: ETag ?? "" })
     )
 
@@ -241,15 +240,15 @@ const storeOf = (client: S3Client, Bucket: string): ObjectStore["Service"] => {
 
   return {
     bucket: Bucket,
-    get: (key, from = 0) =>
-      Backoff.retry(bodyOf(key, from), patience).pipe(
+    get: (key, from, to) =>
+      Backoff.retry(bodyOf(key, from, to), patience).pipe(
         Effect.map(({ body }) => streamed(key, body)),
         // From its last byte on there is nothing.
         Effect.catchIf(({ cause }) => statusOf(cause) === 416, () => Effect.succeed(Stream.empty)),
         Stream.unwrap
       ),
     read: (key) =>
-      Effect.flatMap(bodyOf(key, 0), ({ body, etag }) =>
+      Effect.flatMap(bodyOf(key), ({ body, etag }) =>
         Effect.map(
           Stream.runCollect(streamed(key, body)),
           (chunks) => ({ bytes: new Uint8Array(Buffer.concat(chunks)), etag })

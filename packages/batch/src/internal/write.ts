@@ -22,7 +22,7 @@ type Refusal = StoreFailed | InputChanged | RecordRefused | Unsupported
 /**
  * Gives each part that was not in the journal before, when its files are complete. What is in the journal is read again and compared.
  *
- * Costs about 64 MiB, and as many lines as the minimum of a job.
+ * Costs about 100 MiB, and as many lines as the minimum of a job.
  */
 export const write = <E, R>(
   place: Place,
