@@ -246,7 +246,6 @@ export type BatchJournal = typeof BatchJournal.Type
  */
 export interface Status {
   readonly name: string
-  readonly model: string
   readonly settings: Settled
   readonly state: BatchJournal["state"]
   /** Milliseconds since 1970. */
