@@ -67,8 +67,8 @@ const at = (root: string): Found => {
 export const find = ({ name, programs }: Wanted): Found | undefined =>
   [{ root: "", env: process.env }, at(join(cache, name))].find(({ env }) => programs.every((one) => works(one, env)))
 
-const run = (command: string, args: ReadonlyArray<string>): string =>
-  execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout: 240_000 })
+const run = (command: string, args: ReadonlyArray<string>, timeout = 240_000): string =>
+  execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout })
 
 /** Debian's packages of it and of what it needs that is not here, unpacked beside the system. */
 const fetchInto = (target: string, packages: ReadonlyArray<string>): void => {
@@ -119,7 +119,8 @@ export const obtain = (wanted: Wanted): Found | undefined => {
     mkdirSync(cache, { recursive: true })
     // One fetches, and the others wait for it: the system lets go of the lock however its holder ends.
     const program = fileURLToPath(import.meta.url)
-    run("flock", [join(cache, `${name}.lock`), process.execPath, program, name, programs.join(","), ...packages])
+    const lock = join(cache, `${name}.lock`)
+    run("flock", [lock, process.execPath, program, name, programs.join(","), ...packages], 600_000)
     const fetched = find(wanted)
     if (fetched !== undefined) return fetched
   } catch (cause) {

@@ -4,13 +4,13 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net"
 
 export interface Door {
   readonly url: string
-  /** Is told of each piece before it goes on, whichever way: whether it may. Where it may not, its connection is cut. */
-  passes: () => boolean
+  /** Is told of each piece before it goes on: whether it may. Where it may not, its connection is cut. */
+  passes: (way: "there" | "back") => boolean
 }
 
-const relay = (door: Door, from: Socket, to: Socket): void => {
+const relay = (door: Door, way: "there" | "back", from: Socket, to: Socket): void => {
   from.on("data", (piece) => {
-    if (!door.passes()) {
+    if (!door.passes(way)) {
       from.destroy()
       to.destroy()
     } else if (!to.write(piece)) {
@@ -46,8 +46,8 @@ export const open = (server: string): Effect.Effect<Door, never, Scope.Scope> =>
       const upstream = connect({ host: hostname, port: Number(port), allowHalfOpen: true, noDelay: true })
       sockets.add(client)
       client.once("close", () => sockets.delete(client))
-      relay(door, client, upstream)
-      relay(door, upstream, client)
+      relay(door, "there", client, upstream)
+      relay(door, "back", upstream, client)
     })
     return door
   })

@@ -1,11 +1,13 @@
-// A process that runs a batch, for tests with several of them. It is told which in an argument, and prints what became of it.
+// A process that runs a batch, for tests with several of them. It is told which in an argument, begins when it is told so, and
+// prints what became of it.
 import * as BatchOffload from "@caprock/batch/BatchOffload"
 import * as JobControl from "@caprock/batch/JobControl"
 import * as ObjectStore from "@caprock/batch/ObjectStore"
 import * as Bedrock from "@caprock/bedrock/Bedrock"
-import { NodeFileSystem } from "@effect/platform-node"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Effect, Layer, Logger, Stream } from "effect"
-import { credentials, records, settings } from "./offloadLab.ts"
+import { once } from "node:events"
+import { credentials, records, settings } from "./work.ts"
 
 export interface Order {
   readonly s3: string
@@ -51,4 +53,7 @@ const main = Effect.gen(function*() {
   })
 )
 
+process.stdout.write("ready\n")
+await once(process.stdin, "data")
+process.stdin.destroy()
 process.stdout.write(`${await Effect.runPromise(Effect.scoped(Effect.provide(main, services)))}\n`)

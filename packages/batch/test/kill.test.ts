@@ -1,15 +1,22 @@
 import * as Fault from "@caprock/emulator/Fault"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, Effect, Random, Stream } from "effect"
+import { Effect, Random, Stream } from "effect"
 import * as Door from "./door.ts"
 import * as Drivers from "./drivers.ts"
 import { make } from "./offloadLab.ts"
 
 /** As often as one is killed: more where somebody asks for it, since each takes seconds. */
-const kills = Config.Int("BATCH_KILLS").pipe(Config.withDefault(8))
+const kills = Number(process.env["BATCH_KILLS"] ?? 8)
 const count = 700
-/** One batch takes 400 pieces of traffic and more: so it is killed several times, at all of its stages, and at least once. */
-const furthest = 150
+
+/** Pieces of traffic that went to and fro, and those of them that came from Bedrock. */
+interface Moment {
+  readonly passed: number
+  readonly heard: number
+}
+const never: Moment = { passed: Infinity, heard: Infinity }
+/** One batch takes 400 of them and more, 8 from Bedrock: it is killed several times, at all of its stages, and at least once. */
+const furthest: Moment = { passed: 150, heard: 8 }
 const perBatch = 8
 
 describe("a batch whose processes are killed", () => {
@@ -20,8 +27,8 @@ describe("a batch whose processes are killed", () => {
       })
       const doors = { s3: yield* Door.open(s3.url), emulator: yield* Door.open(emulator.url) }
 
-      /** Starts one, and kills it when so many pieces have passed: what is on its way then arrives nowhere. What it said. */
-      const driven = (n: number, pieces: number) =>
+      /** Starts one, and kills it at that moment: what is on its way then arrives nowhere. What it said. */
+      const driven = (n: number, moment: Moment) =>
         Effect.scoped(Effect.gen(function*() {
           const name = `batch-${n}`
           const driver = yield* Drivers.start({
@@ -35,13 +42,17 @@ describe("a batch whose processes are killed", () => {
             patient: true
           })
           let passed = 0
-          const passes = () => {
-            if (++passed < pieces) return true
+          let heard = 0
+          const passes = (isHeard: boolean): boolean => {
+            passed++
+            if (isHeard) heard++
+            if (passed < moment.passed && heard < moment.heard) return true
             driver.kill()
             return false
           }
-          Object.assign(doors.s3, { passes })
-          Object.assign(doors.emulator, { passes })
+          doors.s3.passes = () => passes(false)
+          doors.emulator.passes = (way) => passes(way === "back")
+          driver.go()
           return yield* driver.ended.pipe(
             Effect.timeoutOrElse({
               // Nothing takes as long, however busy a machine is: it hangs.
@@ -50,7 +61,9 @@ describe("a batch whose processes are killed", () => {
                 Effect.flatMap(
                   Effect.exit(batches.status(name)),
                   (status) =>
-                    Effect.die(`${name} hangs: ${JSON.stringify({ passed, status, asked: s3.requests.slice(-20) })}`)
+                    Effect.die(
+                      `${name} hangs: ${JSON.stringify({ passed, heard, status, asked: s3.requests.slice(-20) })}`
+                    )
                 )
             })
           )
@@ -58,24 +71,28 @@ describe("a batch whose processes are killed", () => {
 
       /** Drives one to its end, and looks at what came of it. */
       const finished = Effect.fnUntraced(function*(n: number) {
-        assert.strictEqual(yield* driven(n, Infinity), `done ${count}`)
+        assert.strictEqual(yield* driven(n, never), `done ${count}`)
         const results = yield* Stream.runCollect(batches.results(`batch-${n}`, { order: "input" }))
         assert.deepEqual(results.map(({ index }) => index), Array.from({ length: count }, (_, i) => i))
         assert.isTrue(results.every(({ _tag }) => _tag === "Success"))
       })
 
-      let left = yield* kills
+      let left = kills
       for (let n = 0; left > 0; n++) {
         let killed = 0
         while (killed < Math.min(left, perBatch)) {
-          if ((yield* driven(n, yield* Random.nextIntBetween(1, furthest))) !== "") break
+          // Every second one when it would hear something from Bedrock: of a job that it has asked for, above all.
+          const moment: Moment = killed % 2 === 0
+            ? { ...never, heard: yield* Random.nextIntBetween(1, furthest.heard) }
+            : { ...never, passed: yield* Random.nextIntBetween(1, furthest.passed) }
+          if ((yield* driven(n, moment)) !== "") break
           killed++
         }
-        assert.isAbove(killed, 0, `a whole batch takes less than ${furthest} pieces`)
+        assert.isAbove(killed, 0, "a whole batch takes less than the furthest moment")
         left -= killed
         yield* finished(n)
       }
       const { jobs } = yield* emulator.stats
       assert.strictEqual(jobs.perInput.max, 1)
-    }).pipe(Random.withSeed(process.env["PROPERTY_SEED"] ?? "kill")))
+    }).pipe(Random.withSeed(process.env["PROPERTY_SEED"] ?? "kill")), kills * 60_000)
 })
