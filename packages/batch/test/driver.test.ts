@@ -416,6 +416,15 @@ describe("a job that Bedrock does not show", () => {
     }))
 })
 
+describe("who is not sure to drive the batch", () => {
+  it.effect("creates no job until it is", () =>
+    Effect.gen(function*() {
+      const lab = yield* make({ records: 10, fates: [well], sure: Effect.sleep("20 minutes") })
+      holds(lab, yield* once(lab), 10)
+      assert.deepEqual([...lab.jobs.values()].map(({ created }) => created), [20 * 60_000])
+    }))
+})
+
 describe("a job that Bedrock says is there", () => {
   it.effect("is asked for again where it is found", () =>
     Effect.gen(function*() {

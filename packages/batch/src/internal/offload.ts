@@ -141,11 +141,11 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     Effect.mapError(Stream.runCollect(jobs.list(jobPrefix(place))), (error) => new ServiceFailed({ error }))
 
   /** What is asked on demand: each time it is called, what has no answer by then. */
-  const asked = (place: Place) => (journal: BatchJournal) =>
+  const asked = (place: Place, sure: Effect.Effect<void>) => (journal: BatchJournal) =>
     Effect.gen(function*() {
       let files = yield* Stream.runCount(store.list(`${late(place)}${journal.generation}-`))
       yield* onDemand(
-        { batch: journal.name, settings: journal.settings },
+        { batch: journal.name, settings: journal.settings, sure },
         Resubmit.leftOver(place, journal),
         (lines) => store.put(`${late(place)}${journal.generation}-${files++}.jsonl.out`, lines)
       ).pipe(Effect.provideService(Bedrock, bedrock))
@@ -177,8 +177,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         data: {
           collect: (journal, part) => collect(place, journal, part),
           formRound: (journal, round) => Resubmit.formRound(place, journal, round),
-          late: asked(place)
+          late: asked(place, hold.sure)
         },
+        sure: hold.sure,
         polling: {
           min: millisOf(options.poll?.min ?? defaults.poll.min),
           max: millisOf(options.poll?.max ?? defaults.poll.max),
