@@ -41,6 +41,7 @@ import * as journalStore from "./journalStore.ts"
 import * as lease from "./lease.ts"
 import * as machine from "./machine.ts"
 import { onDemand } from "./onDemand.ts"
+import * as Orphans from "./orphans.ts"
 import { cancelKey, late, type Place, uploadsOf } from "./place.ts"
 import { alarm } from "./polling.ts"
 import * as Resubmit from "./resubmit.ts"
@@ -168,6 +169,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     yield* journal.update((now) => machine.step(now, { _tag: "resumed" }))
     // What somebody began to upload, and won't end. Nothing else: below the prefix Bedrock uploads, too.
     for (const uploads of uploadsOf(place)) yield* store.sweep(uploads)
+    yield* Orphans.remove(place, yield* journal.current, hold.generation - 1)
     const woken = yield* alarm(options.wake ?? Stream.empty)
     const drive: Driver["drive"] = (until) =>
       driver.drive<Corrupt | InputChanged | ServiceFailed | StoreFailed>({
@@ -252,6 +254,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       yield* told
     })
 
+  /** Once nothing is uploaded any more. */
+  const cleared = (place: Place, { journal }: Driver) =>
+    Effect.flatMap(journal.current, (now) => Orphans.remove(place, now, now.generation))
+
   const ended = (drive: Driver["drive"]) =>
     Effect.flatMap(
       drive("ended"),
@@ -281,12 +287,12 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     resume: (name) =>
       Effect.gen(function*() {
         const place = yield* placeOf(name)
-        const { drive, hold, journal } = yield* held(place, undefined, () => {})
-        const { input } = yield* journal.current
+        const driven = yield* held(place, undefined, () => {})
+        const { input } = yield* driven.journal.current
         // One that is to end needs no more input.
         const isUnwanted = (yield* store.read(cancelKey(place))) !== undefined
         if (!input.sealed && !isUnwanted) return yield* new InputIncomplete({ records: input.records })
-        return statusOf(yield* hold(ended(drive)))
+        return statusOf(yield* driven.hold(Effect.tap(ended(driven.drive), cleared(place, driven))))
       }).pipe(Effect.scoped, Effect.mapError(errorOf(name))),
 
     run: (name, settings, records, { input = true } = {}) =>
@@ -303,7 +309,12 @@ export const make = Effect.fnUntraced(function*(options: Options) {
           discard: true
         })
         yield* Effect.forkScoped(
-          driven.hold(Effect.andThen(agreed(place, driven, initial), both)).pipe(
+          driven.hold(
+            agreed(place, driven, initial).pipe(
+              Effect.andThen(both),
+              Effect.andThen(cleared(place, driven))
+            )
+          ).pipe(
             Effect.matchCauseEffect({
               onFailure: (cause) => Queue.failCause(journals, cause),
               onSuccess: () => Queue.end(journals)
