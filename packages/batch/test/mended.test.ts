@@ -177,7 +177,9 @@ describe("a batch that is cancelled", () => {
       const { batches, test } = yield* make()
       yield* ending(batches.submit("nightly", settings, records(250)))
       for (const [n, { arn }] of (yield* test.jobs).entries()) {
-        yield* test.become(arn, n === 0 ? "Failed" : "InProgress", { message: "The role can't be assumed" })
+        yield* test.become(arn, n === 0 ? "Failed" : "InProgress", {
+          message: "Access denied: the role can't be assumed"
+        })
       }
       const driving = yield* Effect.forkChild(batches.resume("nightly"))
       yield* TestClock.adjust("10 minutes")
