@@ -321,7 +321,7 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
       })
     case "collected": {
       const part = journal.parts.find(({ part, round }) => part === event.of.part && round === event.of.round)
-      if (part === undefined || part.phase === "collected" || part.phase === "running") return journal
+      if (part === undefined || (part.phase !== "uploaded" && part.phase !== "ended")) return journal
       return judged(journal, part, event.tally)
     }
     case "formed":
