@@ -103,6 +103,15 @@ describe("an event", () => {
     }
   })
 
+  it("takes a part on its way to the next phase", () => {
+    const next = (phase: Part["phase"], event: machine.Event) => first(machine.step(batchOf([inPhase(phase)]), event))
+    assert.deepInclude(next("uploaded", { _tag: "submitting", of, job }), { phase: "submitting", job })
+    assert.deepInclude(next("submitting", { _tag: "created", of, arn: "arn" }), { phase: "running", job: running })
+    const back = next("submitting", { _tag: "crowded", of })
+    assert.deepEqual(back, partOf())
+    assert.deepEqual(next("submitting", { _tag: "refused", of, message: "no" }), partOf())
+  })
+
   it("of a part that nobody has is none", () => {
     const journal = batchOf([partOf()])
     for (const [event] of events) {
@@ -159,6 +168,15 @@ describe("what comes next", () => {
     assert.deepEqual(words(batchOf(busy, { limits: { jobs: 1 } })), ["wait"])
     assert.deepEqual(words(batchOf([partOf({ records: 3 })])), ["collected"])
     assert.deepEqual(words(batchOf([partOf({ records: 4 })])), ["submit 0-0"])
+  })
+
+  it("is to count what nobody will ask as missing", () => {
+    const small = partOf({ part: 2, records: 3 })
+    const [command] = machine.next(batchOf([small]))
+    assert.deepEqual(command, {
+      _tag: "settle",
+      event: { _tag: "collected", of: { round: 0, part: 2 }, tally: tallyOf({ missing: 3 }) }
+    })
   })
 
   it("is what came of jobs, before any other is begun", () => {
@@ -228,6 +246,15 @@ describe("what a round left", () => {
     assert.deepEqual(words(batchOf([never], settings({ rounds: 1 }))), ["late small 3"])
   })
 
+  it("is not done when it is begun to be asked", () => {
+    for (const some of [{}, settings({ rounds: 1, deadline: Duration.days(1) })]) {
+      const [command] = machine.next(batchOf([collected({ missing: 3 })], some))
+      assert.isFalse(command?._tag === "late" ? command.late.done : true)
+    }
+    const nothing = batchOf([collected({ succeeded: 10 })], settings({ deadline: Duration.days(1) }))
+    assert.deepEqual(words(nothing), ["ended done"])
+  })
+
   it("is asked on demand with a deadline, all of it, each once", () => {
     const deadline = Duration.days(1)
     const parts = [
@@ -284,7 +311,29 @@ describe("what came of a job", () => {
       assert.strictEqual(part.hours, status === "Expired" ? 144 : undefined)
     }
     assert.strictEqual(first(judged("Expired", { missing: 10 }, { hours: 144 })).hours, 168)
-    assert.deepInclude(first(judged("Expired", { missing: 10 }, { attempt: 2 })).rest, { kind: "job", code: "Expired" })
+    const given = first(judged("Expired", { missing: 10 }, { attempt: 2 }))
+    assert.strictEqual(given.phase, "collected")
+    assert.deepEqual(given.rest, {
+      kind: "job",
+      code: "Expired",
+      message: "its job never answered: Expired, it does not say why"
+    })
+  })
+
+  it("is something, where it was partly completed", () => {
+    const part = first(judged("PartiallyCompleted", { missing: 10 }))
+    assert.deepInclude(part, { phase: "collected", attempt: 0, tally: tallyOf({ missing: 10 }) })
+  })
+
+  it("waits with its count to be mended, where nothing was answered", () => {
+    const waits: Partial<Part> = { phase: "ended", attempt: 1, tally: tallyOf({ missing: 10 }) }
+    const lasting: Partial<Part> = { attempt: 1, job: { ...running, status: "Failed", message: "Access denied" } }
+    assert.deepInclude(first(judged("Completed", { missing: 10 }, { attempt: 1 })), waits)
+    assert.deepInclude(first(judged("Failed", { missing: 10 }, { attempt: 1 })), waits)
+    assert.deepInclude(first(judged("", { missing: 10 }, lasting)), waits)
+    const some = judged("", { succeeded: 1, missing: 9 }, lasting)
+    assert.deepInclude(first(some), { phase: "collected", tally: tallyOf({ succeeded: 1, missing: 9 }) })
+    assert.isDefined(some.problem)
   })
 
   it("is a problem where somebody has to look", () => {
@@ -330,7 +379,12 @@ describe("what came of a job", () => {
         tally: tallyOf({ missing: some.records ?? 3 })
       }))
     assert.isUndefined(never({}, "on-demand").rest)
-    assert.deepInclude(never({}, "fail").rest, { kind: "job", code: "TooFew" })
+    assert.strictEqual(never({}, "fail").phase, "collected")
+    assert.deepEqual(never({}, "fail").rest, {
+      kind: "job",
+      code: "TooFew",
+      message: "3 records are too few for a job, which has 4 at least"
+    })
     assert.isUndefined(never({ records: 0 }, "fail").rest)
   })
 })
@@ -344,7 +398,7 @@ describe("a batch", () => {
     const mended = machine.step(over, { _tag: "resumed" })
     assert.strictEqual(mended.state, "running")
     assert.isUndefined(mended.problem)
-    assert.deepEqual(mended.parts.map(({ attempt, phase }) => [phase, attempt]), [["uploaded", 1], ["ended", 0]])
+    assert.deepEqual(mended.parts, [partOf({ attempt: 1 }), partOf({ part: 1, phase: "ended", job: running })])
     const open = machine.step({ ...over, input: { ...over.input, sealed: false } }, { _tag: "resumed" })
     assert.strictEqual(open.state, "open")
     for (const state of ["done", "cancelling", "cancelled"] as const) {
@@ -418,6 +472,9 @@ describe("a batch", () => {
     const refused = machine.step(asked, { _tag: "refused", of, message: "may not" })
     assert.deepEqual(refused.problem, { kind: "refused", job: "n", status: "refused", message: "may not" })
     assert.strictEqual(first(refused).phase, "uploaded")
+    const second = batchOf([partOf(), partOf({ part: 1, phase: "submitting", job })])
+    const other = machine.step(second, { _tag: "refused", of: { round: 0, part: 1 }, message: "may not" })
+    assert.strictEqual(other.problem?.job, "n")
     const again = machine.step({ ...asked, problem }, { _tag: "refused", of, message: "may not" })
     assert.strictEqual(again.problem, problem)
   })

@@ -236,14 +236,13 @@ const judged = (journal: BatchJournal, part: Part, tally: Tally): BatchJournal =
   }
   const { message = "it does not say why", status = gone } = job
   if (status === "Stopped") return { ...collected, problem: problemOf("stopped", part, message) }
-  if (status === "Completed" || status === "PartiallyCompleted") return collected
   const failed = status === "Failed"
   if (failed && isLasting(job)) {
     const problem = problemOf("failed", part, message)
     return { ...(answered > 0 ? collected : of((part) => ({ ...part, tally }))), problem: journal.problem ?? problem }
   }
-  // Some of it was done: the rest goes on in the next round.
-  if (answered > 0) return collected
+  // Some of it was done, or begun: the rest goes on in the next round.
+  if (answered > 0 || status === "PartiallyCompleted") return collected
   const { rounds } = journal.settings
   if (part.attempt + 1 < (failed ? Math.min(rounds, mostFailures) : rounds)) return of(again(journal))
   // What fails time after time, for whatever reason, has to be looked at by somebody.
