@@ -158,7 +158,7 @@ describe("a driver", () => {
       })
   )
 
-  it.effect.each(["Expired", "Failed", "Gone"] as const)(
+  it.effect.each(["Expired", "Gone"] as const)(
     "gives up what never begins, with the reason: %s",
     (end) =>
       Effect.gen(function*() {
@@ -169,6 +169,25 @@ describe("a driver", () => {
         assert.strictEqual(journal.state, "done")
       })
   )
+
+  it.effect("tries once more what failed for a reason that nobody knows, and then says so", () =>
+    Effect.gen(function*() {
+      const lab = yield* make({
+        records: 10,
+        fates: [{ ...well, end: "Failed", part: 0, message: "Oops" }],
+        settings: { rounds: 9 }
+      })
+      const journal = yield* once(lab)
+      assert.strictEqual(lab.jobs.size, 2)
+      assert.deepInclude(journal, { state: "failed" })
+      assert.deepInclude(journal.problem, { kind: "failed", status: "Failed", message: "Oops" })
+      // Each resume is one more.
+      yield* once(lab)
+      assert.strictEqual(lab.jobs.size, 3)
+      const one = yield* make({ records: 10, fates: [{ ...well, end: "Failed", part: 0 }], settings: { rounds: 1 } })
+      assert.strictEqual((yield* once(one)).state, "failed")
+      assert.strictEqual(one.jobs.size, 1)
+    }))
 
   it.effect.each(["Failed", "Gone"] as const)(
     "keeps what a job wrote before it was lost: %s",
@@ -184,7 +203,7 @@ describe("a driver", () => {
 
   it.effect("stops at what another try won't cure, lets the others end, and goes on when it is resumed", () =>
     Effect.gen(function*() {
-      const denied: Fate = { ...well, end: "Failed", part: 0, message: "The role can't be assumed" }
+      const denied: Fate = { ...well, end: "Failed", part: 0, message: "Access denied: the role can't be assumed" }
       const lab = yield* make({ records: 25, fates: [denied, well, well, well] })
       const journal = yield* once(lab)
       assert.strictEqual(journal.state, "failed")
@@ -192,7 +211,7 @@ describe("a driver", () => {
         kind: "failed",
         job: "arn:job/0",
         status: "Failed",
-        message: "The role can't be assumed"
+        message: "Access denied: the role can't be assumed"
       })
       assert.strictEqual(lab.jobs.size, 3)
       assert.strictEqual(tallied(journal, "succeeded"), 17)
@@ -413,6 +432,15 @@ describe("a job that Bedrock does not show", () => {
       const [part] = (yield* journalStore.read(lab.place))?.parts ?? []
       assert.isAtMost(part?.job?.missedAt ?? Infinity, 4 * 60_000)
       assert.isAtLeast(part?.job?.missedAt ?? 0, 60_000)
+    }))
+})
+
+describe("who is not sure to drive the batch", () => {
+  it.effect("creates no job until it is", () =>
+    Effect.gen(function*() {
+      const lab = yield* make({ records: 10, fates: [well], sure: Effect.sleep("20 minutes") })
+      holds(lab, yield* once(lab), 10)
+      assert.deepEqual([...lab.jobs.values()].map(({ created }) => created), [20 * 60_000])
     }))
 })
 

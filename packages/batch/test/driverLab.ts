@@ -91,6 +91,7 @@ export const make = (
     records,
     settings: more = {},
     stopping = () => Effect.void,
+    sure = Effect.void,
     wake = Effect.never
   }: {
     readonly records: number
@@ -104,6 +105,7 @@ export const make = (
     readonly listing?: () => Effect.Effect<void, BedrockError>
     /** What becomes of a request to stop. */
     readonly stopping?: () => Effect.Effect<void, BedrockError>
+    readonly sure?: Effect.Effect<void>
     readonly wake?: Effect.Effect<unknown>
     readonly limits?: Partial<BatchLimits.BatchLimits>
     readonly settings?: Partial<Settled>
@@ -335,6 +337,7 @@ export const make = (
               formRound: (...args) => alive(data.formRound(...args)),
               late: (...args) => alive(data.late(...args))
             },
+            sure: Effect.andThen(held.sure, sure),
             polling: { ...pace, wake }
           }, until))
         })

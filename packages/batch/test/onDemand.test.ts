@@ -46,11 +46,15 @@ const answering = (answer: (text: string) => Said) =>
   })
 
 /** Asks so many, and keeps what is written. */
-const run = <E>(records: Stream.Stream<OnDemand.Asked, E>, invocationType: "Converse" | "InvokeModel" = "Converse") =>
+const run = <E>(
+  records: Stream.Stream<OnDemand.Asked, E>,
+  invocationType: "Converse" | "InvokeModel" = "Converse",
+  sure: Effect.Effect<void> = Effect.void
+) =>
   Effect.gen(function*() {
     const writes: Array<ReadonlyArray<Answers.Answer | undefined>> = []
     const end = yield* OnDemand.onDemand(
-      { batch: "nightly", settings: { model, invocationType } },
+      { batch: "nightly", settings: { model, invocationType }, sure },
       records,
       (lines) =>
         Effect.sync(() => {
@@ -110,6 +114,34 @@ describe("on demand", () => {
       )
       yield* TestClock.adjust("2 minutes")
       assert.deepStrictEqual((yield* Fiber.join(slow)).writes.map(({ length }) => length), [2, 1])
+    }))
+
+  it.effect("asks nothing, and nothing again, while somebody else may have taken over", () =>
+    Effect.gen(function*() {
+      let asks = 0
+      let isSure = true
+      const until = Effect.suspend(() =>
+        isSure ? Effect.void : Effect.repeat(Effect.sleep("1 second"), { until: () => isSure })
+      )
+      const answer = () =>
+        Effect.suspend(() => {
+          isSure = ++asks < 100
+          return asks % 10 === 0 ? Effect.fail(throttled) : Effect.succeed("Yes.")
+        })
+      const fiber = yield* Effect.forkChild(
+        run(asked(250), "Converse", until).pipe(Effect.provide(answering(answer)))
+      )
+      yield* TestClock.adjust("1 hour")
+      // Those that were under way, and no other.
+      assert.isAtMost(asks, 100 + 63)
+      const before = asks
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(asks, before)
+      isSure = true
+      asks = -1e9
+      yield* TestClock.adjust("1 hour")
+      const { end } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(end, { answered: 250, failed: 0, rejected: 0 })
     }))
 
   it.effect("has at most 64 under way", () =>

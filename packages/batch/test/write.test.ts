@@ -3,6 +3,8 @@ import * as ObjectStore from "@caprock/batch/ObjectStore"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import type { Item } from "../src/internal/item.ts"
+import * as PartWriter from "../src/internal/partWriter.ts"
 import type { Place } from "../src/internal/place.ts"
 import * as Write from "../src/internal/write.ts"
 import { journalOf, uploaded } from "./journals.ts"
@@ -151,6 +153,37 @@ describe("writing the input", () => {
         }
       })
   )
+
+  it.effect("digests what was refused, and not in which words", () =>
+    Effect.gen(function*() {
+      const digestsOf = (refused: (index: number) => string | undefined) =>
+        Effect.gen(function*() {
+          const place = placeOf()
+          const items = Array.from({ length: 30 }, (_, index): Item => {
+            const why = refused(index)
+            return why === undefined
+              ? { index, id: `id ${index}`, text: `{"n":${index}}`, bytes: 7 + String(index).length }
+              : { index, id: `id ${index}`, refused: why }
+          })
+          const { limits } = journalOf({ limits: small })
+          const options = { limits, round: 0, generation: 1, known: [], sealed: false }
+          const parts = yield* Stream.runCollect(PartWriter.write(place, options, Stream.fromIterable(items)))
+          const names = yield* Effect.forEach(
+            parts,
+            ({ part }) => textOf(place, `caprock/nightly/ids/0-${part}-1.jsonl`)
+          )
+          return { digests: parts.map(({ digest }) => digest), names: names.flatMap(jsonLines) }
+        })
+      const some = (why: string) => (index: number) => index % 7 === 3 ? `${why} ${index}` : undefined
+      const one = yield* digestsOf(some("no"))
+      const other = yield* digestsOf(some("in other words"))
+      assert.deepStrictEqual(one.digests, other.digests)
+      assert.deepStrictEqual(one.names[3], [3, "id 3", "no 3"])
+      assert.deepStrictEqual(other.names[10], [10, "id 10", "in other words 10"])
+      assert.lengthOf(one.names, 30)
+      const more = yield* digestsOf((index) => index === 4 ? "no" : some("no")(index))
+      assert.notStrictEqual(more.digests[0], one.digests[0])
+    }))
 
   it.effect("uploads no part of a record that a strict batch refuses", () =>
     Effect.gen(function*() {

@@ -33,6 +33,8 @@ export interface World<E> {
   readonly jobs: JobControl["Service"]
   readonly data: Data<E>
   readonly polling: Polling
+  /** Ends while nobody else drives the batch. */
+  readonly sure: Effect.Effect<void>
 }
 
 export type Failure = LeaseLost | StoreFailed | Corrupt | ServiceFailed
@@ -52,7 +54,7 @@ const conflicting = (message: string): string =>
 
 /** `submitted`: until all is asked that the jobs allow. `ended`: until nothing is left to do. */
 export const drive = <E>(
-  { data, journal, jobs, place, polling }: World<E>,
+  { data, journal, jobs, place, polling, sure }: World<E>,
   until: "submitted" | "ended"
 ): Effect.Effect<BatchJournal, E | Failure> =>
   Effect.gen(function*() {
@@ -80,6 +82,8 @@ export const drive = <E>(
       const request = requestOf(place, yield* journal.current, part)
       const { name, token } = request
       yield* settle({ _tag: "submitting", of: part, job: { name, token } })
+      // It may have been given up meanwhile by who follows: then nobody would read what it does.
+      yield* sure
       yield* jobs.create(request).pipe(
         Effect.flatMap((arn) => settle({ _tag: "created", of: part, arn })),
         Effect.catchTag("BedrockError", (error) => {

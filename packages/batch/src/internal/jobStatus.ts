@@ -12,10 +12,10 @@ export const isLast = (status: string): boolean => status === gone || isOver(sta
 
 export const isKnown = (status: string): boolean => isLast(status) || underWay.has(status)
 
-// What public reports show of the messages of failed jobs, and what the User Guide has of their causes: the role, the bucket, the model, the shape or the
-// size of the input. None of that goes away by itself. A message that has none of these is taken for a failure of the service.
+// AWS has no list of the messages of failed jobs. What its API reference names as the lasting refusals of a job (access, a model or a role that is not there, what
+// is no request), and its quota page as bounds of an input, none of which goes away by itself (read 2026-11). All other messages are tried once more.
 const lasting =
-  /access|authoriz|permission|denied|assume|role|trust|kms|bucket|s3|not found|does not exist|no such|invalid|malformed|valid|format|json|schema|exceed|limit|minimum|maximum|at least|too (?:many|few|large|small)|quota|unsupported|not supported|not available|legacy|end of life/i
+  /access ?denied|not authorized|resource ?not ?found|does not exist|validation ?exception|\b(?:minimum|maximum)\b/i
 
-/** Whether a job that failed would fail again. */
+/** Whether a job that failed would surely fail again. */
 export const isLasting = ({ message = "" }: Job): boolean => lasting.test(message)

@@ -31,6 +31,8 @@ export interface Lease {
   /** Of all holders, each has a higher one than the one before. */
   readonly generation: number
   readonly owner: string
+  /** Ends while nobody else can have taken it: where it was not renewed in time, with the next beat that is heard. For what costs money. */
+  readonly sure: Effect.Effect<void>
   /** Runs as long as the lease is held. */
   readonly hold: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LeaseLost, R>
 }
@@ -49,6 +51,11 @@ export const take = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Lease, LeaseHeld | StoreFailed | Corrupt, Scope.Scope> {
   const key = leaseKey(place)
   const owner = yield* unique
+  /** Both clocks: the one stands still while a machine sleeps, and the other may be set. */
+  const times = Effect.all([
+    Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6),
+    Clock.currentTimeMillis
+  ])
   const monotonic = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
   const pause = Effect.sleep(Duration.millis(millis / beats))
   const lost = yield* Deferred.make<never, LeaseLost>()
@@ -80,9 +87,10 @@ export const take = Effect.fnUntraced(function*(
     // Somebody may have removed it, to be quit of a holder: the journal knows how far it was.
     const last = before?.value.generation ?? (yield* journalStore.read(place))?.generation ?? 0
     const value: LeaseFile = { generation: last + 1, owner, beat: 0, released: false }
+    const began = yield* times
     const etag = yield* write(value, before === undefined ? { absent: true } : { etag: before.etag })
     if (etag === undefined) return undefined
-    const held = { value, etag }
+    const held = { value, etag, began }
     // Whoever has lost it has nothing to give back, and nobody waits for longer than it would take others to take it.
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
@@ -103,8 +111,9 @@ export const take = Effect.fnUntraced(function*(
   const beat = Effect.gen(function*() {
     yield* pause
     const next = { ...mine.value, beat: mine.value.beat + 1 }
+    const began = yield* times
     const etag = yield* write(next, { etag: mine.etag })
-    if (etag !== undefined) return void Object.assign(mine, { value: next, etag })
+    if (etag !== undefined) return void Object.assign(mine, { value: next, etag, began })
     // Refused, it may be by a beat of its own, of which nothing had been heard.
     const found = yield* file.read(place.store, key)
     if (found === undefined || found.value.owner !== owner) return yield* new LeaseLost()
@@ -122,9 +131,15 @@ export const take = Effect.fnUntraced(function*(
     Effect.forkScoped
   )
 
+  // Whoever wants to follow saw the last beat after it had begun here, and waits so long from then on.
+  const isFresh = Effect.map(times, (now) => now.every((time, i) => time - (mine.began[i] ?? 0) < millis))
+
   return {
     generation: mine.value.generation,
     owner,
+    sure: Effect.gen(function*() {
+      while (!(yield* isFresh)) yield* pause
+    }),
     hold: (effect) => Effect.raceFirst(effect, Deferred.await(lost))
   }
 })

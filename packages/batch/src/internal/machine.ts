@@ -65,6 +65,9 @@ const mostHours = 168
  */
 const patienceMillis = 10 * 60_000
 
+/** Of jobs for a part, where it is not known why the first one failed. */
+const mostFailures = 2
+
 /** Records that were asked and not answered, and may be. */
 const wanting = ({ rest, tally }: Part): number =>
   tally === undefined || rest !== undefined ? 0 : tally.failed + tally.missing
@@ -233,14 +236,19 @@ const judged = (journal: BatchJournal, part: Part, tally: Tally): BatchJournal =
   }
   const { message = "it does not say why", status = gone } = job
   if (status === "Stopped") return { ...collected, problem: problemOf("stopped", part, message) }
-  if (status === "Completed" || status === "PartiallyCompleted") return collected
-  if (status === "Failed" && isLasting(job)) {
+  const failed = status === "Failed"
+  if (failed && isLasting(job)) {
     const problem = problemOf("failed", part, message)
     return { ...(answered > 0 ? collected : of((part) => ({ ...part, tally }))), problem: journal.problem ?? problem }
   }
-  // Some of it was done: the rest goes on in the next round.
-  if (answered > 0) return collected
-  if (part.attempt + 1 < journal.settings.rounds) return of(again(journal))
+  // Some of it was done, or begun: the rest goes on in the next round.
+  if (answered > 0 || status === "PartiallyCompleted") return collected
+  const { rounds } = journal.settings
+  if (part.attempt + 1 < (failed ? Math.min(rounds, mostFailures) : rounds)) return of(again(journal))
+  // What fails time after time, for whatever reason, has to be looked at by somebody.
+  if (failed) {
+    return { ...of((part) => ({ ...part, tally })), problem: journal.problem ?? problemOf("failed", part, message) }
+  }
   const rest: RecordError = { kind: "job", code: status, message: `its job never answered: ${status}, ${message}` }
   return of((part) => ({ ...part, phase: "collected", tally, rest }))
 }
@@ -312,7 +320,7 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
       })
     case "collected": {
       const part = journal.parts.find(({ part, round }) => part === event.of.part && round === event.of.round)
-      if (part === undefined || part.phase === "collected" || part.phase === "running") return journal
+      if (part === undefined || (part.phase !== "uploaded" && part.phase !== "ended")) return journal
       return judged(journal, part, event.tally)
     }
     case "formed":

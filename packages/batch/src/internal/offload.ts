@@ -41,6 +41,7 @@ import * as journalStore from "./journalStore.ts"
 import * as lease from "./lease.ts"
 import * as machine from "./machine.ts"
 import { onDemand } from "./onDemand.ts"
+import * as Orphans from "./orphans.ts"
 import { cancelKey, late, type Place, uploadsOf } from "./place.ts"
 import { alarm } from "./polling.ts"
 import * as Resubmit from "./resubmit.ts"
@@ -147,11 +148,11 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     Effect.mapError(Stream.runCollect(jobs.list(jobPrefix(place))), (error) => new ServiceFailed({ error }))
 
   /** What is asked on demand: each time it is called, what has no answer by then. */
-  const asked = (place: Place) => (journal: BatchJournal) =>
+  const asked = (place: Place, sure: Effect.Effect<void>) => (journal: BatchJournal) =>
     Effect.gen(function*() {
       let files = yield* Stream.runCount(store.list(`${late(place)}${journal.generation}-`))
       yield* onDemand(
-        { batch: journal.name, settings: journal.settings },
+        { batch: journal.name, settings: journal.settings, sure },
         Resubmit.leftOver(place, journal),
         (lines) => store.put(`${late(place)}${journal.generation}-${files++}.jsonl.out`, lines)
       ).pipe(Effect.provideService(Bedrock, bedrock))
@@ -174,6 +175,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     yield* journal.update((now) => machine.step(now, { _tag: "resumed" }))
     // What somebody began to upload, and won't end. Nothing else: below the prefix Bedrock uploads, too.
     for (const uploads of uploadsOf(place)) yield* store.sweep(uploads)
+    yield* Orphans.remove(place, yield* journal.current, hold.generation - 1)
     const woken = yield* alarm(options.wake ?? Stream.empty)
     const drive: Driver["drive"] = (until) =>
       driver.drive<Corrupt | InputChanged | ServiceFailed | StoreFailed>({
@@ -183,8 +185,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         data: {
           collect: (journal, part) => collect(place, journal, part),
           formRound: (journal, round) => Resubmit.formRound(place, journal, round),
-          late: asked(place)
+          late: asked(place, hold.sure)
         },
+        sure: hold.sure,
         polling: {
           min: millisOf(options.poll?.min ?? defaults.poll.min),
           max: millisOf(options.poll?.max ?? defaults.poll.max),
@@ -264,6 +267,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       yield* told
     })
 
+  /** Once nothing is uploaded any more. */
+  const cleared = (place: Place, { journal }: Driver) =>
+    Effect.flatMap(journal.current, (now) => Orphans.remove(place, now, now.generation))
+
   const ended = (drive: Driver["drive"]) =>
     Effect.flatMap(
       drive("ended"),
@@ -293,12 +300,12 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     resume: (name, { onChange = () => {} } = {}) =>
       Effect.gen(function*() {
         const place = yield* placeOf(name)
-        const { drive, hold, journal } = yield* held(place, undefined, (journal) => onChange(statusOf(journal)))
-        const { input } = yield* journal.current
+        const driven = yield* held(place, undefined, (journal) => onChange(statusOf(journal)))
+        const { input } = yield* driven.journal.current
         // One that is to end needs no more input.
         const isUnwanted = (yield* store.read(cancelKey(place))) !== undefined
         if (!input.sealed && !isUnwanted) return yield* new InputIncomplete({ records: input.records })
-        return statusOf(yield* hold(ended(drive)))
+        return statusOf(yield* driven.hold(Effect.tap(ended(driven.drive), cleared(place, driven))))
       }).pipe(Effect.scoped, Effect.mapError(errorOf(name))),
 
     run: (name, settings, records, { input = true } = {}) =>
@@ -315,7 +322,12 @@ export const make = Effect.fnUntraced(function*(options: Options) {
           discard: true
         })
         yield* Effect.forkScoped(
-          driven.hold(Effect.andThen(agreed(place, driven, initial), both)).pipe(
+          driven.hold(
+            agreed(place, driven, initial).pipe(
+              Effect.andThen(both),
+              Effect.andThen(cleared(place, driven))
+            )
+          ).pipe(
             Effect.matchCauseEffect({
               onFailure: (cause) => Queue.failCause(journals, cause),
               onSuccess: () => Queue.end(journals)

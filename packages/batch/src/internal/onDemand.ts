@@ -21,6 +21,8 @@ export interface Options {
   /** Whose turn it is: batches share what is left fairly. */
   readonly batch: string
   readonly settings: Pick<Settled, "invocationType" | "model">
+  /** Ends while it is this process's to ask: before each call, since each is paid for. */
+  readonly sure: Effect.Effect<void>
 }
 
 /** A line of an output, as a job would have written it, and what it says. */
@@ -119,13 +121,13 @@ const fateOf = ({ reason }: BedrockError): Fate => fates[Reason.rowOf(reason)]
 
 /** The lines of all records, in the order of their answers. It ends with the first trouble that concerns all of them. */
 const lines = <E, R>(
-  { batch, settings }: Options,
+  { batch, settings, sure }: Options,
   records: Stream.Stream<Asked, E, R>
 ): Stream.Stream<Line | ServiceFailed, E, Bedrock | R> =>
   records.pipe(
     Stream.mapEffect(
       (record) =>
-        ask(settings, record).pipe(
+        Effect.andThen(sure, ask(settings, record)).pipe(
           Effect.retry({ while: (error) => fateOf(error) === "wait", schedule: patience }),
           Effect.map((output) => line(record, { modelOutput: output }, "answered")),
           Effect.catch((error) => {

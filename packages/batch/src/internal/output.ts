@@ -11,8 +11,8 @@ const bufferBytes = { first: 16 * 1024, most: 1024 * 1024 }
 
 /** For one fiber. */
 export interface Output {
-  /** `bytes` are those of the text and the end of the line. */
-  readonly line: (text: string, bytes: number) => void
+  /** `bytes` are those of the text and the end of the line. What is digested is `as`, where that is given: for few lines, each of which is sent alone. */
+  readonly line: (text: string, bytes: number, as?: string) => void
   /** Whether buffers are full, and `drain` should be called before more is written. */
   readonly full: () => boolean
   readonly drain: Effect.Effect<void, StoreFailed>
@@ -31,13 +31,14 @@ export const open = Effect.fnUntraced(function*(
   const scope = yield* Effect.flatMap(Effect.scope, (around) => Scope.fork(around))
   const upload = key === undefined ? undefined : yield* Scope.provide(store.upload(key), scope)
   const digest = createHash("sha256")
-  let full: Array<Buffer> = []
+  let full: Array<{ readonly bytes: Buffer; readonly as: Buffer | string }> = []
   let buffer = Buffer.allocUnsafe(bufferBytes.first)
   let length = 0
   let bytes = 0
 
   const turn = (): void => {
-    if (length > 0) full.push(buffer.subarray(0, length))
+    const bytes = buffer.subarray(0, length)
+    if (length > 0) full.push({ bytes, as: bytes })
     else if (buffer.length === bufferBytes.most) return
     buffer = Buffer.allocUnsafe(Math.min(bufferBytes.most, 4 * buffer.length))
     length = 0
@@ -45,16 +46,19 @@ export const open = Effect.fnUntraced(function*(
   const drain = Effect.suspend(() => {
     const taken = full
     full = []
-    for (const one of taken) digest.update(one)
-    return upload === undefined ? Effect.void : Effect.forEach(taken, (one) => upload.write(one), { discard: true })
+    for (const { as } of taken) digest.update(as)
+    return upload === undefined
+      ? Effect.void
+      : Effect.forEach(taken, ({ bytes }) => upload.write(bytes), { discard: true })
   })
 
   return {
-    line: (text, size) => {
+    line: (text, size, as) => {
       bytes += size
-      if (length + size > buffer.length) turn()
-      if (size > buffer.length) {
-        full.push(Buffer.from(`${text}\n`))
+      if (as === undefined ? length + size > buffer.length : length > 0) turn()
+      if (as !== undefined || size > buffer.length) {
+        const line = Buffer.from(`${text}\n`)
+        full.push({ bytes: line, as: as === undefined ? line : `${as}\n` })
         return
       }
       buffer.write(text, length)

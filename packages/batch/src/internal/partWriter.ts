@@ -139,7 +139,9 @@ const make = (place: Place, { generation, known, limits, round, sealed }: Option
   const put = (part: Open, item: Item): void => {
     part.last = item.index
     const name = JSON.stringify("text" in item ? [item.index, item.id] : [item.index, item.id, item.refused])
-    part.ids.line(name, Buffer.byteLength(name) + 1)
+    // What was refused is the input's. In which words it was is not: another release of ours, or of the SDK, may have others.
+    const as = "text" in item ? undefined : JSON.stringify([item.index, item.id, true])
+    part.ids.line(name, Buffer.byteLength(name) + 1, as)
     if ("text" in item) {
       part.file?.line(item.text, item.bytes)
       part.records++

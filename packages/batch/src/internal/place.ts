@@ -30,6 +30,15 @@ export const fileKey = (place: Place, part: Named, file: number): string =>
 /** Which records a part has, and what their callers call them. */
 export const idsKey = ({ prefix }: Place, part: Named): string => `${prefix}ids/${nameOf(part)}.jsonl`
 
+/** The part that a key is of; `undefined` where it is none of ours. */
+export const partOf = (place: Place, key: string): Named | undefined => {
+  const path = uploadsOf(place).find((uploads) => key.startsWith(uploads))
+  const [, round, part, generation] = /^(\d+)-(\d+)-(\d+)[/.]/.exec(key.slice(path?.length)) ?? []
+  return path === undefined || generation === undefined
+    ? undefined
+    : { round: Number(round), part: Number(part), generation: Number(generation) }
+}
+
 /** What a job writes is below this. */
 export const outputsOf = ({ prefix }: Place, arn: string): string =>
   `${prefix}out/${arn.slice(arn.lastIndexOf("/") + 1)}/`
