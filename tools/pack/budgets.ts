@@ -144,6 +144,6 @@ export const budgets: Readonly<Record<string, Budget>> = {
     aws: true,
     reason:
       "a program: all of the above, Effect's Node platform, the redis that the platform asks for as a peer, and the client of S3 for " +
-      "the batch jobs of `emulate`; a tenth of itself is `batch`, and how it is shown"
+      "the batch jobs of `emulate`; a sixth of itself is `batch`, and how it is shown"
   }
 }

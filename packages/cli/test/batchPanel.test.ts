@@ -89,7 +89,7 @@ describe("the panel of a batch", () => {
     const open: Status = { ...status, state: "open", sealed: false, parts: [], records: 0, refused: 0, rejected: 0 }
     const uploading = { ...view, reading, status: { ...open, inputTokens: 0, outputTokens: 0, succeeded: 0 } }
     assert.deepEqual(Panel.render(uploading), [
-      "november: its input has not come to an end, 2 h 0 min",
+      "november: uploading, 2 h 0 min",
       "read      ██████░░░░░░░░░░░░░░░░░░  25 %   90,000 records, 3 can't be asked   1,500 per second   about 3 min 0 s left",
       "uploaded  0 records in 0 parts",
       "answered  0 of 0",
