@@ -145,6 +145,26 @@ describe("the panel of a batch", () => {
   })
 })
 
+describe("the time left of a job", () => {
+  const job: Panel.Job = {
+    submittedAt: 0,
+    counts: { total: 1000, processed: 900, failed: 0 },
+    seenAt: 30_000,
+    first: { at: 0, processed: 100 }
+  }
+
+  it("is by its pace since it was first seen, less what has passed since it was last seen", () => {
+    assert.strictEqual(Panel.timeLeft(job, 30_000), 3750)
+    assert.strictEqual(Panel.timeLeft(job, 31_000), 2750)
+    assert.strictEqual(Panel.timeLeft(job, 40_000), 0)
+  })
+
+  it("is not known of one that did not move", () => {
+    assert.isUndefined(Panel.timeLeft({ ...job, first: { at: 0, processed: 900 } }, 30_000))
+    assert.isUndefined(Panel.timeLeft({ ...job, counts: undefined }, 30_000))
+  })
+})
+
 describe("the progress of a batch", () => {
   const job: JobDetail = { arn: "", name: "", status: "InProgress", submittedAt: 0, input: "", output: "" }
 
