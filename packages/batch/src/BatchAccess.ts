@@ -42,6 +42,7 @@ import { ObjectStore } from "./ObjectStore.ts"
  * - `role`: the ARN of the role that Bedrock assumes.
  * - `prefix`: of all keys of batches. Default `"caprock/"`.
  * - `kmsKeyArn`: of the key that the bucket's objects are encrypted with, if it is one of your own.
+ * - `queueArn`: of the queue that events of jobs come through, if there is one.
  *
  * @category models
  * @since 0.1.0
@@ -54,6 +55,7 @@ export interface Setup {
   readonly model: string
   readonly prefix?: string | undefined
   readonly kmsKeyArn?: string | undefined
+  readonly queueArn?: string | undefined
 }
 
 /**
@@ -83,7 +85,7 @@ export interface Policy {
 }
 
 /**
- * All that is needed: `trust` and `role` belong to the role, `caller` to whoever runs batches.
+ * All that is needed: `trust` and `role` belong to the role, `caller` to whoever runs batches, `queue` to the queue of events, if there is one.
  *
  * @category models
  * @since 0.1.0
@@ -92,6 +94,7 @@ export interface Policies {
   readonly trust: Policy
   readonly role: Policy
   readonly caller: Policy
+  readonly queue?: Policy
 }
 
 /**
@@ -104,7 +107,7 @@ export interface Policies {
  * @since 0.1.0
  */
 export const policies = (setup: Setup): Policies => {
-  const { account, kmsKeyArn, model, prefix = "caprock/", region, role } = setup
+  const { account, kmsKeyArn, model, prefix = "caprock/", queueArn, region, role } = setup
   const partition = /^arn:(aws[a-z-]*):/.exec(role)?.[1] ?? "aws"
   const bedrock = (resource: string, where = `${region}:${account}`) => `arn:${partition}:bedrock:${where}:${resource}`
   const bucket = `arn:${partition}:s3:::${setup.bucket}`
@@ -151,8 +154,18 @@ export const policies = (setup: Setup): Policies => {
         `${bucket}/${prefix}*`,
         ours
       ),
-      ...key
-    )
+      ...key,
+      ...(queueArn === undefined ? [] : [allow("Events", ["sqs:ReceiveMessage", "sqs:DeleteMessage"], queueArn)])
+    ),
+    // User Guide of EventBridge, "Using resource-based policies", read 2026-11.
+    ...(queueArn === undefined ? {} : {
+      queue: policy({
+        ...allow("Rule", "sqs:SendMessage", queueArn, {
+          ArnEquals: { "aws:SourceArn": `arn:${partition}:events:${region}:${account}:rule/*` }
+        }),
+        Principal: { Service: "events.amazonaws.com" }
+      })
+    })
   }
 }
 

@@ -64,7 +64,8 @@ export type Upload = typeof Upload.Type
 export const Counts = Schema.Struct({ total: Count, processed: Count, succeeded: Count, failed: Count })
 
 /**
- * A job for a part. It stands in the journal before it is created: `arn` comes with the answer. `status` is Bedrock's own word.
+ * A job for a part. It stands in the journal before it is created: `arn` comes with the answer. `status` is Bedrock's own word. `missedAt` is since when Bedrock
+ * shows no such job, in milliseconds since 1970.
  *
  * @category models
  * @since 0.1.0
@@ -74,7 +75,8 @@ export const Job = Schema.Struct({
   token: Schema.NonEmptyString,
   arn: Schema.optionalKey(Schema.NonEmptyString),
   status: Schema.optionalKey(Schema.String),
-  message: Schema.optionalKey(Schema.String)
+  message: Schema.optionalKey(Schema.String),
+  missedAt: Schema.optionalKey(Millis)
 })
 
 /**
@@ -164,7 +166,8 @@ export const Input = Schema.Struct({
 })
 
 /**
- * What is asked on demand, of what the last round left over: `why`, and whether all has been `done`. Its answers are in files of their own.
+ * What is asked on demand, of what the last round left over: `why`, and whether all has been `done`. Its answers are in files of their own. `records` is how many
+ * there are to ask: 0 after a deadline until the last job has been stopped, and it is known.
  *
  * @category models
  * @since 0.1.0
@@ -243,7 +246,7 @@ export type BatchJournal = typeof BatchJournal.Type
  */
 export interface Status {
   readonly name: string
-  readonly model: string
+  readonly settings: Settled
   readonly state: BatchJournal["state"]
   /** Milliseconds since 1970. */
   readonly createdAt: number

@@ -56,7 +56,7 @@ export const defaults = offload.defaults
  * - `lease` (30 seconds): how long who drives a batch may be silent, until another may take over.
  * - `patient` (false): waits for a lease that another holds, instead of failing with `LeaseHeld`.
  * - `poll` (30 seconds to 5 minutes): how often jobs are looked at.
- * - `wake`: has them looked at now, such as events of EventBridge that came through a queue. What an element says is not believed.
+ * - `wake`: has them looked at now, once a second at most, such as events of EventBridge that came through a queue. What an element says is not believed.
  *
  * @category configuration
  * @since 0.1.0
@@ -162,9 +162,9 @@ export interface DriveOptions {
  * - `resume`: drives a batch to its end.
  * - `run`: both, and gives results as jobs end, in any order. Who takes them slowly delays their reading, and no job.
  * - `results`: what is final so far, as often as it is asked for, from any machine. Of a batch that has ended that is everything.
- * - `status`: from the journal, and one listing of jobs.
+ * - `status`: from the journal, and one listing of jobs where any is under way.
  * - `cancel`: stops the jobs that run. Whoever drives the batch, or resumes it, brings it to its end.
- * - `list`: all batches below the prefix.
+ * - `list`: all batches below the prefix. Fails with the first that can't be read, after all that can.
  *
  * @category services
  * @since 0.1.0
@@ -249,7 +249,8 @@ export interface AutoOptions {
 
 /**
  * Reads as many records as decide between a batch and on demand (at most 10,000), by size, by urgency and what the quota has left, and by price, and says why.
- * Then it is a batch like any other, by its name: on demand means that it has no job, and that its records are asked at once, behind all other calls.
+ * Then it is a batch like any other, by its name: on demand means that it has no job, and that its records are asked at once, behind all other calls. One of that
+ * name that is there goes on as it was begun, whatever would be decided now.
  *
  * @category deciding
  * @since 0.1.0
@@ -260,16 +261,15 @@ export const auto = Effect.fnUntraced(function*<E, R>(
   records: Stream.Stream<BatchRecord, E, R>,
   options: AutoOptions = {}
 ) {
-  const { run } = yield* BatchOffload
+  const { run, status } = yield* BatchOffload
   const peeked = yield* deciding.peeked(settings, records, {
     limits: { ...BatchLimits.defaults, ...options.limits },
     prices: options.prices,
     urgency: options.urgency,
     quota: yield* deciding.quotaOf(settings.model)
   })
-  const now: Partial<BatchSettings> = peeked.decision.path === "batch" ? {} : { small: "on-demand", deadline: 0 }
-  return {
-    decision: peeked.decision,
-    results: run(name, { ...settings, ...now }, peeked.records, { input: options.input })
-  }
+  const begun = yield* Effect.catchIf(status(name), ({ reason }) => reason._tag === "NotFound", () => Effect.undefined)
+  const decision = begun === undefined ? peeked.decision : deciding.begun(begun.settings, peeked.decision)
+  const now = decision.path === "batch" ? {} : deciding.onDemand
+  return { decision, results: run(name, { ...settings, ...now }, peeked.records, { input: options.input }) }
 })

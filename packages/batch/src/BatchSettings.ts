@@ -14,7 +14,8 @@ const Rounds = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10 }))
  * - `invocationType`: what the records' inputs are.
  * - `roleArn`: whom Bedrock reads and writes the bucket as.
  * - `timeoutHours` (72): how long a job may take, from 24 to 168. One that has not begun by then expires, and is submitted again.
- * - `rounds` (3): how often a record is sent in jobs, at most: what failed is sent again, alone.
+ * - `rounds` (3): how often a record is sent in jobs, at most: what failed is sent again, alone. What a job left that was stopped by hand, or that failed for what
+ *   had to be mended, is sent again by whoever resumes, however often that was.
  * - `small` (`"on-demand"`): what becomes of records that are too few for a job.
  * - `deadline`: since the batch was made; what has no answer then is asked on demand. Without one nothing is.
  * - `strict` (false): a record that can't be sent fails the batch, instead of being a result of its own.

@@ -172,7 +172,8 @@ export interface WatchOptions {
 // -----------------------------------------------------------------------------
 
 /**
- * Batch jobs of an account in a Region. What may pass is tried four times within some ten seconds, but for `create`, which sends one request.
+ * Batch jobs of an account in a Region. What may pass is tried four times within some ten seconds, but for `create`, which sends one request. A request without an
+ * answer fails after a minute.
  *
  * - `create`: gives the job's ARN. When it fails, there may be a job all the same: ask again with the same token, or look for its name.
  * - `get`: one job; fails with a `NotFoundError` where there is none.

@@ -143,11 +143,13 @@ export interface Credentials {
 /**
  * One bucket.
  *
- * - `get`: an object from the byte `from` on. Fails where there is none. A stream that is cut fails, and can be got again from where it was.
+ * - `get`: an object from the byte `from` on, up to and without the byte `to`. Fails where there is none. A stream that is cut fails, and can be got again
+ *   from where it was.
  * - `read`: a small object, or nothing.
  * - `put`: writes a small object, and gives its `etag`; nothing where the condition does not hold. When it fails, it may have written.
  * - `upload`: writes a large one.
  * - `list`: all objects whose key begins with the prefix, in the order of their keys.
+ * - `folders`: what follows the prefix in keys that have a slash after it, up to the first one, each once and in their order. The keys of a folder cost nothing.
  * - `remove`: whether or not they were there.
  * - `prove`: whether the bucket keeps its conditions, by an object below the prefix that comes and goes.
  * - `sweep`: ends all uploads under the prefix that somebody began and nobody will commit, and gives their number.
@@ -157,11 +159,12 @@ export interface Credentials {
  */
 export class ObjectStore extends Context.Service<ObjectStore, {
   readonly bucket: string
-  readonly get: (key: string, from?: number) => Stream.Stream<Uint8Array, StoreFailed>
+  readonly get: (key: string, from?: number, to?: number) => Stream.Stream<Uint8Array, StoreFailed>
   readonly read: (key: string) => Effect.Effect<Stored | undefined, StoreFailed>
   readonly put: (key: string, bytes: Uint8Array, when?: When) => Effect.Effect<string | undefined, StoreFailed>
   readonly upload: (key: string) => Effect.Effect<Upload, StoreFailed, Scope.Scope>
   readonly list: (prefix: string) => Stream.Stream<Listed, StoreFailed>
+  readonly folders: (prefix: string) => Stream.Stream<string, StoreFailed>
   readonly remove: (keys: ReadonlyArray<string>) => Effect.Effect<void, StoreFailed>
   readonly prove: (prefix: string) => Effect.Effect<void, StoreFailed | StoreUnsafe>
   readonly sweep: (prefix: string) => Effect.Effect<number, StoreFailed>

@@ -59,6 +59,24 @@ describe("BatchAccess.policies", () => {
     assert.isUndefined(of(BatchAccess.policies(setup).role, "CaprockKey"))
   })
 
+  it("lets EventBridge write the queue of events, and the caller read it, where there is one", () => {
+    const queueArn = "arn:aws:sqs:us-east-1:111122223333:batch-jobs"
+    const { caller, queue } = BatchAccess.policies({ ...setup, queueArn })
+    assert.deepInclude(of(caller, "CaprockEvents"), {
+      Action: ["sqs:ReceiveMessage", "sqs:DeleteMessage"],
+      Resource: queueArn
+    })
+    assert.deepEqual(queue?.Statement, [{
+      Sid: "CaprockRule",
+      Effect: "Allow",
+      Principal: { Service: "events.amazonaws.com" },
+      Action: "sqs:SendMessage",
+      Resource: queueArn,
+      Condition: { ArnEquals: { "aws:SourceArn": "arn:aws:events:us-east-1:111122223333:rule/*" } }
+    }])
+    assert.isUndefined(BatchAccess.policies(setup).queue)
+  })
+
   it("lets the caller do what this package asks for, and pass the role to Bedrock alone", () => {
     const { caller } = BatchAccess.policies(setup)
     assert.deepStrictEqual(allowed(caller), [

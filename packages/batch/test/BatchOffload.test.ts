@@ -30,7 +30,7 @@ describe("batches", () => {
       complete(results, 1000)
       assert.isTrue(results.every(({ _tag }) => _tag === "Success"))
       const status = yield* batches.status("nightly")
-      assert.deepInclude(status, { state: "done", records: 1000, sealed: true, model: settings.model })
+      assert.deepInclude(status, { state: "done", records: 1000, sealed: true })
       assert.deepEqual(status.parts.slice(0, 3).map(({ attempt }) => attempt).toSorted(), [0, 0, 1])
       const { jobs } = yield* emulator.stats
       assert.strictEqual(jobs.perInput.max, 1)

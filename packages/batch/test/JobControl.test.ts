@@ -6,7 +6,7 @@ import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import { BedrockError } from "@caprock/errors/BedrockError"
 import * as Reason from "@caprock/errors/Reason"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
@@ -32,7 +32,7 @@ const started = Effect.gen(function*() {
   return { control, emulator }
 })
 
-/** What requests said, and answers that are none of Bedrock's. */
+/** What requests said, and answers that are none of Bedrock's, or none at all. */
 const overheard = (answer: (path: string) => unknown) =>
   Effect.gen(function*() {
     const heard: Array<{ readonly path: string; readonly body: unknown }> = []
@@ -44,13 +44,19 @@ const overheard = (answer: (path: string) => unknown) =>
           request.on("data", (text) => body += String(text))
           request.on("end", () => {
             heard.push({ path, body: body === "" ? undefined : JSON.parse(body) })
+            const said = answer(path)
+            if (said === undefined) return
             response.writeHead(200, { "content-type": "application/json" })
-            response.end(JSON.stringify(answer(path)))
+            response.end(JSON.stringify(said))
           })
         })
         server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
       }),
-      (server) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
+      (server) =>
+        Effect.callback<void>((resume) => {
+          server.close(() => resume(Effect.void))
+          server.closeAllConnections()
+        })
     )
     const { port } = server.address() as AddressInfo
     const control = yield* JobControl.make({
@@ -117,6 +123,19 @@ describe("JobControl", () => {
       const arn = yield* control.create(newJob())
       yield* emulator.inject(throttled, { operation: "GetModelInvocationJob", times: 3 })
       assert.strictEqual((yield* passing(control.get(arn))).arn, arn)
+    }))
+
+  it.effect("waits a minute for an answer, and no longer", () =>
+    Effect.gen(function*() {
+      const { control, heard } = yield* overheard(() => undefined)
+      const asked = yield* Effect.forkChild(Effect.flip(control.create(newJob())))
+      while (heard.length === 0) yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+      yield* TestClock.adjust("59 seconds")
+      assert.isUndefined(asked.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const error = yield* Fiber.join(asked)
+      assert.deepInclude(error.reason, { _tag: "TimeoutError", kind: "first-token" })
+      assert.isTrue(error.retryable)
     }))
 
   it.effect("says what was not found, and what was refused", () =>

@@ -66,6 +66,27 @@ describe("BatchOffload.auto", () => {
       assert.strictEqual((yield* emulator.stats).jobs.accepted, 0)
     }))
 
+  it.live("goes on with what is there as it was begun, whatever would be decided now", () =>
+    Effect.gen(function*() {
+      const { auto, emulator } = yield* lab(60_000)
+      const asked = yield* auto("asked", 300, { urgency: "1 hour" })
+      assert.lengthOf(yield* Stream.runCollect(asked.results), 300)
+      const again = yield* auto("asked", 300)
+      assert.strictEqual(again.decision.path, "on-demand")
+      assert.deepEqual(again.decision.because, ["It has been begun as calls on demand, and goes on as such."])
+      assert.lengthOf(yield* Stream.runCollect(again.results), 300)
+      assert.strictEqual((yield* emulator.stats).jobs.accepted, 0)
+      const calm = yield* auto("calm", 300)
+      assert.lengthOf(yield* Stream.runCollect(calm.results), 300)
+      const urgent = yield* auto("calm", 300, { urgency: "1 hour" })
+      assert.strictEqual(urgent.decision.path, "batch")
+      assert.lengthOf(yield* Stream.runCollect(urgent.results), 300)
+      assert.strictEqual((yield* emulator.stats).jobs.accepted, 1)
+      const other = yield* auto("asked", 300, {}, records(300, 1))
+      const error = yield* Effect.flip(Stream.runDrain(other.results))
+      assert.strictEqual(error.reason._tag, "InputChanged")
+    }))
+
   it.live("reads no more than decides", () =>
     Effect.gen(function*() {
       const { auto } = yield* lab(100)

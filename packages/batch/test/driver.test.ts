@@ -1,9 +1,11 @@
 import type { BatchJournal } from "@caprock/batch/BatchJournal"
+import * as Reason from "@caprock/errors/Reason"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Schema } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { isLast } from "../src/internal/jobStatus.ts"
-import { type Fate, type Lab, type Luck, make } from "./driverLab.ts"
+import * as journalStore from "../src/internal/journalStore.ts"
+import { failed, type Fate, type Lab, type Luck, make } from "./driverLab.ts"
 
 const well: Fate = { end: "Completed", part: 1, failing: 0, wrong: 0 }
 
@@ -214,6 +216,21 @@ describe("a driver", () => {
       assert.strictEqual(lab.answers.size, 10)
     }))
 
+  it.effect("submits it when it is resumed, though all rounds are used up, and nothing else again", () =>
+    Effect.gen(function*() {
+      const lab = yield* make({
+        records: 20,
+        fates: [{ ...well, end: "Stopped", part: 0.5 }, { ...well, failing: 0.5 }, well],
+        settings: { rounds: 1 }
+      })
+      yield* once(lab)
+      const journal = yield* once(lab)
+      holds(lab, journal, 20)
+      assert.lengthOf(lab.asked, 3)
+      assert.deepEqual(journal.parts.map(({ records, round }) => [round, records]), [[0, 10], [0, 10], [1, 5]])
+      assert.strictEqual(lab.answers.size, 20 - tallied(journal, "failed"))
+    }))
+
   it.effect("stops its jobs when it is cancelled, and begins none", () =>
     Effect.gen(function*() {
       const lab = yield* make({ records: 45, fates: [{ ...well, part: 1 }], limits: { jobs: 2 } })
@@ -243,6 +260,7 @@ describe("a driver", () => {
       assert.strictEqual(lab.jobs.size, 2)
       assert.strictEqual(lab.answers.size, 45)
       assert.strictEqual([...lab.answers.values()].filter(([by]) => by === "late").length, 35)
+      assert.deepEqual(journal.late, { why: "deadline", records: 35, done: true })
     }))
 
   it.effect("finds the job of which nothing was heard, and creates no other", () =>
@@ -251,6 +269,203 @@ describe("a driver", () => {
       const lab = yield* make({ records: 30, fates: [well], luck: () => lucks.shift() ?? "well" })
       holds(lab, yield* once(lab), 30)
       assert.strictEqual(lab.jobs.size, 3)
+    }))
+})
+
+describe("a driver that waits", () => {
+  it.effect("looks at its jobs less and less often while nothing changes, and soon after something did", () =>
+    Effect.gen(function*() {
+      const at: Array<number> = []
+      const listing = () => Effect.map(Clock.currentTimeMillis, (now) => void at.push(now / 60_000))
+      const lab = yield* make({ records: 30, fates: [well], listing })
+      holds(lab, yield* once(lab), 30)
+      const waits = at.slice(1).map((time, i) => time - (at[i] ?? 0))
+      // To the millisecond: the clock has no finer ones.
+      for (const wait of waits) assert.isAtLeast(wait, 0.9999)
+      assert.isAtMost(waits[0] ?? Infinity, 1.5)
+      assert.isBelow(at.length, 10)
+    }))
+
+  it.effect("looks once a second at most, however often it is woken", () =>
+    Effect.gen(function*() {
+      let looks = 0
+      const listing = () => Effect.sync(() => void looks++)
+      const lab = yield* make({ records: 10, fates: [well], listing, wake: Effect.sleep("10 millis") })
+      holds(lab, yield* once(lab), 10)
+      assert.isAtMost(looks, 10 * 60 + 2)
+      assert.isAtLeast(looks, 10 * 60 - 60)
+    }))
+
+  it.effect("outlives listings that fail, and ends with what no wait can cure", () =>
+    Effect.gen(function*() {
+      let n = 0
+      const busy = failed(new Reason.ServerError({ kind: "unavailable", message: "503" }))
+      const listing = () => n++ % 3 === 0 ? Effect.void : Effect.fail(busy)
+      const lucks: Array<Luck> = ["unanswered"]
+      const lab = yield* make({ records: 30, fates: [well], listing, luck: () => lucks.shift() ?? "well" })
+      holds(lab, yield* once(lab), 30)
+      assert.isAbove(n, 3)
+      const denied = failed(new Reason.AccessError({ kind: "denied", message: "no" }))
+      const shut = yield* make({ records: 10, fates: [well], listing: () => Effect.fail(denied) })
+      const failure = yield* Effect.flip(once(shut))
+      assert.deepInclude(failure, { _tag: "ServiceFailed", error: denied })
+    }))
+})
+
+describe("a job that Bedrock does not show", () => {
+  const minutes = Duration.minutes
+  const pace = { min: 10_000, max: 60_000 }
+
+  it.effect("is looked for when the deadline has passed, and stopped: nothing is answered twice", () =>
+    Effect.gen(function*() {
+      const lucks: Array<Luck> = ["unanswered"]
+      const lab = yield* make({
+        records: 10,
+        fates: [well],
+        lag: 8,
+        pace,
+        luck: () => lucks.shift() ?? "lost",
+        settings: { deadline: minutes(1) }
+      })
+      const journal = yield* once(lab)
+      holds(lab, journal, 10)
+      assert.strictEqual(lab.jobs.size, 1)
+      assert.isTrue([...lab.jobs.values()].every(({ stopped }) => stopped !== undefined))
+      assert.lengthOf([...lab.answers.values()].filter(([by]) => by === "late"), 5)
+    }))
+
+  it.effect.each(["full", "throttled"] as const)(
+    "is looked for, though the same was refused when it was asked for again: %s",
+    (then) =>
+      Effect.gen(function*() {
+        const lucks: Array<Luck> = ["unanswered"]
+        const luck = () => lucks.shift() ?? then
+        const lab = yield* make({ records: 10, fates: [well], lag: 8, pace, luck, settings: { deadline: minutes(3) } })
+        holds(lab, yield* once(lab), 10)
+        assert.isAbove(lab.asked.length, 1)
+        assert.isTrue([...lab.jobs.values()].every(({ stopped }) => stopped !== undefined))
+      })
+  )
+
+  it.effect.each(["full", "throttled"] as const)(
+    "is not looked for where it was refused at once: %s",
+    (luck) =>
+      Effect.gen(function*() {
+        const at: Array<number> = []
+        const listing = () => Effect.map(Clock.currentTimeMillis, (now) => void at.push(now / 60_000))
+        const settings = { deadline: minutes(3) }
+        const lab = yield* make({ records: 10, fates: [well], listing, pace, luck: () => luck, settings })
+        holds(lab, yield* once(lab), 10)
+        assert.isBelow(at.at(-1) ?? Infinity, 5)
+      })
+  )
+
+  it.effect("is looked for when the batch is cancelled, and stopped", () =>
+    Effect.gen(function*() {
+      const lucks: Array<Luck> = ["unanswered"]
+      const lab = yield* make({ records: 10, fates: [well], lag: 8, pace, luck: () => lucks.shift() ?? "lost" })
+      yield* Effect.forkChild(Effect.delay(lab.cancel, minutes(1)))
+      const journal = yield* once(lab)
+      holds(lab, journal, 10)
+      assert.strictEqual(journal.state, "cancelled")
+      assert.isTrue([...lab.jobs.values()].every(({ stopped }) => stopped !== undefined))
+    }))
+
+  it.effect("is given up some time, with less and less looks", () =>
+    Effect.gen(function*() {
+      const at: Array<number> = []
+      const listing = () => Effect.map(Clock.currentTimeMillis, (now) => void at.push(now / 60_000))
+      const lab = yield* make({
+        records: 10,
+        fates: [well],
+        listing,
+        luck: () => "lost",
+        settings: { deadline: minutes(1) }
+      })
+      const journal = yield* once(lab)
+      holds(lab, journal, 10)
+      assert.lengthOf([...lab.answers.values()].filter(([by]) => by === "late"), 10)
+      const first = at.find((time) => time >= 1) ?? 0
+      assert.isAtLeast(at.at(-1) ?? 0, first + 10)
+      assert.isBelow(at.length, 12)
+    }))
+
+  it.effect("is not taken for one that is gone, and paid again", () =>
+    Effect.gen(function*() {
+      const lab = yield* make({ records: 10, fates: [well], lag: 9, pace })
+      holds(lab, yield* once(lab), 10)
+      assert.lengthOf(lab.asked, 1)
+    }))
+
+  it.effect("is looked for on where another process left off", () =>
+    Effect.gen(function*() {
+      const lucks: Array<Luck> = ["unanswered"]
+      const lab = yield* make({
+        records: 10,
+        fates: [well],
+        lag: 8,
+        luck: () => lucks.shift() ?? "lost",
+        settings: { deadline: minutes(1) }
+      })
+      const first = yield* Effect.forkChild(lab.process(1e9))
+      yield* TestClock.adjust("4 minutes")
+      yield* Fiber.interrupt(first)
+      const [part] = (yield* journalStore.read(lab.place))?.parts ?? []
+      assert.isAtMost(part?.job?.missedAt ?? Infinity, 4 * 60_000)
+      assert.isAtLeast(part?.job?.missedAt ?? 0, 60_000)
+    }))
+})
+
+describe("a job that Bedrock says is there", () => {
+  it.effect("is asked for again where it is found", () =>
+    Effect.gen(function*() {
+      const lucks: Array<Luck> = ["unanswered", "conflict", "conflict"]
+      const lab = yield* make({ records: 10, fates: [well], lag: 5, luck: () => lucks.shift() ?? "well" })
+      holds(lab, yield* once(lab), 10)
+      assert.strictEqual(lab.jobs.size, 1)
+    }))
+
+  it.effect("and that no listing has is a problem that says what to do, and is not asked for any more", () =>
+    Effect.gen(function*() {
+      const lab = yield* make({ records: 10, fates: [well], luck: () => "conflict" })
+      const { problem, state } = yield* once(lab)
+      assert.strictEqual(state, "failed")
+      assert.strictEqual(problem?.kind, "refused")
+      assert.match(problem?.message ?? "", /the name is taken.*under another name/)
+      assert.lengthOf(lab.asked, 3)
+    }))
+})
+
+describe("a job that completed, and left nothing", () => {
+  it.effect("is not paid again on demand by itself, though the deadline has passed", () =>
+    Effect.gen(function*() {
+      const lab = yield* make({
+        records: 10,
+        fates: [{ ...well, part: 0 }],
+        settings: { deadline: Duration.minutes(9) },
+        stopping: () => Effect.fail(failed(new Reason.ServerError({ kind: "unavailable", message: "503" })))
+      })
+      assert.strictEqual((yield* once(lab)).state, "failed")
+      assert.strictEqual(lab.answers.size, 0)
+      assert.strictEqual((yield* once(lab)).state, "done")
+      assert.isTrue([...lab.answers.values()].every(([by]) => by === "late"))
+      assert.strictEqual(lab.answers.size, 10)
+    }))
+})
+
+describe("a request to stop a job", () => {
+  it.effect("that fails is made again", () =>
+    Effect.gen(function*() {
+      let n = 0
+      const busy = failed(new Reason.ServerError({ kind: "unavailable", message: "503" }))
+      const lab = yield* make({
+        records: 10,
+        fates: [well],
+        settings: { deadline: Duration.minutes(3) },
+        stopping: () => n++ < 2 ? Effect.fail(busy) : Effect.void
+      })
+      holds(lab, yield* once(lab), 10)
+      assert.isTrue([...lab.jobs.values()].every(({ stopped }) => stopped !== undefined))
     }))
 })
 
@@ -263,9 +478,11 @@ const AnyFate = Schema.Struct({
   wrong: Schema.Literals([0, 0.1])
 })
 const Fates = Schema.Array(AnyFate).check(Schema.isMaxLength(12))
-const Lucks = Schema.Array(Schema.Literals(["well", "well", "lost", "unanswered", "throttled", "full"])).check(
-  Schema.isMaxLength(30)
-)
+const Lucks = Schema.Array(Schema.Literals(["well", "well", "lost", "unanswered", "throttled", "full", "conflict"]))
+  .check(
+    Schema.isMaxLength(30)
+  )
+const Lag = Schema.Literals([0, 0, 0, 3, 8])
 const Kills = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 60 }))).check(
   Schema.isMaxLength(20)
 )
@@ -274,13 +491,14 @@ const Records = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 60 }))
 describe("whatever its jobs do, whatever is lost, and whenever its processes die", () => {
   it.effect.prop(
     "each record is answered once at most, no job is paid twice, and it ends",
-    [Records, Fates, Lucks, Kills, Schema.Boolean],
-    ([records, fates, lucks, kills, isLate]) =>
+    [Records, Fates, Lucks, Kills, Schema.Boolean, Lag],
+    ([records, fates, lucks, kills, isLate, lag]) =>
       Effect.gen(function*() {
         const left = [...lucks]
         const lab = yield* make({
           records,
           fates: [...fates, well],
+          lag,
           luck: () => left.shift() ?? "well",
           limits: { jobs: 3 },
           settings: isLate ? { deadline: Duration.minutes(30) } : {}
@@ -305,11 +523,11 @@ describe("whatever its jobs do, whatever is lost, and whenever its processes die
 
   it.effect.prop(
     "a cancelled one ends, with no job left",
-    [Records, Fates, Lucks, Kills, Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 }))],
-    ([records, fates, lucks, kills, after]) =>
+    [Records, Fates, Lucks, Kills, Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 })), Lag],
+    ([records, fates, lucks, kills, after, lag]) =>
       Effect.gen(function*() {
         const left = [...lucks]
-        const lab = yield* make({ records, fates: [...fates, well], luck: () => left.shift() ?? "well" })
+        const lab = yield* make({ records, fates: [...fates, well], lag, luck: () => left.shift() ?? "well" })
         yield* Effect.forkChild(Effect.delay(lab.cancel, after * 60_000))
         const journal = yield* again(lab, kills)
         assert.include(["cancelled", "done"], journal.state)

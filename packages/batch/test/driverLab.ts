@@ -31,7 +31,7 @@ export interface Fate {
 }
 
 /** What becomes of one question to the control plane. */
-export type Luck = "well" | "lost" | "unanswered" | "throttled" | "full"
+export type Luck = "well" | "lost" | "unanswered" | "throttled" | "full" | "conflict"
 
 type Outcome = "answered" | "rejected" | "failed"
 
@@ -77,15 +77,34 @@ const settings: Settled = {
   strict: false
 }
 
-const failed = (reason: Reason.Reason) =>
+export const failed = (reason: Reason.Reason) =>
   new BedrockError({ operation: "CreateModelInvocationJob", attempts: 1, reason })
 
 export const make = (
-  { fates, limits = {}, luck = () => "well", records, settings: more = {} }: {
+  {
+    fates,
+    lag = 0,
+    limits = {},
+    listing = () => Effect.void,
+    luck = () => "well",
+    pace = { min: minute, max: 10 * minute },
+    records,
+    settings: more = {},
+    stopping = () => Effect.void,
+    wake = Effect.never
+  }: {
     readonly records: number
     /** Of the nth job that is created; the last for all that follow. */
     readonly fates: ReadonlyArray<Fate>
     readonly luck?: () => Luck
+    readonly pace?: { readonly min: number; readonly max: number }
+    /** Minutes until Bedrock shows a job that it created. */
+    readonly lag?: number
+    /** What becomes of a listing. */
+    readonly listing?: () => Effect.Effect<void, BedrockError>
+    /** What becomes of a request to stop. */
+    readonly stopping?: () => Effect.Effect<void, BedrockError>
+    readonly wake?: Effect.Effect<unknown>
     readonly limits?: Partial<BatchLimits.BatchLimits>
     readonly settings?: Partial<Settled>
   }
@@ -160,6 +179,7 @@ export const make = (
     })
 
     const known = (now: number) => [...jobs.values()].filter((job) => statusOf(job, now) !== "Gone")
+    const shown = (now: number) => known(now).filter(({ created }) => now >= created + lag * minute)
 
     const control: JobControl.JobControl["Service"] = {
       create: (request) =>
@@ -171,9 +191,10 @@ export const make = (
           if (lucky === "throttled") {
             return yield* failed(new Reason.ThrottlingError({ limit: "unknown", message: "slowly" }))
           }
+          if (lucky === "conflict") return yield* failed(new Reason.ConflictError({ message: "the name is taken" }))
           const live = known(now).filter((job) => !isLast(statusOf(job, now)))
           const found = [...jobs.values()].find((job) => job.request.token === request.token)
-          if (found === undefined && (lucky === "full" || live.length >= limited.jobs)) {
+          if (lucky === "full" || (found === undefined && live.length >= limited.jobs)) {
             return yield* failed(new Reason.ResourceQuotaError({ message: "too many jobs" }))
           }
           const fate = fates[Math.min(jobs.size, fates.length - 1)]
@@ -189,42 +210,47 @@ export const make = (
         }),
       get: (arn) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          const job = known(now).find((job) => job.arn === arn)
+          const job = shown(now).find((job) => job.arn === arn)
           return job === undefined
             ? Effect.fail(failed(new Reason.NotFoundError({ kind: "resource", message: "no such job" })))
             : Effect.succeed(described(job, now))
         }),
       list: (nameContains) =>
-        Stream.unwrap(Effect.map(Clock.currentTimeMillis, (now) =>
+        Stream.unwrap(Effect.map(Effect.andThen(Effect.suspend(listing), Clock.currentTimeMillis), (now) =>
           Stream.fromIterable(
-            known(now).filter(({ request }) => request.name.includes(nameContains)).map((job) => {
-              return described(job, now)
-            })
+            shown(now).filter(({ request }) => request.name.includes(nameContains)).map((job) => described(job, now))
           ))),
       stop: (arn) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
+        Effect.map(Effect.andThen(Effect.suspend(stopping), Clock.currentTimeMillis), (now) => {
           const job = jobs.get(arn)
-          if (job !== undefined && !isLast(statusOf(job, now))) job.stopped ??= now
+          if (job !== undefined && !isLast(statusOf(job, now))) {
+            job.stopped ??= now
+          }
         })
     }
 
-    const outcomesFor = (part: Part): Map<number, Outcome> => {
+    const outcomesFor = (part: Part, now: number): Map<number, Outcome> => {
       const job = jobs.get(part.job?.arn ?? "")
-      return job === undefined ? new Map() : outcomesOf(job)
+      return job === undefined || !isLast(statusOf(job, now)) ? new Map() : outcomesOf(job)
     }
 
-    const wanted = (journal: BatchJournal) => {
+    const wanted = (journal: BatchJournal, now: number) => {
       const final = new Set<number>()
       for (const part of journal.parts) {
-        for (const [index, outcome] of outcomesFor(part)) if (outcome !== "failed") final.add(index)
+        for (const [index, outcome] of outcomesFor(part, now)) {
+          if (outcome !== "failed") {
+            final.add(index)
+          }
+        }
       }
-      return Array.from({ length: records }, (_, i) => i).filter((index) => !final.has(index))
+      return Array.from({ length: records }, (_, i) =>
+        i).filter((index) => !final.has(index))
     }
 
     const data: driver.Data<never> = {
       collect: (_, part) =>
-        Effect.sync((): Tally => {
-          const outcomes = [...outcomesFor(part).values()]
+        Effect.map(Clock.currentTimeMillis, (now): Tally => {
+          const outcomes = [...outcomesFor(part, now).values()]
           const count = (one: Outcome) => outcomes.filter((outcome) => outcome === one).length
           return {
             succeeded: count("answered"),
@@ -238,15 +264,16 @@ export const make = (
           }
         }),
       formRound: (journal, round) =>
-        Effect.sync(() => {
+        Effect.map(Clock.currentTimeMillis, (now) => {
           const rested = new Set(journal.parts.filter(({ rest }) => rest !== undefined).flatMap(indices))
-          const before = journal.parts.filter((part) => part.round === round - 1).flatMap(indices)
-          const left = new Set(wanted(journal))
+          const before = journal.parts.filter((part) => part.round === round - 1 && machine.mayAgain(journal, part))
+            .flatMap(indices)
+          const left = new Set(wanted(journal, now))
           return uploadsOf(round, journal.generation, before.filter((index) => left.has(index) && !rested.has(index)))
         }),
       late: (journal) =>
-        Effect.sync(() => {
-          for (const index of wanted(journal)) if (!answers.has(index)) note(index, "late")
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          for (const index of wanted(journal, now)) if (!answers.has(index)) note(index, "late")
         })
     }
 
@@ -308,7 +335,7 @@ export const make = (
               formRound: (...args) => alive(data.formRound(...args)),
               late: (...args) => alive(data.late(...args))
             },
-            polling: { minMillis: minute, maxMillis: 10 * minute, wake: Effect.never }
+            polling: { ...pace, wake }
           }, until))
         })
         const dead = Effect.repeat(Effect.sleep(minute), { until: () => left <= 0 })

@@ -105,6 +105,22 @@ describe("a batch whose jobs complete, and leave nothing", () => {
     }))
 })
 
+describe("a batch whose job somebody stopped", () => {
+  it.effect("submits what it did not answer when it is resumed, though all rounds are used up, and nothing else", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      const once = { ...settings, rounds: 1, small: "fail" } as const
+      yield* ending(batches.submit("nightly", once, records(250)))
+      const became = ["Stopped", "PartiallyCompleted", "PartiallyCompleted"]
+      for (const [n, { arn }] of (yield* test.jobs).entries()) yield* test.become(arn, became[n] ?? "")
+      const { reason } = yield* Effect.flip(ending(batches.resume("nightly")))
+      assert.strictEqual(reason._tag, "StoppedElsewhere")
+      yield* Effect.flip(ending(batches.resume("nightly")))
+      const { parts } = yield* batches.status("nightly")
+      assert.deepEqual(parts.map(({ records, round }) => [round, records]), [[0, 100], [0, 100], [0, 50], [1, 100]])
+    }))
+})
+
 describe("a batch that is cancelled", () => {
   it.effect("ends, though its input never did", () =>
     Effect.gen(function*() {
@@ -166,6 +182,62 @@ describe("a batch that is cancelled", () => {
       yield* TestClock.adjust("10 minutes")
       yield* batches.cancel("nightly")
       assert.strictEqual((yield* ending(Fiber.join(driving))).state, "cancelled")
+    }))
+})
+
+describe("the status of a batch", () => {
+  it.effect("asks Bedrock only where a job is under way", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* ending(batches.submit("small", settings, records(5)))
+      const { settings: asked } = yield* batches.status("small")
+      assert.deepInclude(asked, { model: settings.model, rounds: 3 })
+      assert.strictEqual((yield* test.requests).list, 0)
+      yield* ending(batches.submit("large", settings, records(50)))
+      yield* batches.status("large")
+      assert.strictEqual((yield* test.requests).list, 1)
+    }))
+})
+
+describe("the list of batches", () => {
+  const listed = Effect.fnUntraced(function*({ list }: BatchOffload.BatchOffload["Service"]) {
+    const names: Array<string> = []
+    const exit = yield* Effect.exit(Stream.runForEach(list, ({ name }) => Effect.sync(() => void names.push(name))))
+    return { names, exit }
+  })
+
+  it.effect("has all that can be read, and then says which can't", () =>
+    Effect.gen(function*() {
+      const { batches, store } = yield* make()
+      for (const name of ["a", "b", "c"]) yield* ending(batches.submit(name, settings, records(20)))
+      yield* store.put("caprock/b/journal.json", Buffer.from("{}"))
+      yield* store.put("caprock/d/notes.txt", Buffer.from("no batch"))
+      const { exit, names } = yield* listed(batches)
+      assert.deepEqual(names, ["a", "c"])
+      const error = yield* Effect.flip(exit)
+      assert.strictEqual(error.batch, "b")
+      assert.strictEqual(error.reason._tag, "Corrupt")
+    }))
+
+  it.effect("costs one object of each, however many it has", () =>
+    Effect.gen(function*() {
+      const { batches, store } = yield* make()
+      for (const name of ["a", "b"]) yield* ending(batches.submit(name, settings, records(1000)))
+      const read: Array<string> = []
+      const counting: typeof store = {
+        ...store,
+        read: (key) => Effect.suspend(() => (read.push(key), store.read(key))),
+        list: () => Stream.die("nobody lists all keys")
+      }
+      const services = yield* Layer.build(Layer.mergeAll(
+        Layer.succeed(ObjectStore.ObjectStore, counting),
+        JobControl.layerTest(),
+        Bedrock.layer({ region: "us-east-1" }),
+        NodeFileSystem.layer
+      ))
+      const reader = yield* Effect.provideContext(BatchOffload.make(), services)
+      assert.deepEqual((yield* listed(reader)).names, ["a", "b"])
+      assert.deepEqual(read, ["caprock/a/journal.json", "caprock/b/journal.json"])
     }))
 })
 

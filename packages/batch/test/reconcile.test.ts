@@ -143,6 +143,35 @@ describe("reconciling", () => {
     { arbitrary: { runs: 40 } }
   )
 
+  it.effect.each(["any", "input"] as const)(
+    "gives a record that a job and a call on demand both answered the one result of the job: order %s",
+    (order) =>
+      Effect.gen(function*() {
+        const { answer, journal, known, place } = yield* worldOf(40, 7)
+        yield* answer(0)
+        const lines = known.map((_, index) =>
+          JSON.stringify({
+            recordId: `r${index.toString(36).padStart(10, "0")}`,
+            modelOutput: { text: "on demand" },
+            via: "on-demand"
+          })
+        )
+        yield* place.store.put("caprock/nightly/late/1-0.jsonl.out", Buffer.from(`${lines.join("\n")}\n`))
+        const late = { why: "deadline", records: 40, done: true } as const
+        const found = yield* Stream.runCollect(
+          Results.results(place, journal({ state: "done", late }), { order, input: false })
+        )
+        assert.deepStrictEqual(found.map(({ index }) => index).toSorted((a, b) => a - b), known.map((_, i) => i))
+        for (const result of found) {
+          const { fate, output, refused } = known[result.index] ?? assert.fail("nobody asked this")
+          if (refused) assert.strictEqual(result._tag, "Failure")
+          else if (result._tag === "Failure") assert.fail(`record ${result.index} was answered`)
+          else if (fate !== "answered") assert.strictEqual(result.via, "on-demand")
+          else assert.deepInclude(output as ReadonlyArray<unknown>, result.output)
+        }
+      }).pipe(Effect.provide(NodeFileSystem.layer))
+  )
+
   it.effect("reads what was answered on demand once, and again only for the parts that have something of it", () =>
     Effect.gen(function*() {
       const { answer, journal, onDemand, place } = yield* worldOf(60, 7)
@@ -157,9 +186,9 @@ describe("reconciling", () => {
       const read: Array<string> = []
       const store: typeof place.store = {
         ...place.store,
-        get: (key, from) => {
+        get: (key, from, to) => {
           read.push(key)
-          return place.store.get(key, from)
+          return place.store.get(key, from, to)
         }
       }
       yield* Stream.runDrain(Results.results({ ...place, store }, ended, { order: "any", input: false }))

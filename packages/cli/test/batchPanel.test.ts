@@ -25,7 +25,15 @@ const part = (n: number, more: Partial<Part> = {}): Part => ({
 
 const status: Status = {
   name: "november",
-  model: "amazon.nova-lite-v1:0",
+  settings: {
+    model: "amazon.nova-lite-v1:0",
+    invocationType: "Converse",
+    roleArn: "arn:aws:iam::111122223333:role/batch",
+    timeoutHours: 72,
+    rounds: 3,
+    small: "on-demand",
+    strict: false
+  },
   state: "running",
   createdAt: 0,
   sealed: true,

@@ -2,11 +2,12 @@
 import { Bedrock } from "@caprock/bedrock/Bedrock"
 import * as TokenEstimator from "@caprock/quota/TokenEstimator"
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as BatchPlan from "../BatchPlan.ts"
 import type { BatchRecord } from "../BatchRecord.ts"
-import type { BatchSettings } from "../BatchSettings.ts"
+import type { BatchSettings, Settled } from "../BatchSettings.ts"
 
 /** So many are held in memory at most while it is not known how many there are: hundreds of megabytes where records are large. */
 const mostHeld = 10_000
@@ -88,3 +89,15 @@ export const peeked = Effect.fnUntraced(function*<E, R>(
       : Stream.fromIterable(seen)
   }
 })
+
+/** What makes a batch one without jobs. */
+export const onDemand = { small: "on-demand", deadline: 0 } as const satisfies Partial<BatchSettings>
+
+/** What was decided when it was begun is not decided anew: half of it may be paid for. */
+export const begun = ({ deadline }: Settled, decision: BatchPlan.Decision): BatchPlan.Decision => {
+  const path = deadline !== undefined && Duration.isZero(deadline) ? "on-demand" : "batch"
+  if (path === decision.path) return decision
+  const { onDemandTime } = decision
+  const as = path === "batch" ? "a batch" : "calls on demand"
+  return { path, onDemandTime, because: [`It has been begun as ${as}, and goes on as such.`] }
+}

@@ -8,6 +8,7 @@ import {
   HeadObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
   PutObjectCommand,
   S3Client,
   UploadPartCommand
@@ -113,13 +114,12 @@ const storeOf = (client: S3Client, Bucket: string): ObjectStore["Service"] => {
   const sent = <A>(operation: string, key: string, send: (abortSignal: AbortSignal) => Promise<A>) =>
     Backoff.retry(once(operation, key, send), patience)
 
-  const bodyOf = (key: string, from: number) =>
+  const bodyOf = (key: string, from = 0, to?: number) =>
     Effect.map(
-      once("get", key, (abortSignal) =>
-        client.send(
-          new GetObjectCommand({ Bucket, Key: key, ...(from > 0 ? { Range: `bytes=${from}-` } : {}) }),
-          { abortSignal }
-        )),
+      once("get", key, (abortSignal) => {
+        const part = from > 0 || to !== undefined ? { Range: `bytes=${from}-${to === undefined ? "" : to - 1}` } : {}
+        return client.send(new GetObjectCommand({ Bucket, Key: key, ...part }), { abortSignal })
+      }),
       ({ Body, ETag }) => ({ body: Body instanceof Readable ? Body : Readable.from([]), etag: ETag ?? "" })
     )
 
@@ -219,6 +219,17 @@ const storeOf = (client: S3Client, Bucket: string): ObjectStore["Service"] => {
     put: (bytes) => Effect.asVoid(put(key, bytes))
   })
 
+  const pages = <A>(Prefix: string, of: (page: ListObjectsV2CommandOutput) => Array<A>, Delimiter?: string) =>
+    Stream.paginate<string | undefined, A, StoreFailed>(
+      undefined,
+      (ContinuationToken) =>
+        Effect.map(
+          sent("list", Prefix, (abortSignal) =>
+            client.send(new ListObjectsV2Command({ Bucket, Prefix, Delimiter, ContinuationToken }), { abortSignal })),
+          (page) => [of(page), Option.fromNullishOr(page.NextContinuationToken)]
+        )
+    )
+
   const abandoned = (Prefix: string) =>
     Stream.paginate<{ KeyMarker?: string; UploadIdMarker?: string }, readonly [string, string], StoreFailed>(
       {},
@@ -242,15 +253,15 @@ const storeOf = (client: S3Client, Bucket: string): ObjectStore["Service"] => {
 
   return {
     bucket: Bucket,
-    get: (key, from = 0) =>
-      Backoff.retry(bodyOf(key, from), patience).pipe(
+    get: (key, from, to) =>
+      Backoff.retry(bodyOf(key, from, to), patience).pipe(
         Effect.map(({ body }) => streamed(key, body)),
         // From its last byte on there is nothing.
         Effect.catchIf(({ cause }) => statusOf(cause) === 416, () => Effect.succeed(Stream.empty)),
         Stream.unwrap
       ),
     read: (key) =>
-      Effect.flatMap(bodyOf(key, 0), ({ body, etag }) =>
+      Effect.flatMap(bodyOf(key), ({ body, etag }) =>
         Effect.map(
           Stream.runCollect(streamed(key, body)),
           (chunks) => ({ bytes: new Uint8Array(Buffer.concat(chunks)), etag })
@@ -261,21 +272,16 @@ const storeOf = (client: S3Client, Bucket: string): ObjectStore["Service"] => {
     put,
     upload: (key) => multipart.make(wireOf(key)),
     list: (Prefix) =>
-      Stream.paginate<string | undefined, { key: string; bytes: number; etag: string }, StoreFailed>(
-        undefined,
-        (ContinuationToken) =>
-          Effect.map(
-            sent(
-              "list",
-              Prefix,
-              (abortSignal) =>
-                client.send(new ListObjectsV2Command({ Bucket, Prefix, ContinuationToken }), { abortSignal })
-            ),
-            ({ Contents = [], NextContinuationToken }) => [
-              Contents.map(({ ETag = "", Key = "", Size = 0 }) => ({ key: Key, bytes: Size, etag: ETag })),
-              Option.fromNullishOr(NextContinuationToken)
-            ]
-          )
+      pages(
+        Prefix,
+        ({ Contents = [] }) =>
+          Contents.map(({ ETag = "", Key = "", Size = 0 }) => ({ key: Key, bytes: Size, etag: ETag }))
+      ),
+    folders: (prefix) =>
+      pages(
+        prefix,
+        ({ CommonPrefixes = [] }) => CommonPrefixes.map(({ Prefix = "" }) => Prefix.slice(prefix.length, -1)),
+        "/"
       ),
     remove,
     sweep: (prefix) =>

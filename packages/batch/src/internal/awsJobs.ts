@@ -10,8 +10,9 @@ import {
   StopModelInvocationJobCommand
 } from "@aws-sdk/client-bedrock"
 import * as Backoff from "@caprock/backoff/Backoff"
-import type { BedrockError } from "@caprock/errors/BedrockError"
+import { BedrockError } from "@caprock/errors/BedrockError"
 import * as Classification from "@caprock/errors/Classification"
+import * as Reason from "@caprock/errors/Reason"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -21,6 +22,8 @@ import type { Job, JobControl, JobDetail, NewJob, Options } from "../JobControl.
 /** The control plane answers within a second or two; a server that says nothing for so long is asked again. */
 const silentMillis = 30_000
 const connectMillis = 5_000
+/** Credentials have to be found, too, and no setting of the client bounds that. */
+const mostMillis = 60_000
 /** Its own rates are low, and the account's other programs draw on them: 1, 2 and 4 seconds, less jitter. */
 const patience: Backoff.Options = { attempts: 4 }
 /** Of one page (API reference, ListModelInvocationJobs, read 2026-11). */
@@ -51,7 +54,13 @@ const controlOf = (client: BedrockClient): JobControl["Service"] => {
     Effect.tryPromise({
       try: send,
       catch: (error) => Classification.fromUnknown(error, { operation, modelId })
-    })
+    }).pipe(Effect.timeoutOrElse({
+      duration: mostMillis,
+      orElse: () => {
+        const reason = new Reason.TimeoutError({ kind: "first-token", message: `no answer within ${mostMillis} ms` })
+        return Effect.fail(new BedrockError({ operation, attempts: 1, reason }))
+      }
+    }))
   const sent = <A>(operation: string, send: (abortSignal: AbortSignal) => Promise<A>) =>
     Backoff.retry(once(operation, send), patience)
 

@@ -3,15 +3,15 @@ import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { type Corrupt, type LeaseLost, ServiceFailed, type StoreFailed } from "../BatchError.ts"
 import type { BatchJournal, Late, Part, Tally, Upload } from "../BatchJournal.ts"
 import type { Job, JobControl } from "../JobControl.ts"
-import { gone, isKnown } from "./jobStatus.ts"
+import { isKnown } from "./jobStatus.ts"
 import type { Journal } from "./journalStore.ts"
 import * as machine from "./machine.ts"
 import { cancelKey, type Place } from "./place.ts"
+import { looks, type Pace } from "./polling.ts"
 import { jobPrefix, requestOf } from "./tokens.ts"
 
 /** What is done with the data of a batch. */
@@ -22,11 +22,9 @@ export interface Data<E> {
   readonly late: (journal: BatchJournal, late: typeof Late.Type) => Effect.Effect<void, E>
 }
 
-interface Polling {
-  readonly minMillis: number
-  readonly maxMillis: number
+interface Polling extends Pace {
   /** Ends when something may have changed. */
-  readonly wake: Effect.Effect<void>
+  readonly wake: Effect.Effect<unknown>
 }
 
 export interface World<E> {
@@ -39,8 +37,18 @@ export interface World<E> {
 
 export type Failure = LeaseLost | StoreFailed | Corrupt | ServiceFailed
 
-/** From one look at the jobs to the next, where nothing changes. */
-const growth = 1.5
+/** What is asked of Bedrock. */
+const ofJobs: ReadonlySet<machine.Command["_tag"]> = new Set(["submit", "stop"])
+
+/** Errors of a request that created nothing. */
+const notCreated: ReadonlySet<string> = new Set(["ResourceQuotaError", "ThrottlingError"])
+
+/** Of a job that the looks between do not show. */
+const mostConflicts = 3
+
+const conflicting = (message: string): string =>
+  `Bedrock has another job of its name or its token, and lists none that is this one (${message}). ` +
+  "The same records under another name of the batch are another job"
 
 /** `submitted`: until all is asked that the jobs allow. `ended`: until nothing is left to do. */
 export const drive = <E>(
@@ -50,77 +58,60 @@ export const drive = <E>(
   Effect.gen(function*() {
     const prefix = jobPrefix(place)
     const told = new Set<string>()
-    const settle = (event: machine.Event) => journal.update((now) => machine.step(now, event))
-    // Until jobs are looked at again, no more are asked for: there is no room, or nothing is heard.
+    const settle = (event: machine.Event) => Effect.asVoid(journal.update((now) => machine.step(now, event)))
+    // Until jobs are looked at again, none is asked for, and none is stopped: there is no room, or nothing is heard.
     let isHeldUp = false
-    let pause = polling.minMillis
+    const conflicts = new Map<string, number>()
 
     const listed = Effect.map(
       Stream.runCollect(jobs.list(prefix)),
       (found) => found.filter(({ name }) => name.startsWith(prefix))
     )
-    const service = <A>(asked: Effect.Effect<A, BedrockError>) =>
-      Effect.mapError(asked, (error) => new ServiceFailed({ error }))
+    const listing = looks(listed, polling, polling.wake)
+    /** Who waits for days outlasts an hour without an answer: what may pass waits for the next look. */
+    const later = (what: string, { job }: Part) => (error: BedrockError) => {
+      if (!error.retryable) return Effect.fail(new ServiceFailed({ error }))
+      isHeldUp = true
+      return Effect.logWarning(what, { job: job?.arn, error: error.message })
+    }
 
-    const create = Effect.fnUntraced(function*(part: Part) {
-      const now = yield* journal.current
-      const request = requestOf(place, now, part)
+    /** `isFirst`: nobody asked for this job before. */
+    const submit = Effect.fnUntraced(function*(part: Part, isFirst: boolean) {
+      const request = requestOf(place, yield* journal.current, part)
+      const { name, token } = request
+      yield* settle({ _tag: "submitting", of: part, job: { name, token } })
       yield* jobs.create(request).pipe(
         Effect.flatMap((arn) => settle({ _tag: "created", of: part, arn })),
         Effect.catchTag("BedrockError", (error) => {
-          const { reason } = error
-          // There was no room in the account, which others use too.
-          if (reason._tag === "ResourceQuotaError") {
-            isHeldUp = true
-            return settle({ _tag: "crowded", of: part })
+          const { message, reason, retryable } = error
+          if (reason._tag === "ConflictError") {
+            const count = (conflicts.get(token) ?? 0) + 1
+            conflicts.set(token, count)
+            if (count >= mostConflicts) return settle({ _tag: "refused", of: part, message: conflicting(message) })
+          } else if (reason._tag !== "ResourceQuotaError" && !retryable) {
+            return settle({ _tag: "refused", of: part, message })
           }
+          isHeldUp = true
+          // There was no room in the account, which others use too. It was not created, unless by a request of which nothing was heard.
+          if (isFirst && notCreated.has(reason._tag)) return settle({ _tag: "crowded", of: part })
           // Whether it was created is not known: the same is asked again, after a look at what is there. So too where Bedrock says that it is.
-          if (error.retryable || reason._tag === "ConflictError") {
-            isHeldUp = true
-            return Effect.logWarning("A job could not be created yet", { job: request.name, error: error.message })
-          }
-          return settle({ _tag: "refused", of: part, message: error.message })
+          return Effect.logWarning("A job could not be created yet", { job: name, error: message })
         })
       )
     })
 
-    const submit = Effect.fnUntraced(function*(part: Part) {
-      const { name, token } = requestOf(place, yield* journal.current, part)
-      yield* settle({ _tag: "submitting", of: part, job: { name, token } })
-      yield* create(part)
-    })
-
-    /** What was written down, and not heard of. */
-    const find = Effect.fnUntraced(function*(parts: ReadonlyArray<Part>) {
-      const all = yield* service(listed)
-      for (const part of parts) {
-        // Not one of a batch that was there before, under the same name.
-        const found = all.find(({ name, token = part.job?.token }) =>
-          name === part.job?.name && token === part.job?.token
-        )
-        const { late, problem, state } = yield* journal.current
-        if (found !== undefined) yield* settle({ _tag: "created", of: part, arn: found.arn })
-        else if (late !== undefined || problem !== undefined || state === "cancelling") {
-          yield* settle({ _tag: "crowded", of: part })
-        } else yield* create(part)
-      }
-    })
-
     const run = Effect.fnUntraced(function*(command: machine.Command) {
+      if (isHeldUp && ofJobs.has(command._tag)) return
       switch (command._tag) {
         case "submit":
-          return isHeldUp ? undefined : yield* submit(command.part)
-        case "stop": {
-          // One that Bedrock has forgotten needs no stop: the next look finds that out.
-          yield* service(
-            Effect.catchIf(
-              jobs.stop(command.part.job?.arn ?? ""),
-              ({ reason }) => reason._tag === "NotFoundError",
-              () => Effect.void
-            )
+          return yield* submit(command.part, true)
+        case "stop":
+          return yield* jobs.stop(command.part.job?.arn ?? "").pipe(
+            // One that Bedrock has forgotten needs no stop: the next look finds that out.
+            Effect.catchIf(({ reason }) => reason._tag === "NotFoundError", () => Effect.void),
+            Effect.andThen(settle({ _tag: "seen", of: command.part, status: "Stopping" })),
+            Effect.catchTag("BedrockError", later("A job could not be stopped yet", command.part))
           )
-          return yield* settle({ _tag: "seen", of: command.part, status: "Stopping" })
-        }
         case "collect":
           return yield* settle({
             _tag: "collected",
@@ -140,15 +131,12 @@ export const drive = <E>(
         }
         case "settle":
           return yield* settle(command.event)
-        case "find":
         case "wait":
         case "over":
-          return undefined
       }
     })
 
-    const seen = Effect.fnUntraced(function*(part: Part, job: Job | undefined) {
-      const { message, status } = job ?? { status: gone, message: "Bedrock does not know it any more" }
+    const seen = Effect.fnUntraced(function*(part: Part, { message, status }: Job) {
       if (!isKnown(status) && !told.has(status)) {
         told.add(status)
         yield* Effect.logWarning("A job has a status that is not known, and is waited for", { status })
@@ -156,38 +144,8 @@ export const drive = <E>(
       yield* settle({ _tag: "seen", of: part, status, message })
     })
 
-    /** A job that is in no listing. */
-    const got = (arn: string) =>
-      jobs.get(arn).pipe(
-        Effect.map((job): Job | undefined => job),
-        Effect.catchIf(({ reason }) => reason._tag === "NotFoundError", () => Effect.undefined)
-      )
-
-    /** One look at all jobs. Whether anything changed. */
-    const look = Effect.gen(function*() {
-      const before = yield* journal.current
-      const byArn = new Map((yield* listed).map((job) => [job.arn, job]))
-      for (const part of before.parts) {
-        const arn = part.job?.arn
-        if (part.phase === "running" && arn !== undefined) yield* seen(part, byArn.get(arn) ?? (yield* got(arn)))
-      }
-      return (yield* journal.current) !== before
-    }).pipe(
-      // Who waits for days outlasts an hour without an answer.
-      Effect.catchTag("BedrockError", (error) =>
-        error.retryable
-          ? Effect.as(Effect.logWarning("Jobs could not be looked at", { error: error.message }), false)
-          : Effect.fail(new ServiceFailed({ error })))
-    )
-
-    const wait = Effect.gen(function*() {
-      const jitter = yield* Random.next
-      // Never less than the shortest, so that nobody asks more often than that.
-      const millis = polling.minMillis + jitter * (pause - polling.minMillis)
-      yield* Effect.raceFirst(Effect.sleep(Duration.millis(millis)), polling.wake)
-      isHeldUp = false
-      pause = (yield* look) ? polling.minMillis : Math.min(polling.maxMillis, pause * growth)
-    })
+    const missed = (part: Part) =>
+      Effect.flatMap(Clock.currentTimeMillis, (at) => settle({ _tag: "missed", of: part, at }))
 
     const asked = Effect.gen(function*() {
       const { createdAt, settings, state } = yield* journal.current
@@ -201,18 +159,53 @@ export const drive = <E>(
       }
     })
 
+    /** What was written down, and not heard of. */
+    const find = Effect.fnUntraced(function*(part: Part, all: ReadonlyArray<Job>) {
+      // Not one of a batch that was there before, under the same name.
+      const found = all.find(({ name, token = part.job?.token }) =>
+        name === part.job?.name && token === part.job?.token
+      )
+      if (found !== undefined) return yield* settle({ _tag: "created", of: part, arn: found.arn })
+      if (!machine.isAsking(yield* journal.current)) yield* missed(part)
+      else if (!isHeldUp) yield* submit(part, false)
+    })
+
+    /** A job that is in no listing. */
+    const get = (part: Part, arn: string) =>
+      jobs.get(arn).pipe(
+        Effect.catchIf(({ reason }) => reason._tag === "NotFoundError", () => Effect.undefined),
+        Effect.flatMap((job) => job === undefined ? missed(part) : seen(part, job)),
+        Effect.catchTag("BedrockError", later("A job could not be looked at", part))
+      )
+
+    /** One look at all jobs. */
+    const look = Effect.gen(function*() {
+      const all = yield* Effect.mapError(listing, (error) => new ServiceFailed({ error }))
+      isHeldUp = false
+      yield* asked
+      const byArn = new Map(all.map((job) => [job.arn, job]))
+      for (const part of (yield* journal.current).parts) {
+        const { job, phase } = part
+        if (phase === "submitting") yield* find(part, all)
+        if (phase !== "running" || job?.arn === undefined) continue
+        const listed = byArn.get(job.arn)
+        yield* listed === undefined ? get(part, job.arn) : seen(part, listed)
+      }
+    })
+
+    // What others began is looked at before anything is asked for.
+    const { parts } = yield* journal.current
+    if (parts.some(({ phase }) => phase === "submitting" || (phase === "running" && until === "ended"))) yield* look
     while (true) {
       yield* asked
-      const commands = machine.next(yield* journal.current).filter(({ _tag }) =>
-        (until === "ended" || _tag === "submit" || _tag === "find") &&
-        !(isHeldUp && (_tag === "submit" || _tag === "find"))
-      )
+      const commands = machine.next(yield* journal.current)
       if (commands.some(({ _tag }) => _tag === "over")) return yield* journal.current
-      const lost = commands.flatMap((command) => command._tag === "find" ? [command.part] : [])
-      if (lost.length > 0) yield* find(lost)
-      for (const command of commands) yield* run(command)
-      if (commands.some(({ _tag }) => _tag !== "wait")) continue
+      const now = commands.filter(({ _tag }) =>
+        _tag !== "wait" && (until === "ended" || _tag === "submit") && !(isHeldUp && ofJobs.has(_tag))
+      )
+      for (const command of now) yield* run(command)
+      if (now.length > 0) continue
       if (until === "submitted") return yield* journal.current
-      yield* wait
+      yield* look
     }
   })

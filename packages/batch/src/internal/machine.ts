@@ -16,14 +16,14 @@ interface Named {
 /**
  * What is to be done now. All of them may be done twice.
  *
- * - `submit`: write down the job, and create it. `find`: it was written down, and may have been created.
+ * - `submit`: write down the job, and create it.
  * - `stop`: its job. `collect`: count its outputs.
  * - `form`: upload the parts of a round, of what failed in the one before.
  * - `late`: ask on demand what is left.
  * - `wait`: for jobs. `over`: there is nothing to do any more.
  */
 export type Command =
-  | { readonly _tag: "submit" | "find" | "stop" | "collect"; readonly part: Part }
+  | { readonly _tag: "submit" | "stop" | "collect"; readonly part: Part }
   | { readonly _tag: "form"; readonly round: number }
   | { readonly _tag: "late"; readonly late: typeof Late.Type }
   | { readonly _tag: "settle"; readonly event: Event }
@@ -40,6 +40,8 @@ export type Event =
   | { readonly _tag: "crowded"; readonly of: Named }
   /** It was not created, and never will be as things are. */
   | { readonly _tag: "refused"; readonly of: Named; readonly message: string }
+  /** Bedrock shows none of that name, or does not know it. */
+  | { readonly _tag: "missed"; readonly of: Named; readonly at: number }
   | { readonly _tag: "seen"; readonly of: Named; readonly status: string; readonly message?: string | undefined }
   | { readonly _tag: "collected"; readonly of: Named; readonly tally: Tally }
   | { readonly _tag: "formed"; readonly round: number; readonly uploads: ReadonlyArray<Upload> }
@@ -57,6 +59,12 @@ export type Event =
 /** The most that a job may be given, in hours (API reference). */
 const mostHours = 168
 
+/**
+ * A job that Bedrock does not show is looked for this long. A request to create one may be under way for a minute, and no promise is made of when a listing has
+ * it: what is too long costs minutes of a batch that takes hours, and what is too short has a job paid for that nobody reads.
+ */
+const patienceMillis = 10 * 60_000
+
 /** Records that were asked and not answered, and may be. */
 const wanting = ({ rest, tally }: Part): number =>
   tally === undefined || rest !== undefined ? 0 : tally.failed + tally.missing
@@ -66,32 +74,36 @@ const isLive = ({ phase }: Part): boolean => phase === "submitting" || phase ===
 /** Nobody waits for new jobs any more: the batch is cancelled, or late. */
 const isWindingDown = ({ late, state }: BatchJournal): boolean => state === "cancelling" || late !== undefined
 
+/** Whether jobs are asked for. */
+export const isAsking = (journal: BatchJournal): boolean => journal.problem === undefined && !isWindingDown(journal)
+
 const isTooSmall = ({ limits }: BatchJournal, { records }: Part): boolean => records < limits.minimumRecords
+
+/** With a deadline, what jobs never answered may be asked otherwise; what was too little for one may not. */
+export const isUnbegun = ({ settings }: BatchJournal, { job, rest }: Part): boolean =>
+  settings.deadline !== undefined && rest?.kind === "job" && job !== undefined
+
+/** Whether what is left of a part may be asked in another round: what nobody asked, and what somebody kept a job from answering, is no try. */
+export const mayAgain = ({ settings }: BatchJournal, { job, round }: Part): boolean =>
+  round + 1 < settings.rounds || job === undefined || job.status === "Stopped" ||
+  (job.status === "Failed" && isLasting(job))
+
+const sum = (parts: ReadonlyArray<Part>, count: (part: Part) => number): number =>
+  parts.reduce((so, part) => so + count(part), 0)
 
 /** What is left when all parts of the last round are collected. */
 const afterRound = (journal: BatchJournal): Command => {
-  const { late, limits, round, settings } = journal
-  const last = journal.parts.filter((part) => part.round === round)
-  const left = last.reduce((sum, part) => sum + wanting(part), 0)
-  const unbegun = journal.parts.reduce(
-    (sum, { rest, tally }) => sum + (rest === undefined ? 0 : tally?.missing ?? 0),
-    0
-  )
+  const { late, limits, parts, round, settings } = journal
   const over: Command = { _tag: "settle", event: { _tag: "ended", state: "done" } }
-  if (late !== undefined) return late.done ? over : { _tag: "late", late }
-  if (left + unbegun === 0) return over
-  const isNever = last.every((part) => part.job === undefined)
-  const mayAsk = round + 1 < settings.rounds
-  if (left >= limits.minimumRecords && mayAsk) return { _tag: "form", round: round + 1 }
-  if (left > 0 && left < limits.minimumRecords && (mayAsk || isNever) && settings.small === "on-demand") {
-    // With a deadline, those too whose jobs never answered.
-    const records = left + (settings.deadline === undefined ? 0 : unbegun)
-    return { _tag: "late", late: { why: "small", records, done: false } }
-  }
-  if (settings.deadline !== undefined) {
-    return { _tag: "late", late: { why: "deadline", records: left + unbegun, done: false } }
-  }
-  return over
+  // Of what a round left, each later one took some up.
+  const records = sum(parts, wanting) - sum(parts.filter(({ round }) => round > 0), ({ records }) => records) +
+    sum(parts.filter((part) => isUnbegun(journal, part)), ({ tally }) => tally?.missing ?? 0)
+  if (late !== undefined) return late.done ? over : { _tag: "late", late: { ...late, records } }
+  const again = sum(parts.filter((part) => part.round === round && mayAgain(journal, part)), wanting)
+  if (again >= limits.minimumRecords) return { _tag: "form", round: round + 1 }
+  if (again > 0 && settings.small === "on-demand") return { _tag: "late", late: { why: "small", records, done: false } }
+  if (records === 0 || settings.deadline === undefined) return over
+  return { _tag: "late", late: { why: "deadline", records, done: false } }
 }
 
 const forPart = (journal: BatchJournal, part: Part, room: () => boolean): ReadonlyArray<Command> => {
@@ -101,10 +113,10 @@ const forPart = (journal: BatchJournal, part: Part, room: () => boolean): Readon
         const { part: number, records, round } = part
         return [{ _tag: "settle", event: { _tag: "collected", of: { round, part: number }, tally: unasked(records) } }]
       }
-      return journal.problem === undefined && room() ? [{ _tag: "submit", part }] : []
+      return isAsking(journal) && room() ? [{ _tag: "submit", part }] : []
     }
     case "submitting":
-      return [{ _tag: "find", part }]
+      return []
     case "running":
       return isWindingDown(journal) && part.job?.status !== "Stopping" ? [{ _tag: "stop", part }] : []
     case "ended":
@@ -179,10 +191,19 @@ const again = ({ settings }: BatchJournal) => (part: Part): Part => {
   return job?.status === "Expired" ? { ...fresh, hours: Math.min(mostHours, 2 * hours) } : fresh
 }
 
-const cancelled = (part: Part): Part =>
-  wanting(part) > 0
-    ? { ...part, rest: { kind: "cancelled", message: "the batch was cancelled before it was answered" } }
-    : part
+const cancelled = (part: Part): Part => ({
+  ...part,
+  // One that failed waited to be mended: now for nothing any more.
+  phase: "collected",
+  ...(wanting(part) > 0
+    ? { rest: { kind: "cancelled", message: "the batch was cancelled before it was answered" } }
+    : {})
+})
+
+const shown = (job: Job): Job => {
+  const { missedAt: _, ...rest } = job
+  return rest
+}
 
 const problemOf = (kind: Problem["kind"], { job, round, part }: Part, message: string): Problem => ({
   kind,
@@ -197,6 +218,11 @@ const judged = (journal: BatchJournal, part: Part, tally: Tally): BatchJournal =
   const of = (change: (part: Part) => Part) => changed(journal, part, change)
   const collected = of((part) => ({ ...part, phase: "collected", tally }))
   const answered = tally.succeeded + tally.rejected + tally.failed
+  // They were paid for, and are somewhere else, or were removed: to pay for them again is not ours to decide.
+  if (job?.status === "Completed" && answered === 0 && journal.state !== "cancelling") {
+    const problem = problemOf("failed", part, "none of its answers are in the bucket")
+    return { ...of((part) => ({ ...part, tally })), problem: journal.problem ?? problem }
+  }
   // What was to end, or what nobody asked.
   if (isWindingDown(journal)) return collected
   if (job === undefined) {
@@ -207,11 +233,6 @@ const judged = (journal: BatchJournal, part: Part, tally: Tally): BatchJournal =
   }
   const { message = "it does not say why", status = gone } = job
   if (status === "Stopped") return { ...collected, problem: problemOf("stopped", part, message) }
-  // They were paid for, and are somewhere else, or were removed: to pay for them again is not ours to decide.
-  if (status === "Completed" && answered === 0) {
-    const problem = problemOf("failed", part, "none of its answers are in the bucket")
-    return { ...of((part) => ({ ...part, tally })), problem: journal.problem ?? problem }
-  }
   if (status === "Completed" || status === "PartiallyCompleted") return collected
   if (status === "Failed" && isLasting(job)) {
     const problem = problemOf("failed", part, message)
@@ -241,13 +262,30 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
       return changed(
         journal,
         event.of,
-        (part) => part.phase === "uploaded" ? { ...part, phase: "submitting", job: event.job } : part
+        (part) =>
+          part.phase === "uploaded" || (part.phase === "submitting" && part.job?.missedAt !== undefined)
+            ? { ...part, phase: "submitting", job: event.job }
+            : part
       )
     case "created":
       return changed(journal, event.of, (part) =>
         part.phase === "submitting" && part.job !== undefined
-          ? { ...part, phase: "running", job: { ...part.job, arn: event.arn } }
+          ? { ...part, phase: "running", job: { ...shown(part.job), arn: event.arn } }
           : part)
+    case "missed":
+      return changed(journal, event.of, (part) => {
+        const { job, phase } = part
+        if (job === undefined || (phase !== "submitting" && phase !== "running")) return part
+        if (job.missedAt === undefined) return { ...part, job: { ...job, missedAt: event.at } }
+        if (event.at - job.missedAt < patienceMillis) return part
+        return phase === "submitting"
+          ? { ...without(part, "job"), phase: "uploaded" }
+          : {
+            ...part,
+            phase: "ended",
+            job: { ...shown(job), status: gone, message: "Bedrock does not know it any more" }
+          }
+      })
     case "crowded":
       return changed(
         journal,
@@ -263,9 +301,10 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
     case "seen":
       return changed(journal, event.of, (part) => {
         const { job, phase } = part
-        if (phase !== "running" || job === undefined || job.status === event.status) return part
+        if (phase !== "running" || job === undefined) return part
+        if (job.status === event.status && job.missedAt === undefined) return part
         const seen = {
-          ...job,
+          ...shown(job),
           status: event.status,
           ...(event.message === undefined ? {} : { message: event.message })
         }
@@ -281,7 +320,9 @@ export const step = (journal: BatchJournal, event: Event): BatchJournal => {
         ? { ...journal, round: event.round, parts: [...journal.parts, ...event.uploads.map(began)] }
         : journal
     case "late":
-      return journal.late === undefined ? { ...journal, late: event.late } : journal
+      return journal.late?.done === true || journal.late?.records === event.late.records
+        ? journal
+        : { ...journal, late: { ...event.late, ...journal.late, records: event.late.records } }
     case "answered":
       return journal.late === undefined ? journal : { ...journal, late: { ...journal.late, done: true } }
     case "cancelled":

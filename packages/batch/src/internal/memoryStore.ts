@@ -36,9 +36,9 @@ export const make = (bucket: string): ObjectStore["Service"] => {
 
   return {
     bucket,
-    get: (key, from = 0) =>
+    get: (key, from = 0, to) =>
       Stream.suspend(() => {
-        const bytes = objects.get(key)
+        const bytes = objects.get(key)?.subarray(0, to)
         if (bytes === undefined) return Stream.fail(missing("get", key))
         const chunks = Array.from(
           { length: Math.ceil(Math.max(0, bytes.length - from) / chunkBytes) },
@@ -84,6 +84,12 @@ export const make = (bucket: string): ObjectStore["Service"] => {
             .map(([key, bytes]) => ({ key, bytes: bytes.length, etag: etagOf(bytes) }))
         )
       ),
+    folders: (prefix) =>
+      Stream.suspend(() => {
+        const after = [...objects.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length))
+        const names = after.filter((rest) => rest.includes("/")).map((rest) => rest.slice(0, rest.indexOf("/")))
+        return Stream.fromIterable([...new Set(names)].toSorted())
+      }),
     remove,
     prove: (prefix) => proof({ put, remove }, prefix),
     sweep: (prefix) =>

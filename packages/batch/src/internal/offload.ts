@@ -42,6 +42,7 @@ import * as lease from "./lease.ts"
 import * as machine from "./machine.ts"
 import { onDemand } from "./onDemand.ts"
 import { cancelKey, late, type Place, uploadsOf } from "./place.ts"
+import { alarm } from "./polling.ts"
 import * as Resubmit from "./resubmit.ts"
 import * as Results from "./results.ts"
 import { statusOf } from "./status.ts"
@@ -82,6 +83,9 @@ interface Driver {
 
 /** Part of a key, of a job's name, and of what is typed on a command line. */
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/
+
+/** Journals are a few hundred kilobytes at most. */
+const listedAtOnce = 8
 
 const reasonOf = ({ job, kind, message, status }: Problem): Reason =>
   kind === "stopped" ? new StoppedElsewhere({ job }) : new JobFailed({ job, status, problem: message })
@@ -170,8 +174,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     yield* journal.update((now) => machine.step(now, { _tag: "resumed" }))
     // What somebody began to upload, and won't end. Nothing else: below the prefix Bedrock uploads, too.
     for (const uploads of uploadsOf(place)) yield* store.sweep(uploads)
-    const woken = yield* Queue.sliding<void>(1)
-    yield* Effect.forkScoped(Stream.runForEach(options.wake ?? Stream.empty, () => Queue.offer(woken, undefined)))
+    const woken = yield* alarm(options.wake ?? Stream.empty)
     const drive: Driver["drive"] = (until) =>
       driver.drive<Corrupt | InputChanged | ServiceFailed | StoreFailed>({
         place,
@@ -183,8 +186,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
           late: asked(place)
         },
         polling: {
-          minMillis: millisOf(options.poll?.min ?? defaults.poll.min),
-          maxMillis: millisOf(options.poll?.max ?? defaults.poll.max),
+          min: millisOf(options.poll?.min ?? defaults.poll.min),
+          max: millisOf(options.poll?.max ?? defaults.poll.max),
           wake: Queue.take(woken)
         }
       }, until)
@@ -335,7 +338,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       Effect.gen(function*() {
         const place = yield* placeOf(name)
         const journal = yield* known(place)
-        const live = yield* listed(place)
+        const isLive = journal.parts.some(({ phase }) => phase === "running")
+        const live = isLive ? yield* listed(place) : []
         return statusOf(journal, new Map(live.map(({ arn, status }) => [arn, status])))
       }).pipe(Effect.mapError(errorOf(name))),
 
@@ -351,12 +355,29 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         )
       }).pipe(Effect.mapError(errorOf(name))),
 
-    list: store.list(prefix).pipe(
-      Stream.filter(({ key }) => key.slice(prefix.length).split("/").slice(1).join("/") === "journal.json"),
-      Stream.mapEffect(({ key }) => known({ store, prefix: key.slice(0, -"journal.json".length) })),
-      Stream.map((journal): Status => statusOf(journal)),
-      Stream.mapError(errorOf("of all"))
-    )
+    list: Stream.suspend(() => {
+      const broken: Array<BatchError> = []
+      // A journal that can't be read is no reason to keep quiet about the others.
+      const statuses = store.folders(prefix).pipe(
+        Stream.filter((name) => namePattern.test(name)),
+        Stream.mapEffect((name) =>
+          journalStore.read({ store, prefix: `${prefix}${name}/` }).pipe(
+            Effect.map((journal) => journal === undefined ? [] : [statusOf(journal)]),
+            Effect.catchTag("Corrupt", (reason) =>
+              Effect.sync((): ReadonlyArray<Status> => {
+                broken.push(errorOf(name)(reason))
+                return []
+              }))
+          ), { concurrency: listedAtOnce }),
+        Stream.flattenIterable,
+        Stream.mapError(errorOf("of all"))
+      )
+      const said = Stream.suspend(() => {
+        const [first] = broken
+        return first === undefined ? Stream.empty : Stream.fail(first)
+      })
+      return Stream.concat(statuses, said)
+    })
   }
   return service
 })

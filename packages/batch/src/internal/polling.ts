@@ -40,57 +40,68 @@ interface Known {
   readonly least: number
 }
 
+/** Whoever waits is woken by it, once for all that came meanwhile. */
+export const alarm = Effect.fnUntraced(function*(events: Stream.Stream<unknown>) {
+  const woken = yield* Queue.sliding<void>(1)
+  yield* Effect.forkScoped(Stream.runForEach(events, () => Queue.offer(woken, undefined)))
+  return woken
+})
+
 /**
- * All jobs, again and again: at once, then after each wait, or as soon as `wake` says that there may be news. What it says is not looked at: an event may be
- * late, lost, or somebody else's.
+ * The next look at all jobs, as often as it is taken: the first at once, each other after a wait, or as soon as `wake` ends, which says that there may be news.
+ * What it says is not looked at: an event may be late, lost, or somebody else's.
  *
  * A listing that failed, and that is worth another try, is left out: the jobs don't mind, and the next comes later.
  */
+export const looks = (
+  list: Effect.Effect<ReadonlyArray<Job>, BedrockError>,
+  pace: Pace,
+  wake: Effect.Effect<unknown>
+): Effect.Effect<ReadonlyArray<Job>, BedrockError> => {
+  const swarm = Math.min(swarmMillis, pace.min)
+  let known: Known = { statuses: new Map(), quiet: 0, wait: 0, least: 0 }
+
+  const rest = Effect.suspend(() => {
+    const { least, wait } = known
+    const quiet = wait > least ? Effect.raceFirst(Effect.sleep(wait - least), wake) : Effect.void
+    return Effect.andThen(Effect.sleep(Math.min(wait, least)), quiet)
+  })
+
+  const listed = Effect.fnUntraced(function*(random: number) {
+    const jobs = yield* list
+    const quiet = isNews(known.statuses, jobs) ? 0 : known.quiet + 1
+    const statuses = new Map(jobs.map(({ arn, status }) => [arn, status]))
+    known = { statuses, quiet, wait: waitOf(pace, quiet, random), least: swarm }
+    return jobs
+  })
+
+  const failed = (random: number) =>
+    Effect.fnUntraced(function*(error: BedrockError) {
+      if (!error.retryable) return yield* error
+      const quiet = known.quiet + 1
+      const least = error.retryAfter === undefined ? swarm : Duration.toMillis(error.retryAfter)
+      const wait = Math.max(least, waitOf(pace, quiet, random))
+      known = { ...known, quiet, wait, least }
+      yield* Effect.logWarning("The batch's jobs could not be listed, and will be later").pipe(
+        Effect.annotateLogs({ error: error.message, seconds: Math.round(wait / 1000) })
+      )
+      return undefined
+    })
+
+  return Effect.gen(function*() {
+    while (true) {
+      yield* rest
+      const random = yield* Random.next
+      const jobs = yield* Effect.catch(listed(random), failed(random))
+      if (jobs !== undefined) return jobs
+    }
+  })
+}
+
+/** The same as a stream. */
 export const beats = (
   list: Effect.Effect<ReadonlyArray<Job>, BedrockError>,
   pace: Pace,
   wake: Stream.Stream<unknown>
 ): Stream.Stream<ReadonlyArray<Job>, BedrockError> =>
-  Stream.unwrap(Effect.gen(function*() {
-    const swarm = Math.min(swarmMillis, pace.min)
-    const woken = yield* Queue.sliding<void>(1)
-    yield* Effect.forkScoped(Stream.runForEach(wake, () => Queue.offer(woken, undefined)))
-
-    const rest = ({ least, wait }: Known) =>
-      Effect.gen(function*() {
-        yield* Effect.sleep(Math.min(wait, least))
-        if (wait > least) yield* Effect.raceFirst(Effect.sleep(wait - least), Queue.take(woken))
-      })
-
-    const listed = (known: Known, random: number) =>
-      Effect.map(list, (jobs): readonly [ReadonlyArray<Job> | undefined, Known] => {
-        const quiet = isNews(known.statuses, jobs) ? 0 : known.quiet + 1
-        const statuses = new Map(jobs.map(({ arn, status }) => [arn, status]))
-        return [jobs, { statuses, quiet, wait: waitOf(pace, quiet, random), least: swarm }]
-      })
-
-    const failed = (known: Known, random: number, error: BedrockError) => {
-      if (!error.retryable) return Effect.fail(error)
-      const quiet = known.quiet + 1
-      const least = error.retryAfter === undefined ? swarm : Duration.toMillis(error.retryAfter)
-      const wait = Math.max(least, waitOf(pace, quiet, random))
-      return Effect.as(
-        Effect.logWarning("The batch's jobs could not be listed, and will be later").pipe(
-          Effect.annotateLogs({ error: error.message, seconds: Math.round(wait / 1000) })
-        ),
-        [undefined, { ...known, quiet, wait, least }] as const
-      )
-    }
-
-    const beat = (known: Known) =>
-      Effect.gen(function*() {
-        yield* rest(known)
-        const random = yield* Random.next
-        return yield* Effect.catch(listed(known, random), (error) => failed(known, random, error))
-      })
-
-    return Stream.unfold<Known, ReadonlyArray<Job> | undefined, BedrockError, never>(
-      { statuses: new Map(), quiet: 0, wait: 0, least: 0 },
-      beat
-    ).pipe(Stream.filter((jobs) => jobs !== undefined))
-  }))
+  Stream.unwrap(Effect.map(alarm(wake), (woken) => Stream.fromEffectRepeat(looks(list, pace, Queue.take(woken)))))

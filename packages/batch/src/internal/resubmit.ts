@@ -6,6 +6,7 @@ import type { BatchJournal, Part, Upload } from "../BatchJournal.ts"
 import type { BatchRecord } from "../BatchRecord.ts"
 import * as Answers from "./answers.ts"
 import type { Line } from "./item.ts"
+import { isUnbegun, mayAgain } from "./machine.ts"
 import * as PartWriter from "./partWriter.ts"
 import type { Place } from "./place.ts"
 import * as Sources from "./sources.ts"
@@ -34,7 +35,7 @@ const again = (
 
 /**
  * Uploads the parts of a round: what the round before did not answer. Records that the model rejected are not among them, nor those of a part whose
- * `rest` is settled. The same outputs give the same parts.
+ * `rest` is settled, nor those that were asked as often as they may be. The same outputs give the same parts.
  */
 export const formRound = (
   place: Place,
@@ -42,7 +43,9 @@ export const formRound = (
   round: number
 ): Effect.Effect<ReadonlyArray<Upload>, StoreFailed | Corrupt | InputChanged> => {
   const { generation, limits, parts } = journal
-  const before = parts.filter((part) => part.round === round - 1 && part.rest === undefined && isWanting(part))
+  const before = parts.filter((part) =>
+    part.round === round - 1 && part.rest === undefined && isWanting(part) && mayAgain(journal, part)
+  )
     .toSorted((a, b) => a.part - b.part)
   return Stream.runCollect(PartWriter.write(
     place,
@@ -54,16 +57,14 @@ export const formRound = (
 const isWanting = ({ phase, tally }: Part): boolean =>
   phase === "collected" && tally !== undefined && tally.failed + tally.missing > 0
 
-/** With a deadline, what jobs never answered may be asked otherwise; what was too little for one may not. */
-const open = (journal: BatchJournal): BatchJournal =>
-  journal.settings.deadline === undefined ? journal : {
-    ...journal,
-    parts: journal.parts.map((part) => {
-      if (part.rest?.kind !== "job" || part.job === undefined) return part
-      const { rest: _, ...asked } = part
-      return asked
-    })
-  }
+const open = (journal: BatchJournal): BatchJournal => ({
+  ...journal,
+  parts: journal.parts.map((part) => {
+    if (!isUnbegun(journal, part)) return part
+    const { rest: _, ...asked } = part
+    return asked
+  })
+})
 
 /** Everything that has no answer, was not rejected, and is not settled otherwise: what was answered on demand meanwhile is not in it. */
 export const leftOver = (

@@ -7,7 +7,7 @@ export const statusOf = (journal: BatchJournal, live: ReadonlyMap<string, string
     parts.reduce((sum, { tally }) => sum + (tally?.[what] ?? 0), 0)
   return {
     name,
-    model: settings.model,
+    settings,
     state,
     createdAt,
     sealed: input.sealed,

@@ -262,7 +262,7 @@ const results = Command.make(
             yield* offload.results(given.name, { order: given.order, input: true }).pipe(
               Stream.map((result) => {
                 Results.add(account, result)
-                return encoder.encode(ResultLine.encode(Results.lineOf(result, told.model)))
+                return encoder.encode(ResultLine.encode(Results.lineOf(result, told.settings.model)))
               }),
               Stream.run(file.sink),
               Effect.catchTag("PlatformError", (error) => Effect.fail(cannotWrite(file.name, error)))
