@@ -21,6 +21,7 @@
  * @since 0.1.0
  */
 import type { BedrockError } from "@caprock/errors/BedrockError"
+import * as Classification from "@caprock/errors/Classification"
 import * as ModelId from "@caprock/quota/ModelId"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -270,11 +271,24 @@ const bucket = (prefix: string): Effect.Effect<Finding, never, ObjectStore> =>
           step: "bucket",
           ok: false,
           said: `${store.bucket}: ${failure.message}.`,
-          remedy: failure._tag === "StoreFailed" ? remedies[failure.kind] : "Keep batches in another bucket."
+          ...(failure._tag === "StoreUnsafe"
+            ? { remedy: "Keep batches in another bucket." }
+            // Before there are credentials, nobody is refused anything.
+            : isAnswered(failure)
+            ? { remedy: remedies[failure.kind] }
+            : {})
         })
       )
     )
   })
+
+/** Whether it got as far as being answered, or at least asked: what the program itself lacks is told with the failure. */
+const isAnswered = ({ cause, operation }: StoreFailed): boolean => {
+  const { reason } = Classification.fromUnknown(cause, { operation })
+  return reason._tag === "AccessError"
+    ? reason.kind === "denied"
+    : reason._tag !== "ValidationError" || reason.kind !== "no-region"
+}
 
 const jobs: Effect.Effect<Finding, never, JobControl> = Effect.gen(function*() {
   const control = yield* JobControl
@@ -288,7 +302,10 @@ const refused = (step: "job" | "jobs", error: BedrockError, remedy: string): Fin
   step,
   ok: false,
   said: error.message,
-  ...(error.reason._tag === "AccessError" || error.reason._tag === "ValidationError" ? { remedy } : {})
+  ...((error.reason._tag === "AccessError" && error.reason.kind === "denied") ||
+      (error.reason._tag === "ValidationError" && error.reason.kind !== "no-region")
+    ? { remedy }
+    : {})
 })
 
 const created = (

@@ -146,17 +146,25 @@ describe("BatchAccess.check", () => {
   it.effect("says what is wrong with the bucket", () =>
     Effect.gen(function*() {
       const store = ObjectStore.makeMemory("nightly")
-      const fails = (kind: StoreFailed["kind"]) =>
+      const fails = (kind: StoreFailed["kind"], cause?: unknown) =>
         check().pipe(
           Effect.map(([, bucket]) => bucket?.remedy),
           Effect.provideService(ObjectStore.ObjectStore, {
             ...store,
-            prove: () => Effect.fail(new StoreFailed({ operation: "put", key: "", kind, problem: "no" }))
+            prove: () => Effect.fail(new StoreFailed({ operation: "put", key: "", kind, problem: "no", cause }))
           })
         )
       assert.match((yield* fails("missing")) ?? "", /^Make it/)
       assert.match((yield* fails("denied")) ?? "", /CaprockObjects/)
       assert.match((yield* fails("unavailable")) ?? "", /the way to it/)
+      // Who has no credentials is refused nothing: no policy helps.
+      const nobody = Object.assign(new Error("Could not load credentials"), { name: "CredentialsProviderError" })
+      assert.isUndefined(yield* fails("denied", nobody))
+      assert.isUndefined(yield* fails("other", new Error("Region is missing")))
+      const test = yield* JobControlTest
+      const reason = new Reason.AccessError({ kind: "no-credentials", message: "none" })
+      yield* test.fail("list", [new BedrockError({ operation: "ListModelInvocationJobs", attempts: 0, reason })])
+      assert.isUndefined((yield* check())[2]?.remedy)
     }).pipe(Effect.provide(all)))
 
   const decided = (status: string, message?: string) =>

@@ -69,6 +69,16 @@ const once = (mishap: "lost" | "unanswered" | "busy" | "cut", is: (line: string)
   }
 }
 
+describe("a bucket that nobody can ask", () => {
+  it.effect("is not asked again, and what it lacks is told", () =>
+    Effect.gen(function*() {
+      // On the test's clock another try would never come.
+      const store = yield* ObjectStore.make({ bucket: "nightly", credentials })
+      const failure = yield* Effect.flip(store.read("a"))
+      assert.deepInclude(failure, { kind: "other", problem: "Error: Region is missing. Give it, or set AWS_REGION" })
+    }))
+})
+
 describe("a bucket that is out for a moment", () => {
   it.live.each(["lost", "unanswered", "busy"] as const)("is asked again: %s", (mishap) =>
     Effect.gen(function*() {

@@ -8,6 +8,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, FileSystem, Result, Schedule } from "effect"
 import * as s3Server from "../../batch/test/s3Server.ts"
 import { caprock } from "./command.ts"
+import * as program from "./process.ts"
 import { makeSignals } from "./support.ts"
 
 // What the SDK signs with: the emulator takes any.
@@ -116,7 +117,7 @@ const house = (inProgress: number) =>
       ...where
     ]
     const submit = (...given: Parameters<typeof submitArgs>) => caprock(submitArgs(...given))
-    return { batch, emulator, folder, fs, submit, submitArgs, write }
+    return { batch, emulator, folder, fs, submit, submitArgs, where, write }
   })
 
 const until = (come: Effect.Effect<boolean>) =>
@@ -309,7 +310,7 @@ describe("caprock batch", () => {
         const out = `${folder}/out.jsonl`
         const read = yield* batch("results", "a", "--out", out)
         assert.strictEqual(read.code, 1)
-        assert.include(read.stderr, "a is running: 120 of 120 records have no result yet.")
+        assert.include(read.stderr, "120 of 120 records have no result yet. a: running.")
         assert.match(read.stderr, /`caprock batch resume a --bucket caprock-batch /)
         assert.strictEqual(yield* fs.readFileString(out), "")
       }))
@@ -332,6 +333,43 @@ describe("caprock batch", () => {
         assert.strictEqual(full.code, 2)
         assert.include(full.stderr, "Can't write /dev/full: the disk is full (ENOSPC).")
         assert.include(full.stderr, "Nothing is lost: the results stay in the bucket")
+      }))
+
+    it.effect("says so where whoever reads has gone, and where there are no credentials", () =>
+      Effect.gen(function*() {
+        const { submit, where, write } = yield* house(50)
+        yield* submit(yield* write("a.jsonl", prompts(120)), "a", "--wait", "--poll", "50ms")
+        const running = yield* program.start(["batch", "results", "a", ...where])
+        running.child.stdout?.destroy()
+        const closed = yield* running.ended
+        assert.strictEqual(closed.code, 2, closed.stderr)
+        assert.include(closed.stderr, "Can't write to standard output: whoever read the output has closed it (EPIPE).")
+        assert.include(closed.stderr, "Nothing is lost: the results stay in the bucket")
+        const nobody = yield* program.caprock(["batch", "status", "a", ...where], {
+          env: { AWS_ACCESS_KEY_ID: "", AWS_SECRET_ACCESS_KEY: "" }
+        })
+        assert.strictEqual(nobody.code, 2, nobody.stderr)
+        assert.include(nobody.stderr, "S3 needs credentials of AWS")
+        assert.notInclude(nobody.stderr, "Gave up retrying")
+      }))
+
+    it.effect("lists what there is, and says where there is nothing", () =>
+      Effect.gen(function*() {
+        const { batch, submit, write } = yield* house(3_600_000)
+        const none = yield* batch("list", "--prefix", "bulk/")
+        assert.deepStrictEqual([none.code, none.stdout], [0, ""])
+        assert.include(none.stderr, "There is no batch in s3://caprock-batch/bulk/.")
+        // Too little for a job, it waits for somebody.
+        const few = yield* submit(yield* write("a.jsonl", prompts(3)), "a")
+        assert.include(
+          few.stderr,
+          "Nothing of it goes on by itself: what comes next needs somebody: `caprock batch resume a "
+        )
+        yield* batch("cancel", "a")
+        yield* batch("resume", "a", "--poll", "50ms")
+        const cancelled = yield* batch("status", "a")
+        assert.include(cancelled.stdout, "The rest needs another name.")
+        assert.strictEqual((yield* batch("list")).stdout.split("\n").length, 2)
       }))
 
     it.effect("stops at the first Ctrl-C, and goes on where it stopped", () =>

@@ -15,13 +15,13 @@ const place = {
 
 const flags = "--bucket nightly --prefix bulk/ --region eu-west-1"
 
-const store = (kind: Errors.StoreFailed["kind"], name: string) =>
+const store = (kind: Errors.StoreFailed["kind"], name: string, message = "no") =>
   new Errors.StoreFailed({
     operation: "put",
     key: "bulk/a/lease.json",
     kind,
     problem: name,
-    cause: Object.assign(new Error("no"), { name })
+    cause: Object.assign(new Error(message), { name })
   })
 
 const service = (reason: Reason.Reason) =>
@@ -37,7 +37,8 @@ const reasons: ReadonlyArray<readonly [reason: Errors.Reason, remedy: string]> =
   [new Errors.JobFailed({ job: "j", status: "Failed", problem: "no" }), `\`caprock batch setup --check-create --role`],
   [new Errors.StoppedElsewhere({ job: "j" }), `\`caprock batch resume a ${flags}\`, or \`caprock batch cancel a`],
   [new Errors.SpillFailed({ problem: "full" }), "--order any"],
-  [store("other", "CredentialsProviderError"), "a Bedrock API key is not enough"],
+  [store("denied", "CredentialsProviderError"), "Nothing is lost"],
+  [store("other", "Error", "Region is missing"), "Here it is given as --region."],
   [store("denied", "AccessDenied"), `\`caprock batch setup --print --role <arn> --model <id> ${flags}\``],
   [store("missing", "NoSuchBucket"), "Is there a bucket nightly, in this Region?"],
   [store("unavailable", "SlowDown"), "Nothing is lost: run the same command again"],
@@ -46,7 +47,7 @@ const reasons: ReadonlyArray<readonly [reason: Errors.Reason, remedy: string]> =
     service(new Reason.AccessError({ kind: "denied", message: "no" })),
     `\`caprock batch setup --print --role <arn> --model <id> ${flags}\``
   ],
-  [service(new Reason.AccessError({ kind: "no-credentials", message: "none" })), "AWS_ACCESS_KEY_ID"],
+  [service(new Reason.AccessError({ kind: "no-credentials", message: "none" })), "Nothing is lost"],
   [service(new Reason.ServerError({ kind: "unavailable", message: "busy" })), "Nothing is lost"],
   [new Errors.InputChanged({ index: 7 }), "What is there of it is in s3://nightly/bulk/a/."]
 ]

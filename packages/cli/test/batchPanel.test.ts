@@ -97,7 +97,7 @@ describe("the panel of a batch", () => {
     const open: Status = { ...status, state: "open", sealed: false, parts: [], records: 0, refused: 0, rejected: 0 }
     const uploading = { ...view, reading, status: { ...open, inputTokens: 0, outputTokens: 0, succeeded: 0 } }
     assert.deepEqual(Panel.render(uploading), [
-      "november: its input has not come to an end, 2 h 0 min",
+      "november: uploading, 2 h 0 min",
       "read      ██████░░░░░░░░░░░░░░░░░░  25 %   90,000 records, 3 can't be asked   1,500 per second   about 3 min 0 s left",
       "uploaded  0 records in 0 parts",
       "answered  0 of 0",
@@ -150,6 +150,26 @@ describe("the panel of a batch", () => {
     const rows = Panel.render({ ...view, status: many })
     assert.strictEqual(rows.filter((row) => row.startsWith("          part")).length, Panel.maxJobs)
     assert.include(rows, "          and 3 more")
+  })
+})
+
+describe("the time left of a job", () => {
+  const job: Panel.Job = {
+    submittedAt: 0,
+    counts: { total: 1000, processed: 900, failed: 0 },
+    seenAt: 30_000,
+    first: { at: 0, processed: 100 }
+  }
+
+  it("is by its pace since it was first seen, less what has passed since it was last seen", () => {
+    assert.strictEqual(Panel.timeLeft(job, 30_000), 3750)
+    assert.strictEqual(Panel.timeLeft(job, 31_000), 2750)
+    assert.strictEqual(Panel.timeLeft(job, 40_000), 0)
+  })
+
+  it("is not known of one that did not move", () => {
+    assert.isUndefined(Panel.timeLeft({ ...job, first: { at: 0, processed: 900 } }, 30_000))
+    assert.isUndefined(Panel.timeLeft({ ...job, counts: undefined }, 30_000))
   })
 })
 

@@ -48,9 +48,22 @@ const statusOf = (error: unknown): number | undefined => {
 // Both are answers of S3 to a request that another one crossed: asked again, it goes through.
 const crossed = new Set(["ConditionalRequestConflict", "OperationAborted"])
 
+/** What the SDK can't find before it sends anything, and where it looks. */
+const unfound = (error: unknown): { readonly kind: StoreFailed["kind"]; readonly advice: string } | undefined =>
+  fact(error, "name") === "CredentialsProviderError"
+    ? {
+      kind: "denied",
+      advice:
+        "S3 needs credentials of AWS: AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, a profile, or the role of the machine (a Bedrock API key is not enough)"
+    }
+    : fact(error, "message") === "Region is missing"
+    ? { kind: "other", advice: "Give it, or set AWS_REGION" }
+    : undefined
+
 const kindOf = (error: unknown): StoreFailed["kind"] => {
   const status = statusOf(error)
-  if (fact(error, "name") === "CredentialsProviderError") return "denied"
+  const never = unfound(error)
+  if (never !== undefined) return never.kind
   // No answer: a connection that could not be made, was cut, or fell silent.
   if (status === undefined || status >= 500 || status === 429 || status === 408) return "unavailable"
   if (crossed.has(fact(error, "name"))) return "unavailable"
@@ -64,7 +77,7 @@ const failed = (operation: string, key: string) => (error: unknown): StoreFailed
     operation,
     key,
     kind: kindOf(error),
-    problem: said.join(": ") || String(error),
+    problem: [said.join(": ") || String(error), unfound(error)?.advice ?? []].flat().join(". "),
     cause: error
   })
 }

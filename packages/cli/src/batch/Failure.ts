@@ -6,6 +6,7 @@
 import type { BatchError, Reason, StoreFailed } from "@caprock/batch/BatchError"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Classification from "@caprock/errors/Classification"
+import * as Option from "effect/Option"
 import { CliFailure } from "../terminal/CliFailure.ts"
 import * as Place from "./Place.ts"
 
@@ -49,24 +50,25 @@ const remedyOf = (batch: string, reason: Reason, place: Place.Place): string => 
 const check = (place: Place.Place): string =>
   `What you have to be allowed: \`${Place.command(place)("setup --print --role <arn> --model <id>")}\`. ${again}`
 
-const credentials =
-  "AWS credentials are looked for in AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, in profiles, and in the role of the machine. " +
-  "A batch needs these for S3: a Bedrock API key is not enough."
-
 const remedyOfStore = (failure: StoreFailed, place: Place.Place): string => {
   const { reason } = Classification.fromUnknown(failure.cause, { operation: failure.operation })
-  if (reason._tag === "AccessError" && reason.kind !== "denied") return credentials
+  // What the program itself lacks is told with the failure.
+  if (reason._tag === "AccessError" && reason.kind !== "denied") return again
+  if (reason._tag === "ValidationError" && reason.kind === "no-region") return "Here it is given as --region."
   switch (failure.kind) {
     case "denied":
       return check(place)
     case "missing":
       return `Is there a bucket ${place.bucket}, in this Region? Make it, or correct --bucket and --region.`
     case "unavailable":
-      return again
+      return Option.match(place.s3Endpoint, {
+        onNone: () => again,
+        onSome: (url) => `Is there an S3 at ${url}? ${again}`
+      })
     case "other":
       return `Look at --bucket, --region and --s3-endpoint. ${again}`
   }
 }
 
 const remedyOfService = ({ reason }: BedrockError, place: Place.Place): string =>
-  reason._tag === "AccessError" ? reason.kind === "denied" ? check(place) : credentials : again
+  reason._tag === "AccessError" && reason.kind === "denied" ? check(place) : again

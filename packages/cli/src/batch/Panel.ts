@@ -97,14 +97,19 @@ const live = ({ parts }: Status): Status["parts"] => parts.filter(({ phase }) =>
 export const render = (view: View): ReadonlyArray<string> => {
   const { reading, status } = view
   return [
-    `${view.name}: ${status === undefined ? "looking at the bucket" : Told.states[status.state]}, ${
-      format.duration(view.elapsedMillis)
-    }`,
+    `${view.name}: ${stateOf(view)}, ${format.duration(view.elapsedMillis)}`,
     ...(reading === undefined || status?.sealed === true ? [] : [readingRow(reading)]),
     ...(status === undefined ? [] : statusRows(view, status)),
     ...(view.stopping ? ["Stopping: what has begun is put down. Ctrl-C again stops at once."] : [])
   ]
 }
+
+const stateOf = ({ reading, status }: View): string =>
+  status === undefined
+    ? "looking at the bucket"
+    : status.state === "open" && reading !== undefined
+    ? "uploading"
+    : Told.states[status.state]
 
 /**
  * The same on one line, for a log.

@@ -14,6 +14,7 @@ import { stableJson } from "../internal/stableJson.ts"
 import { digestOf } from "../run/IdTable.ts"
 import type { ResultLine } from "../run/ResultLine.ts"
 import { CliFailure } from "../terminal/CliFailure.ts"
+import * as Told from "./Told.ts"
 
 const Content = Schema.Array(Schema.Record(Schema.String, Schema.Unknown))
 const Answer = Schema.Struct({
@@ -172,6 +173,20 @@ export const summary = (account: Account, prices: BatchPlan.Prices | undefined):
  */
 export const missing = ({ answered, failed }: Account, { records }: Status): number =>
   Math.max(0, records - answered - failed)
+
+/**
+ * What is told where there are such records.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const incomplete = (missing: number, status: Status, command: Told.Command): ReadonlyArray<string> => [
+  `${format.count(missing)} of ${format.plural(status.records, "record")} ${
+    missing === 1 ? "has" : "have"
+  } no result yet. ` +
+  `${status.name}: ${Told.states[status.state]}.`,
+  `  ${Told.advice(status, command)}`
+]
 
 /**
  * How far the reading of results is.

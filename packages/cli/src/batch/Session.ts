@@ -28,6 +28,7 @@ import * as Told from "./Told.ts"
 /**
  * - `every`: how often jobs are looked at.
  * - `quota`: of calls on demand.
+ * - `level`: from which on it is told what is logged. What stops a command is told in any case, and so each failed try of it need not be.
  *
  * @category configuration
  * @since 0.1.0
@@ -36,6 +37,7 @@ export interface Access {
   readonly place: Place.Place
   readonly every?: Duration.Duration | undefined
   readonly quota?: Quotas.Quota | undefined
+  readonly level?: "Error" | "Warn"
 }
 
 type Use<A, R> = (
@@ -48,10 +50,14 @@ type Use<A, R> = (
  * @category running
  * @since 0.1.0
  */
-export const offloaded = <A, R>({ every, place, quota }: Access, use: Use<A, R>) =>
+export const offloaded = <A, R>({ every, level = "Error", place, quota }: Access, use: Use<A, R>) =>
   Effect.flatMap(BatchOffload.BatchOffload, use).pipe(
     Effect.provide(Place.layerOffload(place, every, quota)),
-    Effect.catchTag("BatchError", (error: BatchError) => Effect.fail(Failure.of(error, place)))
+    Effect.catchTag("BatchError", (error: BatchError) => Effect.fail(Failure.of(error, place))),
+    Effect.provideServiceEffect(
+      References.MinimumLogLevel,
+      Effect.map(GlobalFlag.LogLevel, Option.getOrElse(() => level))
+    )
   )
 
 /**
@@ -87,7 +93,7 @@ export const shown = <R>(
 ) =>
   Effect.gen(function*() {
     const screen = yield* Screen.Screen
-    const status = yield* offloaded(options, (offload) =>
+    const status = yield* offloaded({ ...options, level: "Warn" }, (offload) =>
       Effect.gen(function*() {
         const progress = yield* Progress.make({
           name: options.name,
@@ -141,12 +147,4 @@ export const untilSignal = <A, E, R>(
  * @since 0.1.0
  */
 export const onScreen = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  effect.pipe(
-    Effect.provide(Screen.layerLogger),
-    Effect.provideServiceEffect(
-      References.MinimumLogLevel,
-      Effect.map(GlobalFlag.LogLevel, Option.getOrElse(() => "Warn" as const))
-    ),
-    Effect.scoped,
-    Effect.provide(Screen.layer)
-  )
+  effect.pipe(Effect.provide(Screen.layerLogger), Effect.scoped, Effect.provide(Screen.layer))

@@ -35,18 +35,24 @@ export type Command = (name: string) => string
  * @category rendering
  * @since 0.1.0
  */
-export const advice = ({ name, state }: Status, command: Command): string => {
+export const advice = ({ name, parts, state }: Status, command: Command): string => {
   switch (state) {
     case "open":
       return "Whoever submits it is at work, or died: the same `caprock batch submit` again goes on where it was."
-    case "running":
     case "cancelling":
-      return `Its jobs go on by themselves; what comes after them needs somebody: \`${command(`resume ${name}`)}\`.`
+      return `Its jobs stop; to bring it to its end needs somebody: \`${command(`resume ${name}`)}\`.`
+    case "running":
+      return `${
+        parts.some(({ phase }) => phase === "running" || phase === "submitting")
+          ? "Its jobs go on by themselves; what comes after them"
+          : "Nothing of it goes on by itself: what comes next"
+      } needs somebody: \`${command(`resume ${name}`)}\`.`
     case "failed":
       return `Mend that, and \`${command(`resume ${name}`)}\`: what was answered stays.`
     case "done":
-    case "cancelled":
       return `Its answers: \`${command(`results ${name}`)} --out <file>\`.`
+    case "cancelled":
+      return `Its answers: \`${command(`results ${name}`)} --out <file>\`. The rest needs another name.`
   }
 }
 

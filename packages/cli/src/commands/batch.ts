@@ -275,10 +275,7 @@ const results = Command.make(
       yield* screen.say(Results.summary(account, pricesOf(given)).join("\n"))
       const missing = Results.missing(account, told)
       if (missing > 0) {
-        yield* screen.say(
-          `${given.name} is ${Told.states[told.state]}: ${missing} of ${told.records} records have no result yet.`
-        )
-        yield* screen.say(`  ${Told.advice(told, Place.command(given))}`)
+        yield* screen.say(Results.incomplete(missing, told, Place.command(given)).join("\n"))
       }
       if (account.failed > 0 || missing > 0) return yield* new Quiet({ code: ExitCode.partial })
     }))
@@ -301,10 +298,11 @@ const list = Command.make(
   "list",
   Place.flags,
   Effect.fnUntraced(function*(given) {
-    yield* Session.offloaded(
+    const count = yield* Session.offloaded(
       { place: given },
-      (offload) => Stream.runForEach(offload.list, (status) => Console.log(Told.line(status)))
+      (offload) => Stream.runCount(Stream.tap(offload.list, (status) => Console.log(Told.line(status))))
     )
+    if (count === 0) yield* Console.error(`There is no batch in s3://${given.bucket}/${given.prefix}.`)
   })
 ).pipe(Command.withDescription("Says of each batch below the prefix how far it is."))
 
