@@ -5,6 +5,7 @@ import { Result, Schema } from "effect"
 import { Prompt } from "effect/ai"
 import { conversation } from "../src/internal/prompt.ts"
 import { refused } from "../src/internal/refusal.ts"
+import type { Block } from "../src/internal/sdk.ts"
 
 const read = (input: Prompt.RawInput) => Result.getOrThrow(refused(() => conversation(Prompt.make(input))))
 
@@ -287,7 +288,7 @@ describe("an answer that is sent back", () => {
       options: { bedrock: { cachePoint: true } }
     }
     const pdf: Prompt.AssistantMessagePartEncoded = { type: "file", mediaType: "application/pdf", data: "AQI=" }
-    const shown = [
+    const shown: ReadonlyArray<Block> = [
       { text: "Of your answer above:" },
       { image: { format: "png", source: { bytes: Uint8Array.of(1, 2) } } },
       { cachePoint: { type: "default" } },
