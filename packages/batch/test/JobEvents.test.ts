@@ -2,9 +2,10 @@ import * as JobControl from "@caprock/batch/JobControl"
 import * as JobEvents from "@caprock/batch/JobEvents"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Logger, Stream } from "effect"
-import { credentials, make, records, settings } from "./offloadLab.ts"
+import { make } from "./offloadLab.ts"
 import { passing } from "./passing.ts"
 import { event, start } from "./queueServer.ts"
+import { credentials, records, settings } from "./work.ts"
 
 const arn = "arn:aws:bedrock:us-east-1:111122223333:model-invocation-job/abcdefghwxyz"
 
