@@ -144,7 +144,9 @@ describe("caprock batch", () => {
           "nightly: done · 150 records · 150 answered · parts: 1 collected\n"
         ])
         const status = yield* batch("status", "nightly", "--json")
-        assert.deepInclude(JSON.parse(status.stdout), { name: "nightly", state: "done", model, records: 150 })
+        const told = JSON.parse(status.stdout)
+        assert.deepInclude(told, { name: "nightly", state: "done", records: 150 })
+        assert.strictEqual(told.settings.model, model)
 
         const out = `${folder}/results.jsonl`
         const read = yield* batch(
@@ -370,6 +372,28 @@ describe("caprock batch", () => {
         const cancelled = yield* batch("status", "a")
         assert.include(cancelled.stdout, "The rest needs another name.")
         assert.strictEqual((yield* batch("list")).stdout.split("\n").length, 2)
+      }))
+
+    it.effect("says what to mend where a job fails by its role, and goes on when it is mended", () =>
+      Effect.gen(function*() {
+        const { batch, emulator, submit, write } = yield* house(50)
+        const message = "The provided role does not have permission to read the S3 bucket."
+        yield* emulator.inject(Fault.job("Failed", { message }))
+        const failed = yield* submit(yield* write("a.jsonl", prompts(120)), "a", "--wait", "--poll", "50ms")
+        assert.strictEqual(failed.code, 2, failed.stderr)
+        assert.include(failed.stderr, message)
+        assert.match(
+          failed.stderr,
+          /Whether the role .*: `caprock batch setup --check-create --role <arn> --model <id> /
+        )
+        // Whoever looks on is told, too, and with what it ends.
+        const watched = yield* batch("watch", "a", "--every", "50ms")
+        assert.strictEqual(watched.code, 2, watched.stderr)
+        assert.include(watched.stderr, message)
+        assert.include(watched.stderr, "Mend that, and `caprock batch resume a ")
+        const resumed = yield* batch("resume", "a", "--poll", "50ms")
+        assert.strictEqual(resumed.code, 0, resumed.stderr)
+        assert.include(resumed.stderr, "a: done · 120 records · 120 answered")
       }))
 
     it.effect("stops at the first Ctrl-C, and goes on where it stopped", () =>
