@@ -5,7 +5,8 @@ import * as Bedrock from "@caprock/bedrock/Bedrock"
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Stream } from "effect"
-import { credentials, make, records, settings } from "./offloadLab.ts"
+import { make } from "./offloadLab.ts"
+import { credentials, records, settings } from "./work.ts"
 
 const from = (env: Record<string, string>) => Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env })))
 
