@@ -27,7 +27,7 @@ interface Given {
 /** Over that S3; the emulator may have a way to it of its own. */
 export const over = (
   s3: { readonly url: string; readonly bucket: string; readonly careless?: string },
-  { batches = {}, emulator: more = {}, hour = "20 millis", inProgressMillis = 100 }: Given = {}
+  { batches = {}, emulator: more = {}, hour = "100 millis", inProgressMillis = 100 }: Given = {}
 ) =>
   Effect.gen(function*() {
     const { accessKeyId, secretAccessKey } = credentials
