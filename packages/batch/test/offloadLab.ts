@@ -49,7 +49,8 @@ export const make = (
           inProgress: LatencyModel.fixed(100),
           stopping: short
         },
-        hour: "20 millis",
+        // A job that has 24 of them to begin in does not expire because this process stood still for a moment.
+        hour: "60 millis",
         limits: { minimumRecords: 1 }
       }
     })
