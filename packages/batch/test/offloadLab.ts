@@ -20,7 +20,7 @@ interface Given {
   readonly emulator?: Options.Options
   /** How long a job asks its model. */
   readonly inProgressMillis?: number
-  /** An hour of a job's timeout. */
+  /** An hour of a job's timeout. One that has 24 of them to begin in does not expire because this process stood still for a moment. */
   readonly hour?: Duration.Input
 }
 
