@@ -2,16 +2,19 @@
  * What a route makes of several targets, over sockets: `Bedrock` at its defaults, with the unmodified SDK, on an emulator in a process of its own that counts
  * every Region by itself. It prints; it judges nothing.
  *
- *     node bench/routes.ts [--part outage,sum,bought,hedge] [--rate 40] [--window 10000] [--windows 6] [--burndowns 1,5] [--offered 1.3]
+ *     node bench/routes.ts [--part outage,hang,sum,bought,hedge] [--rate 40] [--window 10000] [--windows 6] [--burndowns 1,5] [--offered 1.3]
  *                          [--calls 2000] [--seed 1]
  *
  * - `outage`: `rate` calls a second to an ordered route of two Regions, of which the first is away from the 15th second to the 25th. For 65 seconds.
+ * - `hang`: the same, where it takes requests and answers nothing, or cuts their sockets; calls have a deadline of 10 seconds. With streams: their heads
+ *   come and nothing behind them.
  * - `sum`: `offered` times what three Regions have in `windows` windows, by chance over that time, to a route by headroom.
  * - `bought`: provisioned throughput before a Region, `patience` 0: three windows of half of what was bought, three of twice as much, and three of half again.
  * - `hedge`: `calls` at `rate` a second over two Regions whose answers have a heavy tail, without second requests and with them, for two tails.
  */
 import * as Bedrock from "@caprock/bedrock/Bedrock"
 import * as CallAccount from "@caprock/bedrock/CallAccount"
+import * as Fault from "@caprock/emulator/Fault"
 import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import type * as Options from "@caprock/emulator/Options"
 import type * as Stats from "@caprock/emulator/Stats"
@@ -19,6 +22,7 @@ import type * as Route from "@caprock/router/Route"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import { parseArgs } from "node:util"
 import { generator } from "./internal/chance.ts"
 import { byDebt } from "./internal/debt.ts"
@@ -28,7 +32,7 @@ import * as Workload from "./internal/workload.ts"
 
 const { values: flags } = parseArgs({
   options: {
-    part: { type: "string", default: "outage,sum,bought,hedge" },
+    part: { type: "string", default: "outage,hang,sum,bought,hedge" },
     rate: { type: "string", default: "40" },
     window: { type: "string", default: "10000" },
     windows: { type: "string", default: "6" },
@@ -42,13 +46,13 @@ const { values: flags } = parseArgs({
 
 const usage = `node bench/routes.ts [flags]: calls by routes, over sockets, on an emulator that counts every Region
 
-  --part outage,sum,bought,hedge   which of them
-  --rate 40                        calls a second (outage, hedge)
-  --window 10000                   the period of the quotas, in milliseconds (sum, bought)
-  --windows 6                      how many of them (sum)
-  --burndowns 1,5                  by what output tokens are charged (sum)
-  --offered 1.3                    times the sum of the quotas (sum)
-  --calls 2000                     calls (hedge)
+  --part outage,hang,sum,bought,hedge   which of them
+  --rate 40                             calls a second (outage, hang, hedge)
+  --window 10000                        the period of the quotas, in milliseconds (sum, bought)
+  --windows 6                           how many of them (sum)
+  --burndowns 1,5                       by what output tokens are charged (sum)
+  --offered 1.3                         times the sum of the quotas (sum)
+  --calls 2000                          calls (hedge)
   --seed 1`
 
 if (flags.help) {
@@ -79,8 +83,10 @@ interface Call {
 interface House {
   readonly spec: Workload.Spec
   readonly emulator: Omit<Options.Options, "output">
-  readonly bedrock: Pick<Bedrock.Options, "quotas" | "withoutQuota" | "meters">
+  readonly bedrock: Pick<Bedrock.Options, "quotas" | "withoutQuota" | "meters" | "deadline">
   readonly routes: Route.RouteFile
+  /** Answers are streams. */
+  readonly streams?: boolean
 }
 
 /** Sends the prompts at their times, and gives what the clients and what the emulator have seen. */
@@ -102,11 +108,16 @@ const run = (house: House, prompts: ReadonlyArray<Workload.Prompt>, at: (index: 
         Effect.gen(function*() {
           yield* Effect.sleep(at(index))
           const from = yield* now
-          const answer = yield* Effect.result(bedrock.converse({
+          const input = {
             modelId: "chat",
-            messages: [{ role: "user", content: [{ text: prompt.text }] }],
+            messages: [{ role: "user" as const, content: [{ text: prompt.text }] }],
             inferenceConfig: { maxTokens: prompt.maxTokens }
-          }))
+          }
+          // The last event of a stream has the account.
+          const sent: Effect.Effect<object, unknown> = house.streams === true
+            ? Effect.flatMap(Stream.runLast(bedrock.converseStream(input)), Effect.fromOption)
+            : bedrock.converse(input)
+          const answer = yield* Effect.result(sent)
           const account = Result.isSuccess(answer) ? CallAccount.of(answer.success) : undefined
           const call: Call = {
             at: from,
@@ -136,18 +147,40 @@ const free = { withoutQuota: "unlimited" } as const
 // An outage
 // -----------------------------------------------------------------------------
 
-const outage = Effect.gen(function*() {
-  const [from, to, end] = [15_000, 25_000, 65_000]
+/** How it is away. */
+interface Away {
+  readonly name: string
+  readonly fault?: Fault.Fault
+  readonly streams?: boolean
+}
+
+const refuses: ReadonlyArray<Away> = [{ name: "says so (503)" }]
+
+const hangs: ReadonlyArray<Away> = [
+  { name: "answers nothing", fault: Fault.silence() },
+  { name: "a stream's head, then nothing", fault: Fault.silence({ at: { frame: 0 } }), streams: true },
+  { name: "cuts sockets", fault: Fault.cut(0) }
+]
+
+const [from, to, end] = [15_000, 25_000, 65_000]
+
+const away = Effect.fnUntraced(function*({ fault, name, streams = false }: Away) {
   const spec = small(Math.floor(rate * end / 1_000))
   const [first, second] = regions
   const { calls, log } = yield* run(
     {
       spec,
+      streams,
       emulator: {
         latency: LatencyModel.uniform(100, 300),
-        outages: [{ afterMillis: from, durationMillis: to - from, region: first }]
+        outages: [{
+          afterMillis: from,
+          durationMillis: to - from,
+          region: first,
+          ...(fault === undefined ? {} : { fault })
+        }]
       },
-      bedrock: free,
+      bedrock: { ...free, deadline: "10 seconds" },
       routes: {
         targets: {
           [first]: { model: models[1] ?? "", region: first },
@@ -164,6 +197,9 @@ const outage = Effect.gen(function*() {
   const between = (from: number, to: number) => calls.filter(({ at }) => at + offset >= from && at + offset < to)
   const p99 = (of: ReadonlyArray<Call>) => percentile(of.map(({ took }) => took), 0.99)
   const toFirst = log.filter((record) => regionOf(record) === first)
+  const into = toFirst.filter(({ arrivedAt }) => arrivedAt >= from && arrivedAt < to)
+  // Then nothing goes there for a second, but for a probe now and then.
+  const around = into.find(({ arrivedAt }, index) => (into[index + 1]?.arrivedAt ?? Infinity) - arrivedAt > 1_000)
   const answer = toFirst.find(({ arrivedAt, outcome }) => arrivedAt >= to && outcome === "Answered")
   const back = answer?.endedAt ?? Number.NaN
   const share = (second: number): number => {
@@ -172,39 +208,52 @@ const outage = Effect.gen(function*() {
   }
   const shares = Array.from({ length: Math.floor((end - to) / 1_000) - 1 }, (_, second) => share(second))
   const whole = shares.findLastIndex((share) => share < 0.99) + 1
-  console.log(`\nAn outage of 10 s of the first of two Regions, ${rate} calls a second\n`)
-  console.log(table(
-    [
-      "calls",
-      "lost",
-      "sent per call",
-      "sent into it",
-      "p99 before",
-      "p99 in it",
-      "added ms",
-      "first answer after s",
-      "sent in the next second",
-      "all back after s"
-    ],
-    [[
-      String(calls.length),
-      String(calls.filter(({ target }) => target === undefined).length),
-      (log.length / calls.length).toFixed(3),
-      String(toFirst.filter(({ arrivedAt }) => arrivedAt >= from && arrivedAt < to).length),
-      p99(between(2_000, from - 500)).toFixed(0),
-      p99(between(from, to)).toFixed(0),
-      (p99(between(from, to)) - p99(between(2_000, from - 500))).toFixed(0),
-      seconds(back - to),
-      String(toFirst.filter(({ arrivedAt }) => arrivedAt > back && arrivedAt <= back + 1_000).length),
-      String(whole)
-    ]]
-  ))
-  console.log(
-    `\nIts share of calls, second by second after the outage: ${
-      shares.slice(0, 30).map((share) => share.toFixed(2)).join(" ")
-    }`
-  )
+  const row = [
+    name,
+    String(calls.length),
+    String(calls.filter(({ target }) => target === undefined).length),
+    (log.length / calls.length).toFixed(3),
+    String(into.length),
+    seconds((around?.arrivedAt ?? Number.NaN) - from),
+    p99(between(2_000, from - 500)).toFixed(0),
+    p99(between(from, to)).toFixed(0),
+    Math.max(...between(from, to).map(({ took }) => took)).toFixed(0),
+    seconds(back - to),
+    String(toFirst.filter(({ arrivedAt }) => arrivedAt > back && arrivedAt <= back + 1_000).length),
+    String(whole)
+  ]
+  return { name, row, shares: shares.slice(0, 30).map((share) => share.toFixed(2)).join(" ") }
 })
+
+const awayIn = (kinds: ReadonlyArray<Away>) =>
+  Effect.gen(function*() {
+    const measured = yield* Effect.forEach(kinds, away)
+    console.log(`\nThe first of two Regions is away for 10 s, ${rate} calls a second, each with 10 s to its deadline\n`)
+    console.log(table(
+      [
+        "",
+        "calls",
+        "lost",
+        "sent per call",
+        "sent into it",
+        "routed around after s",
+        "p99 before",
+        "p99 in it",
+        "at most",
+        "first answer after s",
+        "sent in the next second",
+        "all back after s"
+      ],
+      measured.map(({ row }) => row)
+    ))
+    for (const { name, shares } of measured) {
+      console.log(`\nIts share of calls, second by second after it (${name}): ${shares}`)
+    }
+  })
+
+const outage = awayIn(refuses)
+
+const hang = awayIn(hangs)
 
 // -----------------------------------------------------------------------------
 // Three quotas
@@ -434,7 +483,7 @@ const hedge = Effect.gen(function*() {
   )
 })
 
-const parts: Readonly<Record<string, typeof outage>> = { outage, sum, bought, hedge }
+const parts: Readonly<Record<string, typeof outage>> = { outage, hang, sum, bought, hedge }
 
 const main = Effect.gen(function*() {
   for (const part of flags.part.split(",")) {

@@ -1,6 +1,7 @@
 // Memory and speed of `caprock run` over many lines: an input with duplicates, of which the output answers half already,
 // against a target that answers at once. Usage: node bench/run-memory.ts [lines = 1000000] [prepare|measure <folder>]
 import * as Heap from "@caprock/cli/run/Heap"
+import * as InputLine from "@caprock/cli/run/InputLine"
 import { Journal } from "@caprock/cli/run/Journal"
 import { Progress } from "@caprock/cli/run/Progress"
 import * as PromptLine from "@caprock/cli/run/PromptLine"
@@ -110,7 +111,8 @@ const program = Effect.gen(function*() {
       defaults: { model },
       checkModel: () => undefined,
       limits: { maxWaiting: 128, maxCalls: 256, maxBytes: 64 * 1024 * 1024 },
-      maxLineBytes: Runner.maxLineBytes
+      maxLineBytes: InputLine.maxLineBytes,
+      strict: false
     })
     return { opened, view: yield* progress.view }
   }).pipe(Effect.provide(

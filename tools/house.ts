@@ -142,6 +142,11 @@ export const exceptions: ReadonlyArray<Exception> = [
     reason: "batch jobs read and write S3; the emulator imports nothing of ours, and so has its own way there"
   },
   {
+    path: "packages/batch/src/internal/awsEvents.ts",
+    uses: ["@aws-sdk/client-sqs"],
+    reason: "what EventBridge says of batch jobs comes through a queue, which is read where those jobs are"
+  },
+  {
     path: "packages/batch/src/internal/unique.ts",
     uses: ["crypto"],
     reason: "the name of a lease's holder: two processes with one seed must not have the same"

@@ -4,6 +4,9 @@ import * as Duration from "effect/Duration"
 import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import * as BatchOffload from "../packages/batch/src/BatchOffload.ts"
+import * as JobControl from "../packages/batch/src/JobControl.ts"
+import * as ObjectStore from "../packages/batch/src/ObjectStore.ts"
 import * as Bedrock from "../packages/bedrock/src/Bedrock.ts"
 import * as Refund from "../packages/bedrock/src/Refund.ts"
 import * as BedrockClient from "../packages/client/src/BedrockClient.ts"
@@ -147,6 +150,16 @@ export const tables = (): ReadonlyArray<Table> => [
     page: "docs/guide/client.md",
     name: "variables",
     rows: [["variable", "option", "such as"], ...variableRows(BedrockClient.variables)]
+  },
+  {
+    page: "docs/guide/batch.md",
+    name: "variables",
+    rows: [
+      ["of", "variable", "option", "such as"],
+      ...Object.entries({ ObjectStore, JobControl, BatchOffload }).flatMap(([name, { variables }]) =>
+        variableRows(variables).map((row) => [`\`${name}\``, ...row])
+      )
+    ]
   },
   {
     page: "docs/guide/emulator.md",

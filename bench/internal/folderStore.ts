@@ -23,10 +23,10 @@ export const make = (root: string): ObjectStore["Service"] => {
 
   return {
     bucket: root,
-    get: (key, from = 0) =>
+    get: (key, from = 0, to = Infinity) =>
       Stream.suspend(() =>
         Stream.fromAsyncIterable<Uint8Array, StoreFailed>(
-          createReadStream(pathOf(key), { start: from, highWaterMark: chunkBytes }),
+          createReadStream(pathOf(key), { start: from, end: to - 1, highWaterMark: chunkBytes }),
           failed("get", key)
         )
       ),

@@ -129,8 +129,8 @@ export const budgets: Readonly<Record<string, Budget>> = {
       "itself on bedrock: it adds no package, for effect/ai is a part of effect; language models, embeddings, and limits under other providers' models"
   },
   "@caprock/batch": {
-    packed: 194_000,
-    unpacked: 840_000,
+    packed: 225_000,
+    unpacked: 970_000,
     pulls: 60,
     aws: true,
     reason:
@@ -138,12 +138,12 @@ export const budgets: Readonly<Record<string, Budget>> = {
       "brings its credential providers"
   },
   "@caprock/cli": {
-    packed: 220_000,
-    unpacked: 900_000,
-    pulls: 57,
+    packed: 255_000,
+    unpacked: 1_060_000,
+    pulls: 58,
     aws: true,
     reason:
       "a program: all of the above, Effect's Node platform, the redis that the platform asks for as a peer, and the client of S3 for " +
-      "the batch jobs of `emulate`"
+      "the batch jobs of `emulate`, that of SQS for what batches hear of theirs; a sixth of itself is `batch`, and how it is shown"
   }
 }

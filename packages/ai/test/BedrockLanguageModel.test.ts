@@ -1,10 +1,10 @@
 // The wire, over real sockets, with the unmodified SDK. What a prompt becomes is in `prompt.test.ts`.
 import { AiErrors, BedrockLanguageModel } from "@caprock/ai"
-import { CallEvents, CallLimits } from "@caprock/bedrock"
+import { type Bedrock, CallEvents, CallLimits } from "@caprock/bedrock"
 import { Fault } from "@caprock/emulator"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, DateTime, Effect, Exit, Layer, Option, Stream, Tracer } from "effect"
-import { Chat, LanguageModel, Model } from "effect/ai"
+import { Chat, LanguageModel, Model, Prompt } from "effect/ai"
 import { modelId, rig, scripted } from "./rig.ts"
 
 describe("a text", () => {
@@ -65,6 +65,53 @@ describe("a text", () => {
         { role: "assistant", content: [{ text: "Blue." }] },
         { role: "user", content: [{ text: "Why?" }] }
       ])
+    }).pipe(Effect.scoped))
+
+  it.live("goes on with another model: sends no reasoning to a model that can't have signed it, and Anthropic's all of it", () =>
+    Effect.gen(function*() {
+      const prompt = Prompt.make([
+        { role: "user", content: "a" },
+        {
+          role: "assistant",
+          content: [{ type: "reasoning", text: "so", options: { bedrock: { signature: "sig" } } }]
+        },
+        { role: "user", content: "b" },
+        {
+          role: "assistant",
+          content: [
+            { type: "reasoning", text: "", options: { bedrock: { redacted: "AQI=" } } },
+            { type: "text", text: "c" }
+          ]
+        },
+        { role: "user", content: "d" }
+      ])
+      const sent = (model: string, bedrock: Bedrock.Options = {}) =>
+        Effect.gen(function*() {
+          const { output, requests } = scripted({ text: "Yes." })
+          const { lm } = yield* rig({ model, bedrock, emulator: { output } })
+          yield* lm.generateText({ prompt })
+          return requests[0]?.messages.map(({ content, role }) => [
+            role,
+            ...content.flatMap((block) => Object.keys(Object(block)))
+          ])
+        })
+      const whole = [
+        ["user", "text"],
+        ["assistant", "reasoningContent"],
+        ["user", "text"],
+        ["assistant", "reasoningContent", "text"],
+        ["user", "text"]
+      ]
+      const without = [["user", "text", "text"], ["assistant", "text"], ["user", "text"]]
+      const nova = "us.amazon.nova-lite-v1:0"
+      assert.deepStrictEqual(yield* sent(modelId), whole)
+      assert.deepStrictEqual(yield* sent(nova), without)
+      // By a route each target gets what it takes.
+      const routes = (model: string) => ({
+        routes: { targets: { one: { model } }, routes: { chat: { policy: "one" } } }
+      })
+      assert.deepStrictEqual(yield* sent("chat", routes(modelId)), whole)
+      assert.deepStrictEqual(yield* sent("chat", routes(nova)), without)
     }).pipe(Effect.scoped))
 
   it.live.each(

@@ -5,6 +5,7 @@ import { Result, Schema } from "effect"
 import { Prompt } from "effect/ai"
 import { conversation } from "../src/internal/prompt.ts"
 import { refused } from "../src/internal/refusal.ts"
+import type { Block } from "../src/internal/sdk.ts"
 
 const read = (input: Prompt.RawInput) => Result.getOrThrow(refused(() => conversation(Prompt.make(input))))
 
@@ -279,6 +280,44 @@ describe("an answer that is sent back", () => {
     )
   })
 
+  it("has its images and documents in the user's turn after it, before what the user says: Bedrock takes them nowhere else", () => {
+    const image: Prompt.AssistantMessagePartEncoded = {
+      type: "file",
+      mediaType: "image/png",
+      data: "AQI=",
+      options: { bedrock: { cachePoint: true } }
+    }
+    const pdf: Prompt.AssistantMessagePartEncoded = { type: "file", mediaType: "application/pdf", data: "AQI=" }
+    const shown: ReadonlyArray<Block> = [
+      { text: "Of your answer above:" },
+      { image: { format: "png", source: { bytes: Uint8Array.of(1, 2) } } },
+      { cachePoint: { type: "default" } },
+      { document: { format: "pdf", name: "document", source: { bytes: Uint8Array.of(1, 2) } } }
+    ]
+    const text: Prompt.AssistantMessagePartEncoded = { type: "text", text: "See." }
+    assert.deepStrictEqual(messages([user("a"), { role: "assistant", content: [image, text, pdf] }, user("b")]), [
+      { role: "user", content: [{ text: "a" }] },
+      { role: "assistant", content: [{ text: "See." }] },
+      { role: "user", content: [...shown, { text: "b" }] }
+    ])
+    // Results come first, and an answer of files alone is none.
+    assert.deepStrictEqual(
+      messages([
+        user("a"),
+        { role: "assistant", content: [image, pdf, { type: "tool-call", id: "1", name: "look", params: {} }] },
+        result("1", "found")
+      ])[2]?.content?.slice(1),
+      shown
+    )
+    assert.deepStrictEqual(messages([user("a"), { role: "assistant", content: [image, pdf] }, user("b")]), [
+      { role: "user", content: [{ text: "a" }, ...shown, { text: "b" }] }
+    ])
+    assert.deepStrictEqual(read([user("a"), { role: "assistant", content: [pdf] }, user("b")]).documents, [
+      "application/pdf"
+    ])
+    assert.include(refusal([user("a"), { role: "assistant", content: [text, image] }]), "has to follow it")
+  })
+
   it("has its calls, those without parameters too", () => {
     assert.deepStrictEqual(back([{ type: "tool-call", id: "1", name: "look", params: undefined }]), [
       { toolUse: { toolUseId: "1", name: "look", input: {} } }
@@ -438,6 +477,39 @@ describe("ids of calls", () => {
     assert.deepStrictEqual(ids("tooluse_A-1", "call_1"), ["tooluse_A-1", "tooluse_A-1", "call_1", "call_1"])
   })
 
+  it("that come again are of other calls: Bedrock takes each id once", () => {
+    assert.deepStrictEqual(ids("a", "b", "a", "a"), ["a", "a", "b", "b", "call_1", "call_1", "call_2", "call_2"])
+    const twice = messages([
+      user("a"),
+      {
+        role: "assistant",
+        content: [1, 2, 3].map(() => ({ type: "tool-call", id: "1", name: "look", params: {} }))
+      },
+      {
+        role: "tool",
+        content: ["first", "second"].map((text) => ({
+          type: "tool-result",
+          id: "1",
+          name: "look",
+          isFailure: false,
+          result: text
+        }))
+      },
+      user("b")
+    ])
+    assert.deepStrictEqual(twice[1]?.content?.map(({ toolUse }) => toolUse?.toolUseId), ["1", "call_1", "call_2"])
+    assert.deepStrictEqual(
+      twice[2]?.content?.flatMap(({ toolResult }) =>
+        toolResult === undefined ? [] : [[toolResult.toolUseId, toolResult.content?.[0]?.text]]
+      ),
+      [
+        ["call_2", "There is no result: the call was interrupted."],
+        ["1", "first"],
+        ["call_1", "second"]
+      ]
+    )
+  })
+
   it("that are not are numbered, and never meet another", () => {
     assert.deepStrictEqual(ids("a.b", "call_2", "ü", "a.b"), [
       "call_1",
@@ -446,8 +518,9 @@ describe("ids of calls", () => {
       "call_2",
       "call_3",
       "call_3",
-      "call_1",
-      "call_1"
+      // Another call of the first id.
+      "call_4",
+      "call_4"
     ])
     assert.strictEqual(ids("x".repeat(65))[0], "call_1")
   })
@@ -456,13 +529,12 @@ describe("ids of calls", () => {
     "are allowed, those of two calls never the same, and those of what was sent before as they were",
     [Schema.Array(Schema.String.check(Schema.isMaxLength(3))), Schema.String],
     ([given, last]) => {
-      const distinct = [...new Set(given)]
-      const sent = ids(...distinct)
-      const of = new Map(distinct.map((id, at) => [id, sent[2 * at]]))
+      const sent = ids(...given)
       for (const id of sent) assert.match(id, /^[a-zA-Z0-9_-]{1,64}$/)
-      assert.strictEqual(new Set(of.values()).size, distinct.length)
+      for (const [at] of given.entries()) assert.strictEqual(sent[2 * at], sent[2 * at + 1])
+      assert.strictEqual(new Set(sent).size, given.length)
       // What is added later is a known id that is not allowed, or another: it changes nothing before it unless it takes a number itself.
-      if (!/^call_\d+$/.test(last)) assert.deepStrictEqual(ids(...distinct, last).slice(0, sent.length), sent)
+      if (!/^call_\d+$/.test(last)) assert.deepStrictEqual(ids(...given, last).slice(0, sent.length), sent)
     }
   )
 })

@@ -21,6 +21,7 @@
  * @since 0.1.0
  */
 import type { BedrockError } from "@caprock/errors/BedrockError"
+import * as Classification from "@caprock/errors/Classification"
 import * as ModelId from "@caprock/quota/ModelId"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -41,6 +42,7 @@ import { ObjectStore } from "./ObjectStore.ts"
  * - `role`: the ARN of the role that Bedrock assumes.
  * - `prefix`: of all keys of batches. Default `"caprock/"`.
  * - `kmsKeyArn`: of the key that the bucket's objects are encrypted with, if it is one of your own.
+ * - `queueArn`: of the queue that events of jobs come through, if there is one.
  *
  * @category models
  * @since 0.1.0
@@ -53,6 +55,7 @@ export interface Setup {
   readonly model: string
   readonly prefix?: string | undefined
   readonly kmsKeyArn?: string | undefined
+  readonly queueArn?: string | undefined
 }
 
 /**
@@ -82,7 +85,7 @@ export interface Policy {
 }
 
 /**
- * All that is needed: `trust` and `role` belong to the role, `caller` to whoever runs batches.
+ * All that is needed: `trust` and `role` belong to the role, `caller` to whoever runs batches, `queue` to the queue of events, if there is one.
  *
  * @category models
  * @since 0.1.0
@@ -91,6 +94,7 @@ export interface Policies {
   readonly trust: Policy
   readonly role: Policy
   readonly caller: Policy
+  readonly queue?: Policy
 }
 
 /**
@@ -103,7 +107,7 @@ export interface Policies {
  * @since 0.1.0
  */
 export const policies = (setup: Setup): Policies => {
-  const { account, kmsKeyArn, model, prefix = "caprock/", region, role } = setup
+  const { account, kmsKeyArn, model, prefix = "caprock/", queueArn, region, role } = setup
   const partition = /^arn:(aws[a-z-]*):/.exec(role)?.[1] ?? "aws"
   const bedrock = (resource: string, where = `${region}:${account}`) => `arn:${partition}:bedrock:${where}:${resource}`
   const bucket = `arn:${partition}:s3:::${setup.bucket}`
@@ -150,8 +154,18 @@ export const policies = (setup: Setup): Policies => {
         `${bucket}/${prefix}*`,
         ours
       ),
-      ...key
-    )
+      ...key,
+      ...(queueArn === undefined ? [] : [allow("Events", ["sqs:ReceiveMessage", "sqs:DeleteMessage"], queueArn)])
+    ),
+    // User Guide of EventBridge, "Using resource-based policies", read 2026-11.
+    ...(queueArn === undefined ? {} : {
+      queue: policy({
+        ...allow("Rule", "sqs:SendMessage", queueArn, {
+          ArnEquals: { "aws:SourceArn": `arn:${partition}:events:${region}:${account}:rule/*` }
+        }),
+        Principal: { Service: "events.amazonaws.com" }
+      })
+    })
   }
 }
 
@@ -257,11 +271,24 @@ const bucket = (prefix: string): Effect.Effect<Finding, never, ObjectStore> =>
           step: "bucket",
           ok: false,
           said: `${store.bucket}: ${failure.message}.`,
-          remedy: failure._tag === "StoreFailed" ? remedies[failure.kind] : "Keep batches in another bucket."
+          ...(failure._tag === "StoreUnsafe"
+            ? { remedy: "Keep batches in another bucket." }
+            // Before there are credentials, nobody is refused anything.
+            : isAnswered(failure)
+            ? { remedy: remedies[failure.kind] }
+            : {})
         })
       )
     )
   })
+
+/** Whether it got as far as being answered, or at least asked: what the program itself lacks is told with the failure. */
+const isAnswered = ({ cause, operation }: StoreFailed): boolean => {
+  const { reason } = Classification.fromUnknown(cause, { operation })
+  return reason._tag === "AccessError"
+    ? reason.kind === "denied"
+    : reason._tag !== "ValidationError" || reason.kind !== "no-region"
+}
 
 const jobs: Effect.Effect<Finding, never, JobControl> = Effect.gen(function*() {
   const control = yield* JobControl
@@ -275,7 +302,10 @@ const refused = (step: "job" | "jobs", error: BedrockError, remedy: string): Fin
   step,
   ok: false,
   said: error.message,
-  ...(error.reason._tag === "AccessError" || error.reason._tag === "ValidationError" ? { remedy } : {})
+  ...((error.reason._tag === "AccessError" && error.reason.kind === "denied") ||
+      (error.reason._tag === "ValidationError" && error.reason.kind !== "no-region")
+    ? { remedy }
+    : {})
 })
 
 const created = (

@@ -239,14 +239,13 @@ export type BatchJournal = typeof BatchJournal.Type
  * A batch, as its user reads it.
  *
  * - `succeeded`, `rejected`, `inputTokens`, `outputTokens`: in jobs that have ended. What was asked on demand is not in them.
- * - `parts`: each with its job. `status` is Bedrock's own word.
+ * - `parts`: each with its job. `status` is Bedrock's own word; `unanswered`, once its outputs were read, are those that another round may answer.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Status {
   readonly name: string
-  readonly model: string
   readonly settings: Settled
   readonly state: BatchJournal["state"]
   /** Milliseconds since 1970. */
@@ -269,6 +268,7 @@ export interface Status {
     readonly arn?: string
     readonly status?: string
     readonly message?: string
+    readonly unanswered?: number
   }>
   readonly late?: typeof Late.Type
   readonly problem?: Problem

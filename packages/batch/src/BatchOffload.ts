@@ -17,11 +17,13 @@
  * @since 0.1.0
  */
 import type { Bedrock } from "@caprock/bedrock/Bedrock"
+import * as Settings from "@caprock/client/Settings"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { BatchError } from "./BatchError.ts"
 import type { Status } from "./BatchJournal.ts"
@@ -69,6 +71,59 @@ export interface Options {
 }
 
 /**
+ * What is allowed for each option, as {@link layerConfig} holds them.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const Options = Schema.Struct({
+  prefix: Schema.optionalKey(
+    Settings.name.check(
+      Schema.isPattern(/^[^/].*\/$/, { message: "it has to end in a slash, and not to begin with one" })
+    )
+  ),
+  limits: Schema.optionalKey(Schema.Struct({
+    minimumRecords: Schema.optionalKey(Settings.count),
+    recordsPerJob: Schema.optionalKey(Settings.count),
+    recordsPerFile: Schema.optionalKey(Settings.count),
+    bytesPerFile: Schema.optionalKey(Settings.count),
+    bytesPerJob: Schema.optionalKey(Settings.count),
+    jobs: Schema.optionalKey(Settings.count)
+  })),
+  lease: Schema.optionalKey(Settings.span),
+  patient: Schema.optionalKey(Settings.flag),
+  poll: Schema.optionalKey(
+    Schema.Struct({ min: Schema.optionalKey(Settings.span), max: Schema.optionalKey(Settings.span) })
+  ),
+  wake: Schema.optionalKey(Schema.Unknown)
+})
+
+/**
+ * The variables that {@link layerConfig} reads.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const variables: ReadonlyArray<Settings.Variable> = [
+  { name: "CAPROCK_BATCH_PREFIX", option: "prefix", read: Settings.readers.text, example: "caprock/" },
+  { name: "CAPROCK_BATCH_LIMITS", option: "limits", read: Settings.readers.json, example: "{\"jobs\":20}" },
+  { name: "CAPROCK_BATCH_LEASE", option: "lease", read: Settings.readers.text, example: "30 seconds" },
+  { name: "CAPROCK_BATCH_PATIENT", option: "patient", read: Settings.readers.json, example: "true" },
+  { name: "CAPROCK_BATCH_POLL_MIN", option: "poll.min", read: Settings.readers.text, example: "30 seconds" },
+  { name: "CAPROCK_BATCH_POLL_MAX", option: "poll.max", read: Settings.readers.text, example: "5 minutes" }
+]
+
+/**
+ * The options that are given, and for all others what is found in {@link variables} by the current `ConfigProvider`. Fails with all that is wrong with
+ * them.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const config = (options: Options = {}): Effect.Effect<Options, Settings.OptionsError> =>
+  Settings.load(Options, variables, options)
+
+/**
  * How results are read.
  *
  * - `order` (`"any"`): `"input"` gives them in the order of the input, by way of the disk, which holds the answers of one part.
@@ -80,6 +135,19 @@ export interface Options {
 export interface ResultOptions {
   readonly order?: "any" | "input" | undefined
   readonly input?: boolean | undefined
+}
+
+/**
+ * How a batch is driven.
+ *
+ * - `onChange`: hears how the batch stands, each time that its journal says something else, and at once. It is called in the middle of the driving, and must
+ *   return at once.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface DriveOptions {
+  readonly onChange?: ((status: Status) => void) | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -105,9 +173,10 @@ export class BatchOffload extends Context.Service<BatchOffload, {
   readonly submit: <E, R>(
     name: string,
     settings: BatchSettings,
-    records: Stream.Stream<BatchRecord, E, R>
+    records: Stream.Stream<BatchRecord, E, R>,
+    options?: DriveOptions
   ) => Effect.Effect<Status, BatchError | E, R>
-  readonly resume: (name: string) => Effect.Effect<Status, BatchError>
+  readonly resume: (name: string, options?: DriveOptions) => Effect.Effect<Status, BatchError>
   readonly run: <E, R>(
     name: string,
     settings: BatchSettings,
@@ -145,6 +214,17 @@ export const layer = (
   options: Options = {}
 ): Layer.Layer<BatchOffload, never, ObjectStore | JobControl | Bedrock | FileSystem.FileSystem> =>
   Layer.effect(BatchOffload, make(options))
+
+/**
+ * {@link layer}, with what is not given read from {@link variables}. Its bucket, its jobs and `Bedrock` have a `layerConfig` of their own.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Options = {}
+): Layer.Layer<BatchOffload, Settings.OptionsError, ObjectStore | JobControl | Bedrock | FileSystem.FileSystem> =>
+  Layer.effect(BatchOffload, Effect.flatMap(config(options), make))
 
 // -----------------------------------------------------------------------------
 // Deciding

@@ -12,10 +12,16 @@ const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
  * One question. `id` is the caller's own: any text, and two records may have the same, since a record is known by its place in the input.
  * `input` is a Converse request or a body of InvokeModel, without the model's id.
  *
+ * One that is `refused` has its result, and is not sent: the caller knows what is wrong with it, and says so in this text.
+ *
  * @category models
  * @since 0.1.0
  */
-export const BatchRecord = Schema.Struct({ id: Schema.String, input: Schema.Json })
+export const BatchRecord = Schema.Struct({
+  id: Schema.String,
+  input: Schema.Json,
+  refused: Schema.optionalKey(Schema.NonEmptyString)
+})
 
 /**
  * One question.
@@ -28,7 +34,7 @@ export type BatchRecord = typeof BatchRecord.Type
 /**
  * Why a record has no answer.
  *
- * - `refused`: by us, before anything was uploaded: what is wrong with it is in the `message`.
+ * - `refused`: by us or by the caller, before anything was uploaded: what is wrong with it is in the `message`.
  * - `rejected`: the model refused it, and would again.
  * - `service`: the service or the model failed, and the rounds are used up.
  * - `missing`: no output has it, and the rounds are used up.

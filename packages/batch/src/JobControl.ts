@@ -3,11 +3,13 @@
  *
  * @since 0.1.0
  */
+import * as Settings from "@caprock/client/Settings"
 import type { BedrockError } from "@caprock/errors/BedrockError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Counts } from "./BatchJournal.ts"
@@ -60,6 +62,8 @@ export interface Job {
   readonly token?: string | undefined
   /** Milliseconds since 1970. */
   readonly submittedAt: number
+  /** When it ends, whether or not all is answered. */
+  readonly expiresAt?: number | undefined
   readonly input: string
   readonly output: string
 }
@@ -114,6 +118,39 @@ export interface Options {
   readonly endpoint?: string | undefined
   readonly credentials?: Credentials | undefined
 }
+
+/**
+ * What is allowed for each option, as {@link layerConfig} holds them.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const Options = Schema.Struct({
+  region: Schema.optionalKey(Settings.region),
+  endpoint: Schema.optionalKey(Settings.endpoint),
+  credentials: Schema.optionalKey(Settings.credentials)
+})
+
+/**
+ * The variables that {@link layerConfig} reads, ours before those of AWS. Credentials the SDK reads itself, as its documentation says.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const variables: ReadonlyArray<Settings.Variable> = [
+  ...Settings.regionVariables,
+  ...Settings.endpointVariables("CAPROCK_JOBS_ENDPOINT", "BEDROCK")
+]
+
+/**
+ * The options that are given, and for all others what is found in {@link variables} by the current `ConfigProvider`. Fails with all that is wrong with
+ * them.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const config = (options: Options = {}): Effect.Effect<Options, Settings.OptionsError> =>
+  Settings.load(Options, variables, options)
 
 /**
  * Options of {@link watch}.
@@ -177,6 +214,15 @@ export const make = (options: Options = {}): Effect.Effect<JobControl["Service"]
  * @since 0.1.0
  */
 export const layer = (options: Options = {}): Layer.Layer<JobControl> => Layer.effect(JobControl, make(options))
+
+/**
+ * {@link layer}, with what is not given read from {@link variables}.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (options: Options = {}): Layer.Layer<JobControl, Settings.OptionsError> =>
+  Layer.effect(JobControl, Effect.flatMap(config(options), make))
 
 /**
  * Jobs in memory, for tests: they pass through their states as the clock goes, and read and write nothing.

@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
+import * as Settings from "@caprock/client/Settings"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { StoreFailed, StoreUnsafe } from "./BatchError.ts"
@@ -82,6 +84,47 @@ export interface Options {
 }
 
 /**
+ * What is allowed for each option, as {@link layerConfig} holds them.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const Options = Schema.Struct({
+  bucket: Schema.optionalKey(Settings.name),
+  region: Schema.optionalKey(Settings.region),
+  endpoint: Schema.optionalKey(Settings.endpoint),
+  credentials: Schema.optionalKey(Settings.credentials)
+})
+
+/**
+ * The variables that {@link layerConfig} reads, ours before those of AWS. Credentials the SDK reads itself, as its documentation says.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const variables: ReadonlyArray<Settings.Variable> = [
+  { name: "CAPROCK_BUCKET", option: "bucket", read: Settings.readers.text, example: "nightly" },
+  ...Settings.regionVariables,
+  ...Settings.endpointVariables("CAPROCK_BUCKET_ENDPOINT", "S3")
+]
+
+/**
+ * The options that are given, and for all others what is found in {@link variables} by the current `ConfigProvider`. Fails with all that is wrong with
+ * them, and where nobody names a bucket.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const config = (options: Partial<Options> = {}): Effect.Effect<Options, Settings.OptionsError> =>
+  Effect.flatMap(
+    Settings.load(Options, variables, options),
+    ({ bucket, ...others }) =>
+      bucket === undefined
+        ? Settings.fail("bucket", "there is none. Give it, or set CAPROCK_BUCKET.")
+        : Effect.succeed({ bucket, ...others })
+  )
+
+/**
  * Who asks.
  *
  * @category configuration
@@ -100,7 +143,8 @@ export interface Credentials {
 /**
  * One bucket.
  *
- * - `get`: an object from the byte `from` on. Fails where there is none. A stream that is cut fails, and can be got again from where it was.
+ * - `get`: an object from the byte `from` on, up to and without the byte `to`. Fails where there is none. A stream that is cut fails, and can be got again
+ *   from where it was.
  * - `read`: a small object, or nothing.
  * - `put`: writes a small object, and gives its `etag`; nothing where the condition does not hold. When it fails, it may have written.
  * - `upload`: writes a large one.
@@ -115,7 +159,7 @@ export interface Credentials {
  */
 export class ObjectStore extends Context.Service<ObjectStore, {
   readonly bucket: string
-  readonly get: (key: string, from?: number) => Stream.Stream<Uint8Array, StoreFailed>
+  readonly get: (key: string, from?: number, to?: number) => Stream.Stream<Uint8Array, StoreFailed>
   readonly read: (key: string) => Effect.Effect<Stored | undefined, StoreFailed>
   readonly put: (key: string, bytes: Uint8Array, when?: When) => Effect.Effect<string | undefined, StoreFailed>
   readonly upload: (key: string) => Effect.Effect<Upload, StoreFailed, Scope.Scope>
@@ -145,6 +189,15 @@ export const make = (options: Options): Effect.Effect<ObjectStore["Service"], ne
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<ObjectStore> => Layer.effect(ObjectStore, make(options))
+
+/**
+ * {@link layer}, with what is not given read from {@link variables}.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (options: Partial<Options> = {}): Layer.Layer<ObjectStore, Settings.OptionsError> =>
+  Layer.effect(ObjectStore, Effect.flatMap(config(options), make))
 
 /**
  * A bucket in memory, for tests: it honours conditions, and is gone with the process.

@@ -59,6 +59,24 @@ describe("BatchAccess.policies", () => {
     assert.isUndefined(of(BatchAccess.policies(setup).role, "CaprockKey"))
   })
 
+  it("lets EventBridge write the queue of events, and the caller read it, where there is one", () => {
+    const queueArn = "arn:aws:sqs:us-east-1:111122223333:batch-jobs"
+    const { caller, queue } = BatchAccess.policies({ ...setup, queueArn })
+    assert.deepInclude(of(caller, "CaprockEvents"), {
+      Action: ["sqs:ReceiveMessage", "sqs:DeleteMessage"],
+      Resource: queueArn
+    })
+    assert.deepEqual(queue?.Statement, [{
+      Sid: "CaprockRule",
+      Effect: "Allow",
+      Principal: { Service: "events.amazonaws.com" },
+      Action: "sqs:SendMessage",
+      Resource: queueArn,
+      Condition: { ArnEquals: { "aws:SourceArn": "arn:aws:events:us-east-1:111122223333:rule/*" } }
+    }])
+    assert.isUndefined(BatchAccess.policies(setup).queue)
+  })
+
   it("lets the caller do what this package asks for, and pass the role to Bedrock alone", () => {
     const { caller } = BatchAccess.policies(setup)
     assert.deepStrictEqual(allowed(caller), [
@@ -128,17 +146,25 @@ describe("BatchAccess.check", () => {
   it.effect("says what is wrong with the bucket", () =>
     Effect.gen(function*() {
       const store = ObjectStore.makeMemory("nightly")
-      const fails = (kind: StoreFailed["kind"]) =>
+      const fails = (kind: StoreFailed["kind"], cause?: unknown) =>
         check().pipe(
           Effect.map(([, bucket]) => bucket?.remedy),
           Effect.provideService(ObjectStore.ObjectStore, {
             ...store,
-            prove: () => Effect.fail(new StoreFailed({ operation: "put", key: "", kind, problem: "no" }))
+            prove: () => Effect.fail(new StoreFailed({ operation: "put", key: "", kind, problem: "no", cause }))
           })
         )
       assert.match((yield* fails("missing")) ?? "", /^Make it/)
       assert.match((yield* fails("denied")) ?? "", /CaprockObjects/)
       assert.match((yield* fails("unavailable")) ?? "", /the way to it/)
+      // Who has no credentials is refused nothing: no policy helps.
+      const nobody = Object.assign(new Error("Could not load credentials"), { name: "CredentialsProviderError" })
+      assert.isUndefined(yield* fails("denied", nobody))
+      assert.isUndefined(yield* fails("other", new Error("Region is missing")))
+      const test = yield* JobControlTest
+      const reason = new Reason.AccessError({ kind: "no-credentials", message: "none" })
+      yield* test.fail("list", [new BedrockError({ operation: "ListModelInvocationJobs", attempts: 0, reason })])
+      assert.isUndefined((yield* check())[2]?.remedy)
     }).pipe(Effect.provide(all)))
 
   const decided = (status: string, message?: string) =>

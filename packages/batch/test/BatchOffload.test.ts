@@ -1,3 +1,4 @@
+import type { Status } from "@caprock/batch/BatchJournal"
 import type { BatchResult } from "@caprock/batch/BatchRecord"
 import * as Fault from "@caprock/emulator/Fault"
 import { assert, describe, it } from "@effect/vitest"
@@ -29,7 +30,7 @@ describe("batches", () => {
       complete(results, 1000)
       assert.isTrue(results.every(({ _tag }) => _tag === "Success"))
       const status = yield* batches.status("nightly")
-      assert.deepInclude(status, { state: "done", records: 1000, sealed: true, model: settings.model })
+      assert.deepInclude(status, { state: "done", records: 1000, sealed: true })
       assert.deepEqual(status.parts.slice(0, 3).map(({ attempt }) => attempt).toSorted(), [0, 0, 1])
       const { jobs } = yield* emulator.stats
       assert.strictEqual(jobs.perInput.max, 1)
@@ -39,12 +40,24 @@ describe("batches", () => {
   it.live("are submitted by one process, driven to their end by another, and read by a third, in their order", () =>
     Effect.gen(function*() {
       const { process } = yield* make()
-      const submitted = yield* Effect.flatMap(process(), ({ submit }) => submit("nightly", settings, records(900)))
+      const uploads: Array<number> = []
+      const submitted = yield* Effect.flatMap(
+        process(),
+        ({ submit }) =>
+          submit("nightly", settings, records(900), { onChange: ({ records }) => void uploads.push(records) })
+      )
+      assert.deepEqual([...new Set(uploads)], [0, 400, 800, 900])
       assert.deepInclude(submitted, { state: "running", sealed: true, records: 900 })
       assert.lengthOf(submitted.parts, 3)
       assert.isTrue(submitted.parts.every(({ phase }) => phase === "running"))
-      const ended = yield* Effect.flatMap(process(), ({ resume }) => resume("nightly"))
+      const heard: Array<Status> = []
+      const onChange = (status: Status) => void heard.push(status)
+      const ended = yield* Effect.flatMap(process(), ({ resume }) => resume("nightly", { onChange }))
       assert.deepInclude(ended, { state: "done", succeeded: 900 })
+      assert.isTrue(ended.parts.every(({ unanswered }) => unanswered === 0))
+      assert.deepEqual(heard.at(-1), ended)
+      assert.deepInclude(heard[0], { state: "running", succeeded: 0 })
+      assert.isUndefined(heard[0]?.parts[0]?.unanswered)
       const { results } = yield* process()
       const all = yield* Stream.runCollect(results("nightly", { order: "input" }))
       assert.deepEqual(indices(all), upTo(900))

@@ -84,6 +84,7 @@ describe("JobControl", () => {
         name: "caprock-0badcafe-0-0-0",
         status: "Submitted",
         submittedAt: 0,
+        expiresAt: newJob().hours * 3_600_000,
         input: "s3://caprock-batch/nightly/in/0-0-1/",
         output: "s3://caprock-batch/nightly/out/",
         token: "token"

@@ -1,8 +1,9 @@
 import * as ObjectStore from "@caprock/batch/ObjectStore"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
-import * as motoServer from "./motoServer.ts"
-import { createBucket, start } from "./s3Server.ts"
+import { connect } from "node:net"
+import * as cephServer from "./cephServer.ts"
+import { start } from "./s3Server.ts"
 import { bytesOf, suite, textOf, whole } from "./storeSuite.ts"
 
 const credentials = { accessKeyId: "any", secretAccessKey: "any" }
@@ -24,21 +25,32 @@ suite(
   )
 )
 
-// A second implementation, where it is installed: what is relied on is tried on the one before too, with its conditions kept by a door of ours.
-describe.runIf(motoServer.installed)("with a server", () => {
+// A second implementation: what is relied on is tried on the one before too, with its conditions kept by a door of ours.
+describe.runIf(cephServer.installed)("with a server", () => {
   suite(
-    "moto",
+    "Ceph",
     Layer.effect(
       ObjectStore.ObjectStore,
       Effect.gen(function*() {
-        const url = yield* motoServer.start
-        yield* createBucket(url, "caprock-batch")
-        const store = yield* ObjectStore.make(optionsOf(url, "caprock-batch"))
+        const { bucket, credentials, url } = yield* cephServer.start
+        const store = yield* ObjectStore.make({ ...optionsOf(url, bucket), credentials })
         yield* store.prove("caprock/")
         return store
       })
     )
   )
+
+  it.live("lets nobody in who signs with another key", () =>
+    Effect.gen(function*() {
+      const { bucket, credentials, url } = yield* cephServer.start
+      const store = yield* ObjectStore.make({
+        ...optionsOf(url, bucket),
+        credentials: { ...credentials, secretAccessKey: "another" }
+      })
+      const failure = yield* Effect.flip(store.put("a", bytesOf("one")))
+      assert.strictEqual(failure.kind, "denied")
+      assert.include(failure.message, "SignatureDoesNotMatch")
+    }))
 })
 
 /** A bucket at a door that loses what it is told to. */
@@ -56,6 +68,16 @@ const once = (mishap: "lost" | "unanswered" | "busy" | "cut", is: (line: string)
     return mishap
   }
 }
+
+describe("a bucket that nobody can ask", () => {
+  it.effect("is not asked again, and what it lacks is told", () =>
+    Effect.gen(function*() {
+      // On the test's clock another try would never come.
+      const store = yield* ObjectStore.make({ bucket: "nightly", credentials })
+      const failure = yield* Effect.flip(store.read("a"))
+      assert.deepInclude(failure, { kind: "other", problem: "Error: Region is missing. Give it, or set AWS_REGION" })
+    }))
+})
 
 describe("a bucket that is out for a moment", () => {
   it.live.each(["lost", "unanswered", "busy"] as const)("is asked again: %s", (mishap) =>
@@ -125,6 +147,26 @@ describe("a bucket that is out for a moment", () => {
         assert.deepEqual([read[0], read[read.length / 2], read[read.length - 1]], [65, 66, 67])
       })
   )
+})
+
+describe("the door of the tests", () => {
+  it.live("lets others write, where somebody is gone in the middle of what it wrote", () =>
+    Effect.gen(function*() {
+      const { server, store } = yield* lossy
+      yield* Effect.callback<void>((resume) => {
+        const writer = connect(Number(new URL(server.url).port), "127.0.0.1", () => {
+          const head = ["if-none-match: *", "content-length: 100", "host: caprock", "", ""].join("\r\n")
+          writer.write(`PUT /${server.bucket}/a?x-id=PutObject HTTP/1.1\r\n${head}broken`)
+        })
+        server.mishap = () => {
+          writer.destroy()
+          return undefined
+        }
+        writer.once("close", () => resume(Effect.void))
+      })
+      server.mishap = () => undefined
+      assert.isString(yield* store.put("a", bytesOf("one"), { absent: true }))
+    }))
 })
 
 describe("what can't be", () => {

@@ -1,13 +1,27 @@
-// A process that runs a batch, for tests that kill it. Its place, its emulator, its name and its records come as arguments, and it prints `done`.
+// A process that runs a batch, for tests with several of them. It is told which in an argument, begins when it is told so, and
+// prints what became of it.
 import * as BatchOffload from "@caprock/batch/BatchOffload"
 import * as JobControl from "@caprock/batch/JobControl"
 import * as ObjectStore from "@caprock/batch/ObjectStore"
 import * as Bedrock from "@caprock/bedrock/Bedrock"
-import { NodeFileSystem } from "@effect/platform-node"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Effect, Layer, Logger, Stream } from "effect"
-import { credentials, records, settings } from "./offloadLab.ts"
+import { once } from "node:events"
+import { credentials, records, settings } from "./work.ts"
 
-const [s3 = "", bucket = "", emulator = "", name = "", count = "0", from = "0"] = process.argv.slice(2)
+export interface Order {
+  readonly s3: string
+  readonly bucket: string
+  readonly emulator: string
+  readonly name: string
+  readonly count: number
+  /** The first of its records. */
+  readonly from: number
+  readonly leaseMillis: number
+  readonly patient: boolean
+}
+
+const { bucket, count, emulator, from, leaseMillis, name, patient, s3 }: Order = JSON.parse(process.argv[2] ?? "")
 
 const services = Layer.mergeAll(
   ObjectStore.layer({ bucket, endpoint: s3, region: "us-east-1", credentials }),
@@ -19,13 +33,27 @@ const services = Layer.mergeAll(
 
 const main = Effect.gen(function*() {
   const batches = yield* BatchOffload.make({
-    lease: "600 millis",
-    patient: true,
+    lease: leaseMillis,
+    patient,
     poll: { min: "50 millis", max: "200 millis" },
     limits: { minimumRecords: 10, recordsPerJob: 100 }
   })
-  yield* Stream.runDrain(batches.run(name, settings, records(Number(count), Number(from)), { input: false }))
-  process.stdout.write("done\n")
-})
+  const given = new Set<number>()
+  const results = batches.run(name, settings, records(count, from), { input: false })
+  yield* Stream.runForEach(results, ({ _tag, index }) =>
+    Effect.sync(() => {
+      if (given.has(index) || _tag !== "Success") throw new Error(`${_tag} of record ${index}`)
+      given.add(index)
+    }))
+  return `done ${given.size}`
+}).pipe(
+  Effect.catchReasons("BatchError", {
+    LeaseHeld: () => Effect.succeed("held"),
+    LeaseLost: () => Effect.succeed("lost")
+  })
+)
 
-await Effect.runPromise(Effect.scoped(Effect.provide(main, services)))
+process.stdout.write("ready\n")
+await once(process.stdin, "data")
+process.stdin.destroy()
+process.stdout.write(`${await Effect.runPromise(Effect.scoped(Effect.provide(main, services)))}\n`)

@@ -1,32 +1,23 @@
 import * as Fault from "@caprock/emulator/Fault"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
-import { spawn } from "node:child_process"
-import { setTimeout } from "node:timers/promises"
-import { fileURLToPath } from "node:url"
+import { Effect, Random, Stream } from "effect"
+import * as Door from "./door.ts"
+import * as Drivers from "./drivers.ts"
 import { make } from "./offloadLab.ts"
-
-const program = fileURLToPath(new URL("driveProcess.ts", import.meta.url))
 
 /** As often as one is killed: more where somebody asks for it, since each takes seconds. */
 const kills = Number(process.env["BATCH_KILLS"] ?? 8)
 const count = 700
 
-/** Starts one, and kills it after so long, if it has not finished. Whether it has. */
-const started = (args: ReadonlyArray<string>, millis: number) =>
-  Effect.promise(async () => {
-    const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "inherit"] })
-    let said = ""
-    child.stdout.on("data", (bytes: Buffer) => said += bytes.toString())
-    const ended = new Promise<number | null>((resolve) => child.once("close", resolve))
-    const stop = new AbortController()
-    await Promise.race([ended, setTimeout(millis, undefined, { signal: stop.signal }).catch(() => {})])
-    stop.abort()
-    child.kill("SIGKILL")
-    const code = await ended
-    assert.isTrue(code === 0 || code === null, `it ended with ${code}: ${said}`)
-    return said === "done\n"
-  })
+/** Pieces of traffic that went to and fro, and those of them that came from Bedrock. */
+interface Moment {
+  readonly passed: number
+  readonly heard: number
+}
+const never: Moment = { passed: Infinity, heard: Infinity }
+/** One batch takes 400 of them and more, 8 from Bedrock: it is killed several times, at all of its stages, and at least once. */
+const furthest: Moment = { passed: 150, heard: 8 }
+const perBatch = 8
 
 describe("a batch whose processes are killed", () => {
   it.live("gives each record one result, and pays for no job twice", () =>
@@ -34,19 +25,74 @@ describe("a batch whose processes are killed", () => {
       const { batches, emulator, s3 } = yield* make({
         emulator: { faults: [{ fault: Fault.error("InternalServerException"), rate: 0.05, operation: "BatchRecord" }] }
       })
-      let killed = 0
-      // A batch that is done is followed by another one, of other records, until enough have been killed.
-      for (let n = 0; killed < kills; n++) {
-        const name = `batch-${n}`
-        const args = [s3.url, s3.bucket, emulator.url, name, String(count), String(n * count)]
-        // Each is killed a little later than the one before, or much earlier, so that all stages are met.
-        while (killed < kills && !(yield* started(args, 500 + (killed * 619) % 2_500))) killed++
-        assert.isTrue(yield* started(args, 240_000))
-        const results = yield* Stream.runCollect(batches.results(name, { order: "input" }))
+      const doors = { s3: yield* Door.open(s3.url), emulator: yield* Door.open(emulator.url) }
+
+      /** Starts one, and kills it at that moment: what is on its way then arrives nowhere. What it said. */
+      const driven = (n: number, moment: Moment) =>
+        Effect.scoped(Effect.gen(function*() {
+          const name = `batch-${n}`
+          const driver = yield* Drivers.start({
+            s3: doors.s3.url,
+            bucket: s3.bucket,
+            emulator: doors.emulator.url,
+            name,
+            count,
+            from: n * count,
+            leaseMillis: 600,
+            patient: true
+          })
+          let passed = 0
+          let heard = 0
+          const passes = (isHeard: boolean): boolean => {
+            passed++
+            if (isHeard) heard++
+            if (passed < moment.passed && heard < moment.heard) return true
+            driver.kill()
+            return false
+          }
+          doors.s3.passes = () => passes(false)
+          doors.emulator.passes = (way) => passes(way === "back")
+          driver.go()
+          return yield* driver.ended.pipe(
+            Effect.timeoutOrElse({
+              // Nothing takes as long, however busy a machine is: it hangs.
+              duration: "4 minutes",
+              orElse: () =>
+                Effect.flatMap(
+                  Effect.exit(batches.status(name)),
+                  (status) =>
+                    Effect.die(
+                      `${name} hangs: ${JSON.stringify({ passed, heard, status, asked: s3.requests.slice(-20) })}`
+                    )
+                )
+            })
+          )
+        }))
+
+      /** Drives one to its end, and looks at what came of it. */
+      const finished = Effect.fnUntraced(function*(n: number) {
+        assert.strictEqual(yield* driven(n, never), `done ${count}`)
+        const results = yield* Stream.runCollect(batches.results(`batch-${n}`, { order: "input" }))
         assert.deepEqual(results.map(({ index }) => index), Array.from({ length: count }, (_, i) => i))
         assert.isTrue(results.every(({ _tag }) => _tag === "Success"))
+      })
+
+      let left = kills
+      for (let n = 0; left > 0; n++) {
+        let killed = 0
+        while (killed < Math.min(left, perBatch)) {
+          // Every second one when it would hear something from Bedrock: of a job that it has asked for, above all.
+          const moment: Moment = killed % 2 === 0
+            ? { ...never, heard: yield* Random.nextIntBetween(1, furthest.heard) }
+            : { ...never, passed: yield* Random.nextIntBetween(1, furthest.passed) }
+          if ((yield* driven(n, moment)) !== "") break
+          killed++
+        }
+        assert.isAbove(killed, 0, "a whole batch takes less than the furthest moment")
+        left -= killed
+        yield* finished(n)
       }
       const { jobs } = yield* emulator.stats
       assert.strictEqual(jobs.perInput.max, 1)
-    }))
+    }).pipe(Random.withSeed(process.env["PROPERTY_SEED"] ?? "kill")), kills * 60_000)
 })

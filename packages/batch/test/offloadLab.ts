@@ -1,7 +1,5 @@
 /** All of it: S3, an emulator with jobs, and batches over both, in real time that is a thousand times shorter. */
 import * as BatchOffload from "@caprock/batch/BatchOffload"
-import type { BatchRecord } from "@caprock/batch/BatchRecord"
-import type * as BatchSettings from "@caprock/batch/BatchSettings"
 import * as JobControl from "@caprock/batch/JobControl"
 import * as ObjectStore from "@caprock/batch/ObjectStore"
 import * as Bedrock from "@caprock/bedrock/Bedrock"
@@ -9,48 +7,42 @@ import * as Emulator from "@caprock/emulator/Emulator"
 import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import type * as Options from "@caprock/emulator/Options"
 import { NodeFileSystem } from "@effect/platform-node"
-import { Effect, Layer, Stream } from "effect"
+import { type Duration, Effect, Layer } from "effect"
 import { start } from "./s3Server.ts"
+import { credentials } from "./work.ts"
 
-const model = "amazon.nova-lite-v1:0"
-export const credentials = { accessKeyId: "AKIDEXAMPLE", secretAccessKey: "secret" }
-
-export const settings: BatchSettings.BatchSettings = {
-  model,
-  invocationType: "Converse",
-  roleArn: "arn:aws:iam::111122223333:role/batch",
-  timeoutHours: 24
-}
-
-export const records = (n: number, from = 0): Stream.Stream<BatchRecord> =>
-  Stream.map(Stream.range(from, from + n - 1), (i) => ({
-    id: `doc-${i}`,
-    input: { messages: [{ role: "user", content: [{ text: `Document ${i}.` }] }], inferenceConfig: { maxTokens: 10 } }
-  }))
+export { records, settings } from "./work.ts"
 
 const short = LatencyModel.fixed(20)
 
-export const make = (
-  { batches = {}, emulator: more = {} }: {
-    readonly batches?: BatchOffload.Options
-    readonly emulator?: Options.Options
-  } = {}
+interface Given {
+  readonly batches?: BatchOffload.Options
+  readonly emulator?: Options.Options
+  /** How long a job asks its model. */
+  readonly inProgressMillis?: number
+  /** An hour of a job's timeout: a job that has 24 of them to begin in does not expire because this process stood still for a moment. */
+  readonly hour?: Duration.Input
+}
+
+/** Over that S3; the emulator may have a way to it of its own. */
+export const over = (
+  s3: { readonly url: string; readonly bucket: string; readonly careless?: string },
+  { batches = {}, emulator: more = {}, hour = "60 millis", inProgressMillis = 100 }: Given = {}
 ) =>
   Effect.gen(function*() {
-    const s3 = yield* start
+    const { accessKeyId, secretAccessKey } = credentials
     const emulator = yield* Emulator.make({
       ...more,
       batch: {
-        s3: { endpoint: s3.careless },
+        s3: { endpoint: s3.careless ?? s3.url, accessKeyId, secretAccessKey },
         delays: {
           submitted: short,
           validating: short,
           scheduled: short,
-          inProgress: LatencyModel.fixed(100),
+          inProgress: LatencyModel.fixed(inProgressMillis),
           stopping: short
         },
-        // A job that has 24 of them to begin in does not expire because this process stood still for a moment.
-        hour: "60 millis",
+        hour,
         limits: { minimumRecords: 1 }
       }
     })
@@ -69,5 +61,9 @@ export const make = (
         ...own,
         limits: { minimumRecords: 10, recordsPerJob: 400, ...batches.limits, ...own.limits }
       }).pipe(Effect.provideContext(services))
-    return { emulator, process, s3, batches: yield* process() }
+    return { emulator, process, batches: yield* process() }
   })
+
+/** Over an S3 in this process. */
+export const make = (given?: Given) =>
+  Effect.flatMap(start, (s3) => Effect.map(over(s3, given), (lab) => ({ ...lab, s3 })))

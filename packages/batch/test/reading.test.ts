@@ -68,6 +68,65 @@ describe("reading lines", () => {
       })
   )
 
+  it.effect.prop(
+    "gives those of many objects in their order, a few pieces of which are on their way at once, whichever comes first",
+    [
+      Schema.Array(Schema.Array(Schema.String)).check(Schema.isMaxLength(12)),
+      Schema.Boolean,
+      Count(1, 40),
+      Count(1, 9),
+      Schema.Array(Count(0, 30)).check(Schema.isMinLength(1)),
+      Count(0, 3)
+    ],
+    ([drawn, ended, piece, chunk, late, cuts]) =>
+      Effect.gen(function*() {
+        const objects = drawn.map((texts, i) => {
+          const lines = texts.map((text) => JSON.stringify(text))
+          return { key: `${i}`, lines, bytes: Buffer.from(lines.join("\n") + (ended ? "\n" : "")) }
+        })
+        let asked = 0
+        let open = 0
+        let most = 0
+        const place: Place = {
+          prefix: "",
+          store: {
+            ...ObjectStore.makeMemory(),
+            get: (key, from = 0, to) =>
+              Stream.unwrap(Effect.gen(function*() {
+                const bytes = objects[Number(key)]?.bytes.subarray(from, to) ?? Buffer.of()
+                const number = asked++
+                most = Math.max(most, ++open)
+                yield* Effect.addFinalizer(() => Effect.sync(() => open--))
+                yield* Effect.sleep(`${late[number % late.length] ?? 0} seconds`)
+                const chunks = Array.from(
+                  { length: Math.ceil(bytes.length / chunk) },
+                  (_, i) => bytes.subarray(i * chunk, (i + 1) * chunk)
+                )
+                // Some break off in the middle.
+                return number < cuts
+                  ? Stream.concat(
+                    Stream.fromIterable(chunks.slice(0, chunks.length / 2)),
+                    Stream.fail(cut("unavailable"))
+                  )
+                  : Stream.fromIterable(chunks)
+              }))
+          }
+        }
+        const listed = Stream.fromIterable(objects.map(({ bytes, key }) => ({ key, bytes: bytes.length })))
+        const fiber = yield* Effect.forkChild(
+          Stream.runCollect(Stream.map(Reading.linesOfAll(place, listed, piece), (line) => line.toString())),
+          { startImmediately: true }
+        )
+        yield* TestClock.adjust("10 hours")
+        assert.deepStrictEqual(yield* Fiber.join(fiber), objects.flatMap(({ lines }) => lines))
+        const pieces = objects.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / piece), 0)
+        assert.isAtMost(most, Reading.inFlight)
+        if (late.every((seconds) => seconds > 0)) assert.isAtLeast(most, Math.min(pieces, 2))
+        assert.isAtLeast(asked, pieces)
+        assert.strictEqual(open, 0)
+      })
+  )
+
   it.effect("gives up a stream that brings nothing six times, and not one that brings something each time", () =>
     Effect.gen(function*() {
       const bytes = Buffer.from("a\n".repeat(20))

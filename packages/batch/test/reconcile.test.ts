@@ -186,9 +186,9 @@ describe("reconciling", () => {
       const read: Array<string> = []
       const store: typeof place.store = {
         ...place.store,
-        get: (key, from) => {
+        get: (key, from, to) => {
           read.push(key)
-          return place.store.get(key, from)
+          return place.store.get(key, from, to)
         }
       }
       yield* Stream.runDrain(Results.results({ ...place, store }, ended, { order: "any", input: false }))

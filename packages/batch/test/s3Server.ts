@@ -92,7 +92,13 @@ export const start: Effect.Effect<Server, never, Scope.Scope> = Effect.gen(funct
           answer.resume()
         })
       })
-      request.pipe(out)
+      // Whoever is gone in the middle of its body ends it there, and lets the next one have its turn.
+      const gone = () => {
+        if (!out.writableEnded) out.destroy()
+      }
+      request.on("close", gone)
+      if (request.destroyed) gone()
+      else request.pipe(out)
     })
 
   const answer = async (request: Http.IncomingMessage, response: Http.ServerResponse) => {

@@ -1,6 +1,6 @@
 import * as ObjectStore from "@caprock/batch/ObjectStore"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, type Layer, Scope, Stream } from "effect"
+import { Effect, Exit, type Layer, Option, Scope, Stream } from "effect"
 
 const utf8 = new TextEncoder()
 export const bytesOf = (text: string): Uint8Array => utf8.encode(text)
@@ -78,6 +78,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<ObjectStore.ObjectStor
                   key,
                   bytesOf(`racer ${i}`),
                   when === undefined ? { absent: true } : { etag: etag ?? "" }
+                ).pipe(
+                  // Ceph tells some of those who lose that it has failed: nobody has to be told in time who may ask again.
+                  Effect.catchIf(({ retryable }) => retryable, () => Effect.undefined)
                 ),
               { concurrency: "unbounded" }
             )
@@ -87,7 +90,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<ObjectStore.ObjectStor
           }
         }))
 
-      it.effect("streams a large object, from any byte", () =>
+      it.effect("streams a large object, from any byte to any other", () =>
         Effect.gen(function*() {
           const store = yield* ObjectStore.ObjectStore
           const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251))
@@ -102,6 +105,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<ObjectStore.ObjectStor
           assert.isTrue(bytes.equals(yield* whole(store.get("large/a"))))
           assert.isTrue(bytes.subarray(123_457).equals(yield* whole(store.get("large/a", 123_457))))
           assert.lengthOf(yield* whole(store.get("large/a", 300_000)), 0)
+          assert.isTrue(bytes.subarray(0, 70_001).equals(yield* whole(store.get("large/a", 0, 70_001))))
+          assert.isTrue(bytes.subarray(123_457, 200_000).equals(yield* whole(store.get("large/a", 123_457, 200_000))))
+          assert.isTrue(bytes.subarray(299_999).equals(yield* whole(store.get("large/a", 299_999, 400_000))))
         }))
 
       it.effect("uploads in parts that go over the wire one by one", () =>
@@ -144,7 +150,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<ObjectStore.ObjectStor
           const alive = yield* Scope.provide(store.upload("swept/out/a"), other)
           yield* alive.write(Buffer.alloc(9 * 1024 * 1024))
           assert.strictEqual(yield* store.sweep("swept/in/"), 1)
-          assert.isTrue(Exit.isFailure(yield* Effect.exit(upload.commit)))
+          // Ceph says of an upload that is gone that it has failed, and is asked for seconds: it may still be.
+          const committed = yield* Effect.timeoutOption(Effect.exit(upload.commit), "500 millis")
+          assert.isFalse(Option.exists(committed, Exit.isSuccess))
           yield* alive.commit
           yield* Scope.close(other, Exit.void)
           assert.deepEqual(yield* listed(store, "swept/"), ["swept/out/a"])

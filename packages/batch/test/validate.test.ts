@@ -79,6 +79,14 @@ describe("a record", () => {
     assert.match(refusal(invoke, {}, "x".repeat(513)), /longer than 512/)
   })
 
+  it("that its caller has refused stays it, whatever it asks", () => {
+    assert.deepStrictEqual(converse({ id: "a", input: { messages: [message] }, refused: "it is too late" }, 7), {
+      index: 7,
+      id: "a",
+      refused: "it is too late"
+    })
+  })
+
   it("is refused where its line is too long, and not where it just fits", () => {
     const line = invoke(record({ a: "" }), 0)
     const fits = "bytes" in line ? line.bytes : 0

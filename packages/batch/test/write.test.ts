@@ -1,7 +1,8 @@
 import type { BatchRecord } from "@caprock/batch/BatchRecord"
 import * as ObjectStore from "@caprock/batch/ObjectStore"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Schema, Stream } from "effect"
+import { Effect, Exit, Fiber, Schema, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import type { Item } from "../src/internal/item.ts"
 import * as PartWriter from "../src/internal/partWriter.ts"
 import type { Place } from "../src/internal/place.ts"
@@ -234,5 +235,40 @@ describe("writing the input", () => {
         jsonLines(text).map((line) => (line as { modelInput: unknown }).modelInput),
         records.map(({ input }) => input)
       )
+    }))
+
+  it.effect("begins a part while the one before is on its way, and gives each when it is there", () =>
+    Effect.gen(function*() {
+      const memory = ObjectStore.makeMemory()
+      const seen: Array<string> = []
+      const place: Place = {
+        prefix: "",
+        store: {
+          ...memory,
+          upload: (key) =>
+            Effect.map(memory.upload(key), (upload) => {
+              seen.push(`begun ${key}`)
+              const there = Effect.sync(() => seen.push(`there ${key}`))
+              return { ...upload, commit: Effect.andThen(Effect.delay(upload.commit, "1 second"), there) }
+            })
+        }
+      }
+      const parts = Stream.runForEach(
+        Write.write(place, journalOf({ limits: small }), Stream.fromIterable(recordsOf(30))),
+        ({ upload: { part } }) => Effect.sync(() => seen.push(`part ${part}`))
+      )
+      const fiber = yield* Effect.forkChild(parts, { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(fiber)
+      const at = (what: string) => {
+        assert.include(seen, what)
+        return seen.indexOf(what)
+      }
+      const last = (part: number) => at(`there ids/0-${part}-1.jsonl`)
+      assert.isBelow(at("begun in/0-1-1/records-0.jsonl"), last(0))
+      assert.isBelow(last(0), at("part 0"))
+      // And no more than that one.
+      assert.isBelow(last(0), at("begun in/0-2-1/records-0.jsonl"))
+      assert.deepStrictEqual(seen.filter((what) => what.startsWith("part")), ["part 0", "part 1", "part 2"])
     }))
 })

@@ -2,7 +2,7 @@
 import { Bedrock, Routes } from "@caprock/bedrock"
 import { BedrockClientTest } from "@caprock/client"
 import type { BedrockError } from "@caprock/errors"
-import { Fence } from "@caprock/router"
+import { Fence, type Target } from "@caprock/router"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Result, Stream } from "effect"
 import { ask, claude, file, nova, scripted, unavailable } from "./routeRig.ts"
@@ -139,6 +139,53 @@ describe("the residency of a target", () => {
     // It is not known before there is a client.
     assert.isTrue(Result.isSuccess(tableOf(undefined, ["eu-west-1"])))
   })
+
+  it("is that of its model in its Region: two targets of one can't tell different ones", () => {
+    const tableOf = (one: Target.Target, two: Target.Target) => {
+      const table = Routes.table(file({ one, two }, "one", { fence: ["eu-*"] }), { region: "eu-west-1" })
+      return Result.isFailure(table) ? table.failure.message : ""
+    }
+    const told: Target.Target = { model: eu, residency: ["eu-west-1", "eu-north-1"] }
+    for (const region of [undefined, "eu-west-1"]) {
+      const message = tableOf(told, {
+        model: eu,
+        ...(region === undefined ? {} : { region }),
+        residency: ["eu-west-1", "us-east-1"]
+      })
+      assert.include(message, "Target \"two\": its residency (eu-west-1, us-east-1) is not that of target \"one\"")
+      assert.include(message, "(eu-west-1, eu-north-1), which is the same model in the same Region")
+    }
+    const subset = tableOf(told, { model: eu, residency: ["eu-west-1"] })
+    assert.include(subset, "Target \"two\": its residency (eu-west-1) is not that of")
+    for (
+      const other of [
+        { model: eu, residency: ["eu-north-1", "eu-west-1"] },
+        { model: eu },
+        { model: eu, region: "eu-west-3", residency: ["eu-west-3"] },
+        { model: `eu.${nova}`, residency: ["eu-west-1"] }
+      ] satisfies ReadonlyArray<Target.Target>
+    ) assert.strictEqual(tableOf(told, other), "")
+  })
+
+  it.effect("is known where one of two targets of a model in a Region tells it", () =>
+    Effect.gen(function*() {
+      const profile = `us.${claude}`
+      const { bedrock } = yield* scripted({
+        converse: ({ modelId }) => modelId === profile ? BedrockClientTest.answer("Yes.") : unavailable
+      }, {
+        backoff: { attempts: 1 },
+        routes: {
+          targets: {
+            one: { model: nova },
+            two: { model: profile },
+            three: { model: profile, residency: ["us-east-1"] }
+          },
+          routes: { chat: { policy: "one", fence: ["us-*"] } }
+        },
+        lastResorts: { chat: (_, input, bedrock) => bedrock.converse({ ...input, modelId: profile }) }
+      })
+      assert.strictEqual((yield* bedrock.converse(ask("chat"))).output?.message?.content?.[0]?.text, "Yes.")
+    }).pipe(Effect.scoped))
 
   it.effect("and a layer whose client has another Region than the file had in mind fails", () =>
     Effect.gen(function*() {

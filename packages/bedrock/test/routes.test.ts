@@ -201,10 +201,11 @@ describe("several Regions", () => {
           (call) => bedrock.converse(ask("chat", `Hello ${call}`)),
           { concurrency: 8 }
         )
-        const hedged = answers.flatMap((answer) => CallAccount.of(answer) ?? []).filter(({ hedged }) => hedged)
+        const accounts = answers.flatMap((answer) => CallAccount.of(answer) ?? [])
+        const hedged = accounts.filter(({ hedged }) => hedged)
         assert.isNotEmpty(hedged)
         assert.isTrue(hedged.every(({ attempts, trials }) =>
-          attempts === 2 && trials.some(({ outcome }) => outcome === "lost") &&
+          attempts >= 2 && trials.some(({ outcome }) => outcome === "lost") &&
           new Set(trials.map(({ target }) => target)).size === 2
         ))
         while ((yield* emulator.stats).inFlight > 0) {
@@ -213,7 +214,11 @@ describe("several Regions", () => {
         const { answered, errors, requests } = yield* emulator.stats
         assert.isAtMost(hedged.length, calls / 20)
         // One that lost before its body was there is no request.
-        assert.isAtMost(requests, calls + hedged.length)
+        assert.isAtMost(
+          requests,
+          accounts.reduce((sum, { attempts }) =>
+            sum + attempts, 0)
+        )
         assert.isAbove(requests, calls)
         // Either it was left, or it was answered in the same instant.
         assert.strictEqual(answered + (errors["Disconnected"] ?? 0), requests)

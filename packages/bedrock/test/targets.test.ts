@@ -209,6 +209,37 @@ describe("a request is adapted to its target", () => {
     assert.strictEqual(adapted.length, 1)
   })
 
+  it("has no reasoning that another model signed, and Anthropic's have all of it", () => {
+    const signed = { reasoningContent: { reasoningText: { text: "so", signature: "sig" } } }
+    const redacted = { reasoningContent: { redactedContent: Uint8Array.of(1) } }
+    const own = { reasoningContent: { reasoningText: { text: "its own, which nobody signed" } } }
+    const text = (text: string) => ({ text })
+    const input = {
+      ...ask("chat"),
+      messages: [
+        { role: "user" as const, content: [text("a")] },
+        { role: "assistant" as const, content: [signed] },
+        { role: "user" as const, content: [text("b")] },
+        { role: "assistant" as const, content: [redacted, own, text("c")] },
+        { role: "user" as const, content: [text("d")] }
+      ]
+    }
+    for (
+      const model of [claude, `eu.${claude}`, "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a"]
+    ) {
+      assert.deepStrictEqual(adapting.converse(input, { name: "any", model }), { input, adapted: [] })
+    }
+    const { adapted, input: left } = adapting.converse(input, { name: "nova", model: `us.${nova}` })
+    assert.deepStrictEqual(left.messages, [
+      { role: "user", content: [text("a"), text("b")] },
+      { role: "assistant", content: [own, text("c")] },
+      { role: "user", content: [text("d")] }
+    ])
+    assert.deepStrictEqual(adapted.map(({ field }) => field), ["reasoningContent"])
+    const plain = { ...input, messages: [input.messages[0]].flatMap((message) => message ?? []) }
+    assert.strictEqual(adapting.converse(plain, { name: "nova", model: nova }).input, plain)
+  })
+
   it.effect("the catalogue tells how much a model writes at most", () =>
     Effect.gen(function*() {
       const { bedrock, requests } = yield* scripted({ converse: () => BedrockClientTest.answer("Yes.") }, {

@@ -57,6 +57,23 @@ describe("Runner", () => {
       })
     }).pipe(platform))
 
+  it.effect("stops at the first line that can't be asked, where it is strict", () =>
+    Effect.gen(function*() {
+      const output = yield* outputPath
+      const asked: Array<string> = []
+      const { outcome } = yield* runPrompts({
+        input: `{"id":"a","prompt":"one"}\nno JSON\n{"id":"c","prompt":"three"}\n`,
+        output,
+        target: stub(echo, { asked }),
+        strict: true
+      })
+      assert.strictEqual(outcome.stop?._tag, "Failure")
+      if (outcome.stop?._tag === "Failure") assert.match(outcome.stop.failure.problem, /^Stopped: line 2 is not JSON: /)
+      assert.notInclude(asked, "three")
+      // What was on its way is not lost, and the bad line has no result: the same command asks it when it is mended.
+      assert.deepEqual((yield* readResults(output)).map(({ id }) => id), asked.map(() => "a"))
+    }).pipe(platform))
+
   it.effect("a continued run asks only what has no answer, and leaves one line per line of the input", () =>
     Effect.gen(function*() {
       const output = yield* outputPath

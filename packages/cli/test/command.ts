@@ -15,7 +15,12 @@ const decoder = new TextDecoder()
 /** Runs the program in this process, with its own standard streams. */
 export const caprock = (
   args: ReadonlyArray<string>,
-  options: { readonly stdin?: string; readonly signals?: Effect.Success<typeof makeSignals>["layer"] } = {}
+  options: {
+    readonly stdin?: string
+    readonly signals?: Effect.Success<typeof makeSignals>["layer"]
+    /** Whether standard error is one. */
+    readonly terminal?: boolean
+  } = {}
 ) =>
   Effect.gen(function*() {
     const written = { stdout: "", stderr: "" }
@@ -37,6 +42,7 @@ export const caprock = (
             Stdio.layerTest({
               stdout: to("stdout"),
               stderr: to("stderr"),
+              stderrIsTerminal: Effect.succeed(options.terminal ?? false),
               stdin: Stream.make(new TextEncoder().encode(options.stdin ?? ""))
             })
           ]),

@@ -59,7 +59,7 @@ describe("caprock run --routes", () => {
           const direct = answers.find(({ id }) => id === "direct")
           assert.deepStrictEqual([direct?.model, direct?.target, direct?.tried], [lite, undefined, undefined])
           const nowhere = results.find(isError)
-          assert.include(nowhere?.error.message, "chatt")
+          assert.include(nowhere?.error.message, `chatt is no route of ${file}, which has chat.`)
 
           const again = yield* run(input, ...flags)
           assert.include(again.stderr, "21 answers are kept")
@@ -79,6 +79,41 @@ describe("caprock run --routes", () => {
       assert.strictEqual(line?.error.reason, "ServerError")
       assert.deepStrictEqual(line?.tried?.slice(0, 2).map(({ target }) => target), ["ohio", "oregon"])
     }).pipe(platform), 30_000)
+
+  it.live("says which routes there are, the nearest first, where a name is none of them", () =>
+    Effect.gen(function*() {
+      const { emulator, run, write } = yield* house
+      const input = yield* write("prompts.jsonl", [{ id: "a", prompt: "Hello" }, {
+        id: "b",
+        prompt: "Hi",
+        model: "ch at"
+      }])
+      const policy = { policy: "ohio" }
+      const file = yield* write("more.json", [
+        { targets: routes.targets, routes: { nightly: policy, chart: policy, chat: policy } }
+      ])
+      const slip = yield* run(input, "--model=chta", "--routes", file)
+      assert.strictEqual(slip.code, 1, slip.stderr)
+      const said = `chta is no route of ${file}, which has chat, chart, nightly.`
+      assert.include(slip.stderr, `Warning: ${said} It is asked as a model.`)
+      assert.include(slip.stderr, `The provided model identifier is invalid. ${said}`)
+      assert.include(slip.stderr, `ch at is no route of ${file}, which has chat, chart, nightly.`)
+      const asked = (yield* emulator.stats).requests
+      const malformed = yield* run(input, "--model=ch ta", "--routes", file)
+      assert.strictEqual(malformed.code, 2)
+      assert.include(malformed.stderr, `ch ta is no route of ${file}, which has chat, chart, nightly.`)
+      assert.strictEqual((yield* emulator.stats).requests, asked)
+      // A model that is known needs no such hint, and neither does a route.
+      for (const name of [lite, "chat"]) {
+        const { stderr } = yield* run(
+          yield* write("one.jsonl", [{ id: "c", prompt: "Hello" }]),
+          `--model=${name}`,
+          "--routes",
+          file
+        )
+        assert.notInclude(stderr, "is no route", stderr)
+      }
+    }).pipe(platform), 20_000)
 
   it.live("refuses a file that makes no sense, and says what is wrong", () =>
     Effect.gen(function*() {

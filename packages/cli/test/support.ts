@@ -124,6 +124,7 @@ export interface Given {
   readonly defaults?: Runner.Options["defaults"]
   readonly limits?: Partial<Runner.Options["limits"]>
   readonly maxLineBytes?: number
+  readonly strict?: boolean
   readonly signals?: Layer.Layer<Signals>
   readonly chunk?: number
   readonly disk?: Disk
@@ -142,7 +143,8 @@ export const runPrompts = (given: Given) => {
       defaults: given.defaults ?? { model },
       checkModel: () => undefined,
       limits: { maxWaiting: 8, maxCalls: 64, maxBytes: 1 << 20, ...given.limits },
-      maxLineBytes: given.maxLineBytes ?? 10_000
+      maxLineBytes: given.maxLineBytes ?? 10_000,
+      strict: given.strict ?? false
     })
     const progress = yield* Progress.Progress
     return { outcome, found: journal.found, view: yield* progress.view, written, tally: progress.tally }

@@ -134,18 +134,8 @@ export const Options = Schema.Struct({
  * @since 0.1.0
  */
 export const variables: ReadonlyArray<Settings.Variable> = [
-  { name: "CAPROCK_REGION", option: "region", read: Settings.readers.text, example: "us-east-1" },
-  { name: "AWS_REGION", option: "region", read: Settings.readers.text, example: "us-east-1" },
-  // Of the AWS CLI and of boto3; the SDK for JavaScript does not know it.
-  { name: "AWS_DEFAULT_REGION", option: "region", read: Settings.readers.text, example: "us-east-1" },
-  { name: "CAPROCK_ENDPOINT", option: "endpoint", read: Settings.readers.text, example: "http://127.0.0.1:8080" },
-  ...["AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL"].map((name) => ({
-    name,
-    option: "endpoint",
-    read: Settings.readers.text,
-    example: "http://127.0.0.1:8080",
-    ignoredIf: "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
-  })),
+  ...Settings.regionVariables,
+  ...Settings.endpointVariables("CAPROCK_ENDPOINT", "BEDROCK_RUNTIME"),
   ...["CAPROCK_TOKEN", "AWS_BEARER_TOKEN_BEDROCK"].map((name) => ({
     name,
     option: "token",

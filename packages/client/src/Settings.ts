@@ -12,7 +12,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { nearest } from "./internal/nearest.ts"
+import * as near from "./internal/nearest.ts"
 
 // -----------------------------------------------------------------------------
 // Models and errors
@@ -68,6 +68,14 @@ const isText = (value: unknown): boolean => typeof value === "string" && value !
 
 const kind = <A>(expected: string, is: (value: unknown) => boolean): Schema.declare<A> =>
   Schema.declare<A>((value): value is A => is(value), { expected })
+
+/**
+ * Names that there are, those first that take the fewest slips to write the one that there is not.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const nearestFirst: (name: string, names: Iterable<string>) => ReadonlyArray<string> = near.nearestFirst
 
 /**
  * The milliseconds of a duration; NaN of what is none, and of a negative one. (`Duration` itself takes NaN for nothing.)
@@ -318,7 +326,7 @@ export const load = <A extends object>(
       const own = name.slice(prefix.length)
       const meant = ours.includes(own)
         ? undefined
-        : nearest(own, ours) ?? ours.find((known) => areSameWords(own, known))
+        : near.nearest(own, ours) ?? ours.find((known) => areSameWords(own, known))
       if (meant !== undefined) misspelt.push({ name, message: `${name} is not known. ${prefix}${meant} is.` })
     }
     if (misspelt.length > 0) return yield* wrong(...misspelt)
@@ -337,6 +345,34 @@ export const readers = {
   secret: (text: string): unknown => Redacted.make(text),
   json: (text: string): unknown => Result.getOrElse(Result.try((): unknown => JSON.parse(text)), () => text)
 } as const
+
+/**
+ * The variables of a Region, ours before those of AWS.
+ *
+ * @category readers
+ * @since 0.1.0
+ */
+export const regionVariables: ReadonlyArray<Variable> = [
+  "CAPROCK_REGION",
+  "AWS_REGION",
+  // Of the AWS CLI and of boto3; the SDK for JavaScript does not know it.
+  "AWS_DEFAULT_REGION"
+].map((name) => ({ name, option: "region", read: readers.text, example: "us-east-1" }))
+
+/**
+ * The variables of an endpoint, ours before those that AWS has for the service and for all.
+ *
+ * @category readers
+ * @since 0.1.0
+ */
+export const endpointVariables = (own: string, service: string): ReadonlyArray<Variable> =>
+  [own, `AWS_ENDPOINT_URL_${service}`, "AWS_ENDPOINT_URL"].map((name) => ({
+    name,
+    option: "endpoint",
+    read: readers.text,
+    example: "http://127.0.0.1:8080",
+    ...(name === own ? {} : { ignoredIf: "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS" })
+  }))
 
 // -----------------------------------------------------------------------------
 // Mechanics
@@ -375,7 +411,7 @@ const sentence = (
 ): string => {
   if (message.startsWith(unexpected)) {
     const known = message.slice(unexpected.length).split(" ")
-    const meant = nearest(keys.at(-1) ?? "", known)
+    const meant = near.nearest(keys.at(-1) ?? "", known)
     return `${name} is not known. ${
       meant === undefined ? `There are ${known.join(", ")}.` : `${nameOf([...keys.slice(0, -1), meant], origin)} is.`
     }`

@@ -1,4 +1,4 @@
-import { BedrockClient, type Settings } from "@caprock/client"
+import { BedrockClient, Settings } from "@caprock/client"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Duration, Effect, Redacted } from "effect"
 import { nearest } from "../src/internal/nearest.ts"
@@ -294,6 +294,8 @@ describe("the nearest name", () => {
       "maxConnections"
     ])
     assert.isUndefined(nearest("region", []))
+    assert.deepStrictEqual(Settings.nearestFirst("chta", ["batch", "chit", "chat"]), ["chat", "chit", "batch"])
+    assert.deepStrictEqual(Settings.nearestFirst("a", []), [])
     // The nearer of two, whichever comes first.
     assert.deepStrictEqual([nearest("callb", ["calls", "call"]), nearest("callb", ["call", "callb"])], [
       "calls",

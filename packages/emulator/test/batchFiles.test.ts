@@ -104,6 +104,34 @@ describe("the files of a batch job", () => {
       })
   )
 
+  it.effect("leave turns to others while they are answered", () =>
+    Effect.gen(function*() {
+      const store = MemoryStore.make(filesOf([700], "x").objects)
+      const input = yield* BatchFiles.check(store, from, unlimited)
+      let since = 0
+      let most = 0
+      const others = Effect.forever(Effect.andThen(
+        Effect.sync(() => {
+          since = 0
+        }),
+        Effect.yieldNow
+      ))
+      const answering = BatchFiles.answer({
+        store,
+        input,
+        to,
+        due: Effect.succeed,
+        random: Random.fromSeed(Random.seedOf("seed")),
+        answerTo: () => {
+          most = Math.max(most, ++since)
+          return { json: "\"modelOutput\":2", failed: false, input: 2, output: 3 }
+        }
+      })
+      const { processed } = yield* Effect.raceFirst(answering, others)
+      assert.strictEqual(processed, 700)
+      assert.isAtMost(most, 16)
+    }))
+
   it.effect.prop(
     "pass exactly when nothing of them is more, or less, than is allowed",
     [Sizes, Count(800), Count(800), Count(1500), Count(60_000), Count(120_000)],

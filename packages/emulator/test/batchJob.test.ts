@@ -128,7 +128,8 @@ describe("the life of a batch job", () => {
           modifiedAt: born,
           records: undefined,
           progress: undefined,
-          counts: undefined
+          counts: undefined,
+          failed: 0
         }
         let asked = 0
         let answered = 0

@@ -73,7 +73,11 @@ describe("batch jobs", () => {
       yield* TestClock.adjust("250 millis")
       assert.strictEqual((yield* get(jobArn)).status, "InProgress")
       yield* TestClock.adjust("500 millis")
-      assert.strictEqual((yield* get(jobArn)).processedRecordCount, 150)
+      const half = yield* get(jobArn)
+      assert.deepStrictEqual(
+        [half.processedRecordCount, half.successRecordCount, half.errorRecordCount],
+        [150, 150, 0]
+      )
       yield* TestClock.adjust("500 millis")
       const ended = yield* reaches(jobArn, "Completed")
       assert.deepStrictEqual(
@@ -211,7 +215,8 @@ describe("records of batch jobs", () => {
         { recordId: "empty", modelInput: {} },
         { recordId: "long", modelInput: converseInput("word ".repeat(300)) },
         { recordId: "greedy", modelInput: converseInput("Hello", 1000) },
-        { recordId: "tools", modelInput: { ...converseInput("Hello"), toolConfig: { tools: [] } } }
+        { recordId: "tools", modelInput: { ...converseInput("Hello"), toolConfig: { tools: [] } } },
+        { recordId: "structured", modelInput: { ...converseInput("Hello"), outputConfig: {} } }
       ], { contextWindow: 200, maxOutput: 500 })
       const found = byId(lines)
       assert.deepStrictEqual(found.get("steered")?.error, {
@@ -224,17 +229,17 @@ describe("records of batch jobs", () => {
         const [id, message] of [["empty", /messages/], ["long", /too long/], ["greedy", /500/], [
           "tools",
           /tools/
-        ]] as const
+        ], ["structured", /structured output/]] as const
       ) {
         assert.strictEqual(found.get(id)?.error?.errorCode, 400)
         assert.match(found.get(id)?.error?.errorMessage ?? "", message)
       }
       assert.isUndefined(found.get("good")?.error)
-      assert.deepStrictEqual([job.status, job.successRecordCount, job.errorRecordCount], ["Completed", 1, 5])
+      assert.deepStrictEqual([job.status, job.successRecordCount, job.errorRecordCount], ["Completed", 1, 6])
       assert.deepInclude(yield* manifest(jobArn), {
-        processedRecordCount: 6,
+        processedRecordCount: 7,
         successRecordCount: 1,
-        errorRecordCount: 5
+        errorRecordCount: 6
       })
     }))
 
@@ -315,7 +320,10 @@ describe("the end of batch jobs", () => {
         [job.status, job.endTime, job.processedRecordCount],
         ["Expired", new Date(24_000), undefined]
       )
-      assert.match(job.message ?? "", /didn't begin before the set timeout/)
+      assert.match(
+        job.message ?? "",
+        /scheduled but didn't begin before the set timeout duration\. Submit a new job request\.$/
+      )
       assert.deepStrictEqual([lines, yield* objects("out/")], [0, []])
       assert.strictEqual((yield* get(jobArn)).totalRecordCount, 200)
       const { jobs } = yield* emulator.stats
@@ -326,7 +334,10 @@ describe("the end of batch jobs", () => {
     Effect.gen(function*() {
       const { job, lines, manifest, jobArn } = yield* fated(Fault.job("PartiallyCompleted", { at: 0.25 }), "500 millis")
       assert.deepStrictEqual([job.status, job.processedRecordCount, lines], ["PartiallyCompleted", 50, 50])
-      assert.match(job.message ?? "", /Not all of your records could be processed in time/)
+      assert.match(
+        job.message ?? "",
+        /^Not all of your records could be processed in time\. View the output files in the output S3 location\.$/
+      )
       assert.deepInclude(yield* manifest(jobArn), { totalRecordCount: 200, processedRecordCount: 50 })
     }))
 
@@ -556,6 +567,20 @@ describe("creating a batch job", () => {
         [create(uri("https://bucket")), /s3Uri'.*regular expression pattern/],
         [create(uri("s3://bucket/a b")), /s3Uri'.*regular expression pattern/],
         [create({ outputDataConfig: undefined }), /'outputDataConfig'.*not be null/],
+        [
+          create({
+            outputDataConfig: { s3OutputDataConfig: { s3Uri: "s3://bucket/out/", s3EncryptionKeyId: "mine" } }
+          }),
+          /'outputDataConfig\.s3OutputDataConfig\.s3EncryptionKeyId'.*regular expression pattern/
+        ],
+        [
+          create({ vpcConfig: { subnetIds: [], securityGroupIds: undefined } }),
+          /'vpcConfig\.subnetIds'.*length greater than or equal to 1; Value at 'vpcConfig\.securityGroupIds'.*not be null/
+        ],
+        [
+          create({ vpcConfig: { subnetIds: ["subnet-1"], securityGroupIds: ["1", "2", "3", "4", "5", "6"] } }),
+          /'vpcConfig\.securityGroupIds'.*length less than or equal to 5/
+        ],
         [create({ timeoutDurationInHours: 23 }), /'timeoutDurationInHours'.*greater than or equal to 24/],
         [create({ timeoutDurationInHours: 169 }), /'timeoutDurationInHours'.*less than or equal to 168/],
         [create({ modelInvocationType: "Stream" as "Converse" }), /enum value set: \[InvokeModel, Converse\]/],

@@ -268,10 +268,20 @@ const whole = (counts: Counts, { cacheRead, cacheWrite, input, output }: Found):
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+/** Places are few, and each is asked of every answer. */
+const keys = new Map<string, ReadonlyArray<string>>()
+const keysOf = (place: string): ReadonlyArray<string> => {
+  const known = keys.get(place)
+  if (known !== undefined) return known
+  const split = place.split(".")
+  keys.set(place, split)
+  return split
+}
+
 /** What stands at a place; an array where a list stands on the way. */
 const at = (json: unknown, place: string): unknown => {
   let value = json
-  for (const key of place.split(".")) {
+  for (const key of keysOf(place)) {
     if (Array.isArray(value)) value = value.map((item) => member(item, key))
     else value = member(value, key)
   }

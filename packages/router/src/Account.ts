@@ -13,7 +13,7 @@ import type { RouterError } from "./RouterError.ts"
  * - `attempt`: which of the call's requests it was, from 1.
  * - `waitedMillis`: how long it waited to be admitted; `tookMillis`: how long the target took.
  * - `outcome`: it answered; it answered and the caller's check rejected that; it was given up because another had answered (`lost`), or the caller
- *   did not wait for it; or how it failed.
+ *   did not wait for it; likewise, where it had taken so long that the call went on without it (`late`); or how it failed.
  *
  * @category models
  * @since 0.1.0
@@ -24,7 +24,7 @@ export interface Trial {
   readonly attempt: number
   readonly waitedMillis: number
   readonly tookMillis: number
-  readonly outcome: "answered" | "rejected" | "lost" | { readonly failed: string; readonly message: string }
+  readonly outcome: "answered" | "rejected" | "lost" | "late" | { readonly failed: string; readonly message: string }
 }
 
 /**
@@ -49,7 +49,7 @@ export interface Adapted {
  * - `waitedMillis`: what it waited in all to be admitted anywhere, or for a target to be well again.
  * - `usd`: what all of its requests cost, as far as it is known. `undefined` where nothing of it is.
  * - `adapted`: what was changed in the request for who answered.
- * - `hedged`: a second request was sent because the first took long.
+ * - `hedged`: a second request was sent because the first took longer than most, as the route says.
  * - `rejected`: the caller's check rejected the answer, and nobody was left who might give a better one.
  * - `lastResort`: no target answered, and the last resort did, or failed to.
  * - `attempts`: requests sent.

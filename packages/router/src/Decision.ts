@@ -63,7 +63,7 @@ export interface Ask {
 /**
  * How healthy a target is.
  *
- * - `Closed`: it takes calls; this share of them (0 to 1) while it comes back.
+ * - `Closed`: it takes calls; this share of them (0 to 1) while it comes back, which grows until that time, where it is known.
  * - `Open`: it takes none before that time, in milliseconds on the clock of `decide`.
  * - `HalfOpen`: it takes one that shows whether it is back, unless that is under way (`probing`).
  *
@@ -71,7 +71,7 @@ export interface Ask {
  * @since 0.1.0
  */
 export type Standing =
-  | { readonly _tag: "Closed"; readonly share: number }
+  | { readonly _tag: "Closed"; readonly share: number; readonly untilMillis?: number }
   | { readonly _tag: "Open"; readonly untilMillis: number }
   | { readonly _tag: "HalfOpen"; readonly probing: boolean }
 
@@ -185,7 +185,7 @@ export type Why =
  * - `Failed`: it failed for this call in a way that no other try can cure.
  * - `Refused`: its pool would refuse the call.
  * - `Open`, `Probing`: it is sick, for so long; or another call shows whether it is back.
- * - `Recovering`: it comes back, takes this share of calls, and this one is not among them.
+ * - `Recovering`: it comes back, takes this share of calls, and this one is not among them; it will be in about so long, where that is known.
  * - `TooLate`: its answer is predicted later than the deadline.
  * - `Level`: it is for work of this level, and the call is harder.
  * - `NotChosen`: the policy left it out: a function of the user's, or a weight of 0.
@@ -201,7 +201,7 @@ export type WhyNot =
   | { readonly _tag: "Refused"; readonly tag: string }
   | { readonly _tag: "Open"; readonly forMillis: number }
   | { readonly _tag: "Probing" }
-  | { readonly _tag: "Recovering"; readonly share: number }
+  | { readonly _tag: "Recovering"; readonly share: number; readonly forMillis?: number }
   | { readonly _tag: "TooLate"; readonly predictedMillis: number; readonly leftMillis: number }
   | { readonly _tag: "Level"; readonly name: string }
   | { readonly _tag: "NotChosen" }
@@ -395,11 +395,18 @@ const judge = (
     // What an answer takes is a guess: where all are late by that, they are still better than none.
     tier = late
     whyNot = { _tag: "TooLate", predictedMillis: predicted, leftMillis }
-    // Stryker disable next-line ConditionalExpression,EqualityOperator,ArithmeticOperator,UnaryOperator: of 1 all lots are less, and any number that no weight has does
-  } else if (standing._tag === "Closed" && standing.share < 1 && lotOf(chance, -1 - target.index) >= standing.share) {
-    tier = recovering
-    why = { _tag: "Recovering", share: standing.share }
-    whyNot = why
+    // Stryker disable next-line ConditionalExpression,EqualityOperator: of 1 all lots are less
+  } else if (standing._tag === "Closed" && standing.share < 1) {
+    const { share, untilMillis } = standing
+    // Stryker disable next-line ArithmeticOperator,UnaryOperator: any number does that no weight has
+    const lot = lotOf(chance, -1 - target.index)
+    if (lot >= share) {
+      tier = recovering
+      why = { _tag: "Recovering", share }
+      whyNot = untilMillis === undefined
+        ? why
+        : { ...why, forMillis: Math.max(0, (untilMillis - nowMillis) * (lot - share) / (1 - share)) }
+    }
   }
   return { tier, facts, after, ready, why, whyNot }
 }

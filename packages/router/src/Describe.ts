@@ -114,7 +114,9 @@ const whyNot = ({ why }: Exclusion): string => {
     case "Probing":
       return "it was sick, and another call shows whether it is back"
     case "Recovering":
-      return `it comes back, and takes ${percent(why.share)} of calls: not this one`
+      return `it comes back, and takes ${percent(why.share)} of calls: not this one${
+        why.forMillis === undefined ? "" : ` for another ${span(why.forMillis)}`
+      }`
     case "TooLate":
       return `its answer would be there in ${span(why.predictedMillis)}, and ${
         span(Math.max(0, why.leftMillis))

@@ -6,7 +6,7 @@
  * them is well. From then on it gets more and more of its calls, and all of them after 15 seconds: what has just come back is not
  * overrun.
  *
- * What the caller did wrong, a limit that is reached and an interruption say nothing of a target's health: that is what `judge` tells.
+ * What the caller did wrong, a limit that is reached and an interruption say nothing of a target's health, unless told: that is what `judge` tells.
  *
  * **Example** (Three targets, of which one fails)
  *
@@ -59,6 +59,7 @@ export type Judged = circuits.Judged
  * - `retryAfter`: how long a target that failed so asks to be left alone, where it does; an hour at most.
  * - `writingMillis` (0): what the answer itself may take beside what is `slow`. Nothing, where it ends with the first content of a stream.
  * - `leftMillis` (`Infinity`): how long the call has: it waits no longer to be let through.
+ * - `interrupted`: what it says of the target that the attempt was interrupted. Nothing, unless told: most often its caller has gone.
  *
  * @category models
  * @since 0.1.0
@@ -67,6 +68,7 @@ export interface Watched<A, E> {
   readonly retryAfter?: ((exit: Exit.Exit<A, E>) => Duration.Duration | undefined) | undefined
   readonly writingMillis?: number | undefined
   readonly leftMillis?: number | undefined
+  readonly interrupted?: (() => Judged) | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -127,7 +129,7 @@ export class Health extends Context.Service<Health, {
    * Runs an attempt at a target, and notes how it ended and how long it took. Fails with `TargetClosed`, and does not run it, while the target's circuit
    * is open or its probe is under way.
    *
-   * `judge` says what an end means; an interruption never means anything.
+   * `judge` says what an end means; an interruption means nothing unless `watched` says so.
    */
   readonly watch: <A, E>(
     target: string,
@@ -205,13 +207,13 @@ const watching = (
     tellUnsafe: (target, outcome) => {
       if (outcome === "sick") fork(turned(target))
     },
-    watch: (target, judge, { leftMillis = Infinity, retryAfter, writingMillis = 0 } = {}) => (attempt) =>
+    watch: (target, judge, { interrupted, leftMillis = Infinity, retryAfter, writingMillis = 0 } = {}) => (attempt) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(admit(target, leftMillis), (permit) => {
           const since = monotonic(clock)
           return Effect.flatMap(Effect.exit(restore(attempt)), (exit) => {
             const slow = monotonic(clock) - since > slowMillis + writingMillis
-            const judged = Effect.sync(() => judgedOf(exit, judge, slow))
+            const judged = Effect.sync(() => judgedOf(exit, judge, interrupted, slow))
             return Effect.matchCauseEffect(judged, {
               onSuccess: (judged) =>
                 Effect.andThen(permit.end(judged, judged === "sick" ? retryAfter?.(exit) : undefined), exit),
@@ -223,8 +225,13 @@ const watching = (
       )
   })
 
-const judgedOf = <A, E>(exit: Exit.Exit<A, E>, judge: (exit: Exit.Exit<A, E>) => Judged, slow: boolean): Judged => {
-  if (Exit.isFailure(exit) && Exit.hasInterrupts(exit)) return "ignore"
+const judgedOf = <A, E>(
+  exit: Exit.Exit<A, E>,
+  judge: (exit: Exit.Exit<A, E>) => Judged,
+  interrupted: (() => Judged) | undefined,
+  slow: boolean
+): Judged => {
+  if (Exit.isFailure(exit) && Exit.hasInterrupts(exit)) return interrupted?.() ?? "ignore"
   const judged = judge(exit)
   return judged === "well" && slow ? "sick" : judged
 }

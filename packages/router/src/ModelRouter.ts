@@ -83,11 +83,14 @@ import { Health } from "./Health.ts"
 import { Affinity } from "./internal/affinity.ts"
 import { Board } from "./internal/board.ts"
 import { Call, type Now } from "./internal/call.ts"
+import type { Desk, Fund } from "./internal/desk.ts"
 import { within } from "./internal/fences.ts"
 import { Purse } from "./internal/hedge.ts"
+import { Alarm, Stakes } from "./internal/late.ts"
 import * as Listeners from "./internal/listeners.ts"
 import { Lookout } from "./internal/lookout.ts"
-import { type Desk, fewestAnswers, Runner } from "./internal/runner.ts"
+import { fewestAnswers } from "./internal/requests.ts"
+import { Runner } from "./internal/runner.ts"
 import { RouterError, UnknownRoute } from "./RouterError.ts"
 import type { HealthEvent, RouterEvent } from "./RouterEvent.ts"
 import type { BuiltRoute, RouteTable } from "./RouteTable.ts"
@@ -176,7 +179,13 @@ export const make = Effect.fnUntraced(function*(
   const affinity = new Affinity(mostPrefixes)
   const board = new Board(table, pool, limiter, health, affinity, clock)
   const lookout = new Lookout(limiter, time.after)
-  yield* Effect.addFinalizer(() => Effect.sync(() => lookout.close()))
+  const alarm = new Alarm(time.monotonic, time.after)
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      lookout.close()
+      alarm.close()
+    })
+  )
   const { events, tell } = Listeners.make<RouterEvent>()
   const desk: Desk = {
     limiter,
@@ -186,14 +195,23 @@ export const make = Effect.fnUntraced(function*(
     attempts: Math.max(1, Math.floor(backoff.attempts ?? Backoff.defaults.attempts) || 0),
     baseMillis: millis(backoff.base ?? Backoff.defaults.base),
     capMillis: millis(backoff.cap ?? Backoff.defaults.cap),
+    alarm,
     touch: ({ prefixes = [] }, { index }) => affinity.touch(prefixes, index, time.wall())
   }
 
-  const purses = new Map<string, Purse>()
-  for (const { hedge, name } of table.routes) {
-    if (hedge === undefined || hedge.share === 0) continue
-    // What the calls have paid in that had to be seen before the first is hedged: it never begins with more than that.
-    purses.set(name, new Purse(hedge.share, Math.max(1, hedge.share * fewestAnswers)))
+  // What the calls have paid in that had to be seen before the first is hedged: a purse never begins with more than that.
+  const funds = new Map<string, Fund>()
+  const fundOf = ({ hedge, name }: BuiltRoute): Fund => {
+    const known = funds.get(name)
+    if (known !== undefined) return known
+    const fund = {
+      purse: hedge === undefined || hedge.share === 0
+        ? undefined
+        : new Purse(hedge.share, Math.max(1, hedge.share * fewestAnswers)),
+      stakes: new Stakes()
+    }
+    funds.set(name, fund)
+    return fund
   }
 
   const targets = new Map(table.targets.map((target) => [target.name, target]))
@@ -225,7 +243,7 @@ export const make = Effect.fnUntraced(function*(
         const fence = within(fiber.getRef(Fence.CurrentFence), sending.ask.fence)
         const chance = fiber.getRef(Random.Random).nextDoubleUnsafe()
         const call = new Call(board, lookout, route, sending, fence, chance, time, tell)
-        return new Runner(desk, call, purses.get(name), Context.getUnsafe(fiber.context, Scope.Scope)).run
+        return new Runner(desk, call, fundOf(route), Context.getUnsafe(fiber.context, Scope.Scope)).run
       }),
     describe: (name, ask) =>
       Effect.gen(function*() {

@@ -660,6 +660,24 @@ describe("health", () => {
     assert.strictEqual(orderOf(none), "b+0")
   })
 
+  it("says when who comes back takes the call, where it is known until when it does", () => {
+    const dice = new Dice(12)
+    // A quarter now, and a quarter more each second.
+    const standing = { _tag: "Closed", share: 0.25, untilMillis: now + 3_000 } as const
+    const in_ = (chance: number, facts: Decision.Facts["standing"]) =>
+      exclusionsOf(at(facts, { chance, facts: { a: { standing: facts } } }))["a"]
+    for (let run = 0; run < 200; run++) {
+      const chance = dice.next()
+      const why = in_(chance, standing)
+      if (why?._tag !== "Recovering") continue
+      const forMillis = why.forMillis ?? Infinity
+      assert.isTrue(forMillis >= 0 && forMillis < 3_000)
+      const share = (millis: number) => 0.25 + 0.75 * millis / 3_000
+      assert.isDefined(in_(chance, { ...standing, share: share(forMillis - 1) }))
+      assert.isUndefined(in_(chance, { ...standing, share: share(forMillis + 1) }))
+    }
+  })
+
   it("draws for each that comes back by itself", () => {
     const standing = { _tag: "Closed", share: 0.5 } as const
     const dice = new Dice(13)

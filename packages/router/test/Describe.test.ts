@@ -88,6 +88,10 @@ describe("Describe", () => {
       "it comes back, and takes 10 % of calls: not this one"
     )
     assert.strictEqual(
+      whyNot({ _tag: "Recovering", share: 0.1, forMillis: 4_000 }),
+      "it comes back, and takes 10 % of calls: not this one for another 4s"
+    )
+    assert.strictEqual(
       whyNot({ _tag: "TooLate", predictedMillis: 3_000, leftMillis: -1 }),
       "its answer would be there in 3s, and 0 are left"
     )

@@ -232,9 +232,9 @@ describe("Health", () => {
         tellMany()
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(probe)
-        assert.deepStrictEqual(yield* standing, { _tag: "Closed", share: 0 })
+        assert.deepStrictEqual(yield* standing, { _tag: "Closed", share: 0, untilMillis: 18_000 })
         yield* breaks
-        assert.deepStrictEqual(yield* standing, { _tag: "Closed", share: 0 })
+        assert.deepStrictEqual(yield* standing, { _tag: "Closed", share: 0, untilMillis: 18_000 })
       }).pipe(Effect.provide(Health.layer())))
   })
 
@@ -244,7 +244,7 @@ describe("Health", () => {
       yield* TestClock.adjust("11 minutes")
       assert.deepStrictEqual(yield* standing, { _tag: "HalfOpen", probing: false })
       yield* call("ignore")
-      assert.deepStrictEqual(yield* standing, { _tag: "Closed", share: 0 })
+      assert.deepStrictEqual(yield* standing, { _tag: "Closed", share: 0, untilMillis: 675_000 })
     }).pipe(Effect.provide(Health.layer())))
 
   it.effect("tells each change", () =>

@@ -23,13 +23,14 @@ export interface Conversation {
 
 /**
  * Throws a refusal where something can't be said to Bedrock. `providerNames`: what tools that Bedrock runs itself are called there, by the names
- * that who asks has for them.
+ * that who asks has for them. `takesReasoning`: the model may have written the reasoning that is signed.
  */
 export const conversation = (
   { content }: Prompt.Prompt,
-  providerNames: ReadonlyMap<string, string> = new Map()
+  providerNames: ReadonlyMap<string, string> = new Map(),
+  takesReasoning = true
 ): Conversation => {
-  const reading = new Reading(idsOf(content), resultsOf(content), providerNames)
+  const reading = new Reading(idsOf(content), resultsOf(content), providerNames, takesReasoning)
   for (const message of content) reading.message(message)
   reading.end()
   return { system: reading.system, messages: reading.messages(), called: reading.called, documents: reading.documents }
@@ -55,11 +56,14 @@ const resultsOf = (content: ReadonlyArray<Prompt.Message>): Results => {
   const late = new Map<Prompt.Message, Array<Prompt.ToolResultPart>>()
   const moved = new Set<Prompt.Part>()
   const unanswered = new Set<Prompt.Part>()
+  // Of two calls of one id each has a result of its own.
+  const taken = new Set<Prompt.Part>()
   for (const [at, message] of content.entries()) {
     if (message.role !== "assistant") continue
     for (const part of message.content) {
       if (part.type !== "tool-call" || part.providerExecuted) continue
-      const found = resultOf(part.id, content, at)
+      const found = resultOf(part.id, content, at, taken)
+      if (found !== undefined) taken.add(found.result)
       if (found === undefined) unanswered.add(part)
       else if (found.late) {
         late.set(message, [...late.get(message) ?? [], found.result])
@@ -71,11 +75,16 @@ const resultsOf = (content: ReadonlyArray<Prompt.Message>): Results => {
 }
 
 /** The result of a call in the message at `at`. An id may come again, of another call. */
-const resultOf = (id: string, content: ReadonlyArray<Prompt.Message>, at: number) => {
+const resultOf = (
+  id: string,
+  content: ReadonlyArray<Prompt.Message>,
+  at: number,
+  taken: ReadonlySet<Prompt.Part>
+) => {
   for (const [n, message] of content.entries()) {
     if (n < at || message.role === "system" || message.role === "user") continue
     for (const part of message.content) {
-      if (part.type === "tool-result" && part.id === id) {
+      if (part.type === "tool-result" && part.id === id && !taken.has(part)) {
         const late = content.slice(at + 1, n + 1).some(({ role }) => role === "assistant")
         return { result: part, late }
       }
@@ -103,22 +112,32 @@ class Reading {
   private readonly results: Results
   /** The calls of the last turn that have no result. */
   private unanswered: Array<string> = []
-
+  /** Files of the last answer. */
+  private shown: Array<Block> = []
   private readonly providerNames: ReadonlyMap<string, string>
+  private readonly takesReasoning: boolean
 
   constructor(
     ids: ReadonlyArray<string>,
     results: Results,
-    providerNames: ReadonlyMap<string, string>
+    providerNames: ReadonlyMap<string, string>,
+    takesReasoning: boolean
   ) {
     this.ids = toolIds.make(ids)
     this.results = results
     this.providerNames = providerNames
+    this.takesReasoning = takesReasoning
   }
 
   /** Has to be asked once, after the last message. */
   end(): void {
     if (this.unanswered.length > 0) this.turn("user")
+    if (this.shown.length > 0) {
+      refuse(
+        "prompt",
+        "The last message is an answer with a file: Bedrock takes images and documents of users only, so a message of the user has to follow it"
+      )
+    }
   }
 
   messages(): Array<Message> {
@@ -173,10 +192,13 @@ class Reading {
       this.turns.pop()
       last = this.turns.at(-1)
     }
-    if (last?.role === role) return last
-    const turn: Turn = { role, results: [], blocks: [] }
-    if (role === "user") turn.results.push(...this.unanswered.splice(0).map(interrupted))
-    this.turns.push(turn)
+    const isNew = last?.role !== role
+    const turn: Turn = last !== undefined && !isNew ? last : { role, results: [], blocks: [] }
+    if (role === "user") {
+      turn.results.push(...this.unanswered.splice(0).map(interrupted))
+      turn.blocks.push(...this.shown.splice(0))
+    }
+    if (isNew) this.turns.push(turn)
     return turn
   }
 
@@ -226,13 +248,14 @@ class Reading {
           : { citationsContent: { content: [{ text: part.text }], citations: citations.map(citationOf) } }
       }
       case "file":
-        return files.block(part, this.names)
+        this.show(part)
+        return undefined
       case "reasoning":
-        return reasoned(part)
+        return this.takesReasoning ? reasoned(part) : undefined
       case "tool-call": {
         const name = part.providerExecuted ? this.providerNames.get(part.name) ?? part.name : part.name
         this.called.add(name)
-        const toolUseId = this.ids.of(part.id)
+        const toolUseId = this.ids.call(part.id)
         if (this.results.unanswered.has(part)) this.unanswered.push(toolUseId)
         const input = Option.getOrElse(
           jsonOf(part.params ?? {}),
@@ -250,6 +273,17 @@ class Reading {
     }
   }
 
+  /**
+   * "You can only include images and documents if the role is user" (Message, Amazon Bedrock API reference, 2026-11): so what a model answered with is
+   * shown to it in the turn after that. A document has to have a text beside it.
+   */
+  private show(part: Prompt.FilePart): void {
+    if (this.shown.length === 0) this.shown.push({ text: "Of your answer above:" })
+    this.shown.push(this.file(part))
+    const cachePoint = cachePointOf(part)
+    if (cachePoint !== undefined) this.shown.push({ cachePoint: cacheBlock(cachePoint) })
+  }
+
   private result(part: Prompt.ToolResultPart): ToolResult {
     const { type } = part.options.bedrock ?? {}
     const content = part.modelOutput === undefined
@@ -262,7 +296,7 @@ class Reading {
           : [{ text: output.text }]
       )
     return {
-      toolUseId: this.ids.of(part.id),
+      toolUseId: this.ids.result(part.id),
       // "The content field at messages.2.content.0.toolResult cannot be empty when status value is error"
       // (aws-samples/sample-multi-agent-orchestration-chat-on-agentcore#15).
       content: part.isFailure && content.every(({ text }) => text !== undefined && isBlank(text))

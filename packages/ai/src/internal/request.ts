@@ -1,7 +1,8 @@
 // A request of Converse, made of what `effect/ai` asks and what the configuration says.
+import * as ModelId from "@caprock/quota/ModelId"
 import type * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
-import type * as Result from "effect/Result"
+import * as Result from "effect/Result"
 import type { Settings } from "../BedrockLanguageModel.ts"
 import { compact } from "./json.ts"
 import { conversation } from "./prompt.ts"
@@ -34,7 +35,8 @@ export const make = (
     const names = tools.ownNames(options.tools)
     const { called, documents, messages, system } = conversation(
       options.prompt,
-      new Map(names.map(([there, here]) => [here, there]))
+      new Map(names.map(([there, here]) => [here, there])),
+      mayReason(modelId)
     )
     const { effort, maxTokens, stopSequences, structured: how = "tool", temperature, topP, ...rest } = settings
     const shape = structured.shapeOf(options.responseFormat, how, options.tools.map(({ name }) => name))
@@ -68,5 +70,14 @@ export const make = (
         : options.tools.map(({ name }) => name)
     }
   })
+
+/**
+ * Only models of Anthropic sign what they think: a signature is that of one of them, which drops what it can't read of another's, and no other model takes it. A
+ * route's name tells nothing: what goes to each of its targets is for `Bedrock` to know.
+ */
+const mayReason = (modelId: string): boolean => {
+  const model = Result.match(ModelId.parse(modelId), { onFailure: () => undefined, onSuccess: ModelId.modelOf })
+  return model === undefined || model.startsWith("anthropic.")
+}
 
 const isEmpty = (fields: object): boolean => Object.keys(fields).length === 0

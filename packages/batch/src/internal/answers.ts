@@ -31,7 +31,7 @@ export const files = ({ store }: Place, prefix: string): Stream.Stream<Listed, S
 
 /** All their lines. */
 export const lines = (place: Place, prefix: string): Stream.Stream<Buffer, StoreFailed | Corrupt> =>
-  Stream.flatMap(files(place, prefix), (object) => Reading.lines(place, object))
+  Reading.linesOfAll(place, files(place, prefix))
 
 /** The record that a line is of; `undefined` where it is none of ours. */
 export const indexOf = (line: Buffer): number | undefined => RecordId.indexOfLine(line) ?? of(line)?.index

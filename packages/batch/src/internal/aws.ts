@@ -48,9 +48,22 @@ const statusOf = (error: unknown): number | undefined => {
 // Both are answers of S3 to a request that another one crossed: asked again, it goes through.
 const crossed = new Set(["ConditionalRequestConflict", "OperationAborted"])
 
+/** What the SDK can't find before it sends anything, and where it looks. */
+const unfound = (error: unknown): { readonly kind: StoreFailed["kind"]; readonly advice: string } | undefined =>
+  fact(error, "name") === "CredentialsProviderError"
+    ? {
+      kind: "denied",
+      advice:
+        "S3 needs credentials of AWS: AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, a profile, or the role of the machine (a Bedrock API key is not enough)"
+    }
+    : fact(error, "message") === "Region is missing"
+    ? { kind: "other", advice: "Give it, or set AWS_REGION" }
+    : undefined
+
 const kindOf = (error: unknown): StoreFailed["kind"] => {
   const status = statusOf(error)
-  if (fact(error, "name") === "CredentialsProviderError") return "denied"
+  const never = unfound(error)
+  if (never !== undefined) return never.kind
   // No answer: a connection that could not be made, was cut, or fell silent.
   if (status === undefined || status >= 500 || status === 429 || status === 408) return "unavailable"
   if (crossed.has(fact(error, "name"))) return "unavailable"
@@ -64,7 +77,7 @@ const failed = (operation: string, key: string) => (error: unknown): StoreFailed
     operation,
     key,
     kind: kindOf(error),
-    problem: said.join(": ") || String(error),
+    problem: [said.join(": ") || String(error), unfound(error)?.advice ?? []].flat().join(". "),
     cause: error
   })
 }
@@ -101,13 +114,12 @@ const storeOf = (client: S3Client, Bucket: string): ObjectStore["Service"] => {
   const sent = <A>(operation: string, key: string, send: (abortSignal: AbortSignal) => Promise<A>) =>
     Backoff.retry(once(operation, key, send), patience)
 
-  const bodyOf = (key: string, from: number) =>
+  const bodyOf = (key: string, from = 0, to?: number) =>
     Effect.map(
-      once("get", key, (abortSignal) =>
-        client.send(
-          new GetObjectCommand({ Bucket, Key: key, ...(from > 0 ? { Range: `bytes=${from}-` } : {}) }),
-          { abortSignal }
-        )),
+      once("get", key, (abortSignal) => {
+        const part = from > 0 || to !== undefined ? { Range: `bytes=${from}-${to === undefined ? "" : to - 1}` } : {}
+        return client.send(new GetObjectCommand({ Bucket, Key: key, ...part }), { abortSignal })
+      }),
       ({ Body, ETag }) => ({ body: Body instanceof Readable ? Body : Readable.from([]), etag: ETag ?? "" })
     )
 
@@ -241,15 +253,15 @@ const storeOf = (client: S3Client, Bucket: string): ObjectStore["Service"] => {
 
   return {
     bucket: Bucket,
-    get: (key, from = 0) =>
-      Backoff.retry(bodyOf(key, from), patience).pipe(
+    get: (key, from, to) =>
+      Backoff.retry(bodyOf(key, from, to), patience).pipe(
         Effect.map(({ body }) => streamed(key, body)),
         // From its last byte on there is nothing.
         Effect.catchIf(({ cause }) => statusOf(cause) === 416, () => Effect.succeed(Stream.empty)),
         Stream.unwrap
       ),
     read: (key) =>
-      Effect.flatMap(bodyOf(key, 0), ({ body, etag }) =>
+      Effect.flatMap(bodyOf(key), ({ body, etag }) =>
         Effect.map(
           Stream.runCollect(streamed(key, body)),
           (chunks) => ({ bytes: new Uint8Array(Buffer.concat(chunks)), etag })

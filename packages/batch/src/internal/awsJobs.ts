@@ -136,6 +136,7 @@ const jobOf = (summary: ModelInvocationJobSummary | GetModelInvocationJobCommand
   submittedAt: summary.submitTime?.getTime() ?? 0,
   input: summary.inputDataConfig?.s3InputDataConfig?.s3Uri ?? "",
   output: summary.outputDataConfig?.s3OutputDataConfig?.s3Uri ?? "",
+  ...(summary.jobExpirationTime === undefined ? {} : { expiresAt: summary.jobExpirationTime.getTime() }),
   ...(summary.message === undefined ? {} : { message: summary.message }),
   ...(summary.clientRequestToken === undefined ? {} : { token: summary.clientRequestToken })
 })

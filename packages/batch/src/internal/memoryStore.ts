@@ -36,9 +36,9 @@ export const make = (bucket: string): ObjectStore["Service"] => {
 
   return {
     bucket,
-    get: (key, from = 0) =>
+    get: (key, from = 0, to) =>
       Stream.suspend(() => {
-        const bytes = objects.get(key)
+        const bytes = objects.get(key)?.subarray(0, to)
         if (bytes === undefined) return Stream.fail(missing("get", key))
         const chunks = Array.from(
           { length: Math.ceil(Math.max(0, bytes.length - from) / chunkBytes) },

@@ -119,7 +119,13 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const placeOf = (name: string): Effect.Effect<Place, InvalidSetting> =>
     namePattern.test(name)
       ? Effect.succeed({ store, prefix: `${prefix}${name}/` })
-      : Effect.fail(new InvalidSetting({ problem: `the name ${JSON.stringify(name)} is not ${String(namePattern)}` }))
+      : Effect.fail(
+        new InvalidSetting({
+          problem: `the name ${
+            JSON.stringify(name)
+          } has to be 1 to 128 letters, digits, dots, dashes and underscores, and to begin with a letter or a digit`
+        })
+      )
 
   /** Once: what is entrusted to the bucket stands on it. */
   const proven = Effect.suspend(() =>
@@ -193,7 +199,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
 
   const initialOf = Effect.fnUntraced(function*(name: string, settings: BatchSettings) {
     const settled = settle(settings)
-    if (Result.isFailure(settled)) return yield* new InvalidSetting({ problem: String(settled.failure) })
+    if (Result.isFailure(settled)) {
+      return yield* new InvalidSetting({ problem: settled.failure.message.replace(/\s+/g, " ") })
+    }
     if (limits.recordsPerJob < 2 * limits.minimumRecords - 1) {
       const problem =
         `recordsPerJob ${limits.recordsPerJob} is less than twice the minimumRecords ${limits.minimumRecords}`
@@ -217,7 +225,12 @@ export const make = Effect.fnUntraced(function*(options: Options) {
 
   /** Whether it is the batch that is meant: with the same settings, or with others while nothing has been asked by them. */
   const agreed = Effect.fnUntraced(function*(place: Place, { journal }: Driver, { settings }: BatchJournal) {
-    const now = yield* journal.current
+    // How the input is read is nothing that was asked: it may be strict one time, and not the next.
+    const now = yield* journal.update((now) =>
+      now.settings.strict === settings.strict
+        ? now
+        : { ...now, settings: { ...now.settings, strict: settings.strict } }
+    )
     const setting = differs(now.settings, settings)
     if (setting === undefined) return
     // What Bedrock refused may be a setting.
@@ -268,11 +281,11 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     )
 
   const service: BatchOffload["Service"] = {
-    submit: (name, settings, records) =>
+    submit: (name, settings, records, { onChange = () => {} } = {}) =>
       Effect.gen(function*() {
         const place = yield* placeOf(name)
         const initial = yield* initialOf(name, settings)
-        const driven = yield* held(place, initial, () => {})
+        const driven = yield* held(place, initial, (journal) => onChange(statusOf(journal)))
         return yield* driven.hold(Effect.gen(function*() {
           yield* agreed(place, driven, initial)
           yield* uploaded(place, driven, records, driven.drive("submitted"))
@@ -284,10 +297,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         Effect.mapError((failure) => failure instanceof Theirs ? failure.error : errorOf(name)(failure))
       ),
 
-    resume: (name) =>
+    resume: (name, { onChange = () => {} } = {}) =>
       Effect.gen(function*() {
         const place = yield* placeOf(name)
-        const driven = yield* held(place, undefined, () => {})
+        const driven = yield* held(place, undefined, (journal) => onChange(statusOf(journal)))
         const { input } = yield* driven.journal.current
         // One that is to end needs no more input.
         const isUnwanted = (yield* store.read(cancelKey(place))) !== undefined

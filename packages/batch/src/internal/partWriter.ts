@@ -1,5 +1,6 @@
 /** Items become parts: files of lines that a job reads, and beside them the names of their records. */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { hash } from "node:crypto"
@@ -10,6 +11,7 @@ import { bytesOf, type Item } from "./item.ts"
 import * as Output from "./output.ts"
 import { fileKey, idsKey, type Place } from "./place.ts"
 import * as Splitter from "./splitter.ts"
+import * as Turns from "./turns.ts"
 
 export interface Options {
   readonly limits: BatchLimits
@@ -36,11 +38,14 @@ interface Open {
   inFile: number
 }
 
+/** What comes of a part once its last items are known. */
+type Ending = Fiber.Fiber<Upload, StoreFailed | InputChanged>
+
 /**
- * Gives each part when all of it is in the bucket, the known ones too. Files are written one after the other. The same items give the same
- * parts, and the same bytes under the same keys.
+ * Gives each part when all of it is in the bucket, the known ones too. Files are written one after the other; while the last of a part is on its way, the
+ * next part is begun. The same items give the same parts, and the same bytes under the same keys.
  *
- * Costs a buffer or two beside what the store holds of an upload, and the items that the splitter holds back.
+ * Costs a buffer or two beside what the store holds of two uploads, and the items that the splitter holds back.
  */
 export const write = <E, R>(
   place: Place,
@@ -54,14 +59,19 @@ export const write = <E, R>(
       return items.pipe(
         Stream.mapArrayEffect((chunk) => Effect.map(writer.take(chunk), (done) => [done])),
         Stream.concat(Stream.fromEffect(Effect.suspend(() => writer.end))),
-        Stream.flattenIterable
+        Stream.flattenIterable,
+        // Two: what waits for a part asks for more items all the while.
+        Stream.mapEffect(Fiber.join, { concurrency: 2 })
       )
     }
   ))
 
 const make = (place: Place, { generation, known, limits, round, sealed }: Options, scope: Scope.Scope) => {
   const splitter = Splitter.make<Item>(limits, bytesOf)
+  const isLong = Turns.make()
   let open: Open | undefined
+  /** The part before the open one, whose last bytes are on their way. */
+  let ending: Ending | undefined
 
   const object = (part: number, key: string): Effect.Effect<Output.Output, StoreFailed> =>
     Scope.provide(Output.open(place, known[part] === undefined ? key : undefined), scope)
@@ -106,9 +116,16 @@ const make = (place: Place, { generation, known, limits, round, sealed }: Option
     return upload
   })
 
-  const turnTo = Effect.fnUntraced(function*(done: Array<Upload>, { file, item, part }: Splitter.Placed<Item>) {
+  /** One after the other. */
+  const end = Effect.fnUntraced(function*(ended: Open) {
+    if (ending !== undefined) yield* Fiber.join(ending)
+    ending = yield* Effect.forkIn(endPart(ended), scope)
+    return ending
+  })
+
+  const turnTo = Effect.fnUntraced(function*(ended: Array<Ending>, { file, item, part }: Splitter.Placed<Item>) {
     if (open !== undefined && open.part !== part) {
-      done.push(yield* endPart(open))
+      ended.push(yield* end(open))
       open = undefined
     }
     open ??= yield* begin(part, item.index)
@@ -135,18 +152,19 @@ const make = (place: Place, { generation, known, limits, round, sealed }: Option
   }
 
   const all = Effect.fnUntraced(function*(placed: Iterable<Splitter.Placed<Item>>) {
-    const done: Array<Upload> = []
+    const ended: Array<Ending> = []
     for (const one of placed) {
       const { file, item, part } = one
       // As a rule nothing begins or ends, and no effect is needed.
       const same = open !== undefined && open.part === part && open.files.length === file &&
         (open.file !== undefined || !("text" in item))
-      const at = same && open !== undefined ? open : yield* turnTo(done, one)
+      const at = same && open !== undefined ? open : yield* turnTo(ended, one)
       put(at, item)
       if (at.ids.full()) yield* at.ids.drain
       if (at.file?.full() === true) yield* at.file.drain
+      if (isLong(bytesOf(item) + 64)) yield* Effect.yieldNow
     }
-    return done
+    return ended
   })
 
   const pushed = function*(items: ReadonlyArray<Item>): Generator<Splitter.Placed<Item>> {
@@ -156,11 +174,11 @@ const make = (place: Place, { generation, known, limits, round, sealed }: Option
   return {
     take: (items: ReadonlyArray<Item>) => all(pushed(items)),
     end: Effect.gen(function*() {
-      const done = yield* all(splitter.end())
-      if (open !== undefined) done.push(yield* endPart(open))
+      const ended = yield* all(splitter.end())
+      if (open !== undefined) ended.push(yield* end(open))
       const missing = known[open === undefined ? 0 : open.part + 1]
       if (missing !== undefined) return yield* new InputChanged({ index: missing.first })
-      return done
+      return ended
     })
   }
 }

@@ -1,6 +1,7 @@
 /** The results of a batch, from what is in the bucket: part by part, in memory that does not grow with it. */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Corrupt, SpillFailed, StoreFailed } from "../BatchError.ts"
@@ -10,6 +11,7 @@ import * as Answers from "./answers.ts"
 import type { Place } from "./place.ts"
 import * as Sources from "./sources.ts"
 import * as Spill from "./spill.ts"
+import * as Turns from "./turns.ts"
 
 export interface Options {
   /** `input`: in the order of the input, by way of a disk, which holds the answers of one part. */
@@ -185,17 +187,22 @@ const inOrder = (
       const answer = line === undefined ? undefined : Answers.of(line)
       return answer === undefined ? undefined : make.success(position, answer)
     }
-    return Stream.range(0, spill.stretches - 1).pipe(
-      Stream.flatMap((stretch) =>
-        Stream.fromIterableEffect(Effect.map(spill.load(stretch), (found) => {
-          const [from, to] = spill.placesOf(stretch)
-          return (function*() {
-            for (let position = from; position < to; position++) {
-              const result = resultAt(position, found.get(position))
-              if (result !== undefined) yield result
+    const stretch = (number: number) =>
+      Stream.unwrap(Effect.map(spill.load(number), (found) => {
+        const [from, to] = spill.placesOf(number)
+        const isLong = Turns.make()
+        return Stream.paginate(from, (first) =>
+          Effect.map(Effect.yieldNow, () => {
+            const results: Array<BatchResult> = []
+            let position = first
+            for (let turn = false; position < to && !turn; position++) {
+              const line = found.get(position)
+              const result = resultAt(position, line)
+              if (result !== undefined) results.push(result)
+              turn = isLong(line?.length ?? 1)
             }
-          })()
-        }))
-      )
-    )
+            return [results, position < to ? Option.some(position) : Option.none()] as const
+          }))
+      }))
+    return Stream.flatMap(Stream.range(0, spill.stretches - 1), stretch)
   }))

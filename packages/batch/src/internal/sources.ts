@@ -44,8 +44,7 @@ export const lateOf = (place: Place, journal: BatchJournal): Effect.Effect<Late,
               : { ...so, first: Math.min(so.first, index), last: Math.max(so.last, index) }
           }
         )
-      )
-    ),
+      ), { concurrency: Reading.inFlight }),
     Stream.runCollect
   )
 
@@ -80,9 +79,9 @@ export const open = Effect.fnUntraced(function*(
       }))
     )
   )
-  const onDemand = Stream.fromIterable(late).pipe(
-    Stream.filter(({ first, last }) => first <= part.last && last >= part.first),
-    Stream.flatMap((file) => Reading.lines(place, file))
+  const onDemand = Reading.linesOfAll(
+    place,
+    Stream.fromIterable(late.filter(({ first, last }) => first <= part.last && last >= part.first))
   )
   return { names, ledger, lines: own.pipe(Stream.concat(rounds), Stream.concat(onDemand)) }
 })
@@ -100,8 +99,7 @@ export const inputs = (
       if (names.refusedAt(position) === undefined && wanted(position)) left++
     }
     if (left === 0) return Stream.empty
-    return Stream.fromIterable(part.files).pipe(
-      Stream.flatMap((file) => Reading.lines(place, file)),
+    return Reading.linesOfAll(place, Stream.fromIterable(part.files)).pipe(
       Stream.mapArray((lines) => {
         const found: Array<{ readonly position: number; readonly line: Buffer }> = []
         for (const line of lines) {

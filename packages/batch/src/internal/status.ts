@@ -7,7 +7,6 @@ export const statusOf = (journal: BatchJournal, live: ReadonlyMap<string, string
     parts.reduce((sum, { tally }) => sum + (tally?.[what] ?? 0), 0)
   return {
     name,
-    model: settings.model,
     settings,
     state,
     createdAt,
@@ -20,7 +19,7 @@ export const statusOf = (journal: BatchJournal, live: ReadonlyMap<string, string
     rejected: sum("rejected"),
     inputTokens: sum("inputTokens"),
     outputTokens: sum("outputTokens"),
-    parts: parts.map(({ attempt, job, part, phase, records, round }) => {
+    parts: parts.map(({ attempt, job, part, phase, records, round, tally }) => {
       const { arn, message, status } = job ?? {}
       const now = (phase === "running" && arn !== undefined ? live.get(arn) : undefined) ?? status
       return {
@@ -31,7 +30,8 @@ export const statusOf = (journal: BatchJournal, live: ReadonlyMap<string, string
         phase,
         ...(arn === undefined ? {} : { arn }),
         ...(now === undefined ? {} : { status: now }),
-        ...(message === undefined ? {} : { message })
+        ...(message === undefined ? {} : { message }),
+        ...(tally === undefined ? {} : { unanswered: tally.failed + tally.missing })
       }
     }),
     ...(late === undefined ? {} : { late }),

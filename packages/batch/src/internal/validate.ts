@@ -63,12 +63,12 @@ export const make = (
     return `its input is no Converse request: ${path.length === 0 ? "it" : path.join(".")} ${problem}`
   }
 
-  return ({ id, input }, index) => {
+  return ({ id, input, refused }, index) => {
     if (typeof id !== "string" || id === "") return { index, id: "", refused: "it has no id" }
     if (id.length > longestId) {
       return { index, id: id.slice(0, longestId), refused: `its id is longer than ${longestId} characters` }
     }
-    const problem = problemOf(input)
+    const problem = refused ?? problemOf(input)
     if (problem !== undefined) return { index, id, refused: problem }
     const text = JSON.stringify({ recordId: RecordId.of(index), modelInput: input })
     const bytes = Buffer.byteLength(text) + 1

@@ -22,7 +22,7 @@ type Refusal = StoreFailed | InputChanged | RecordRefused | Unsupported
 /**
  * Gives each part that was not in the journal before, when its files are complete. What is in the journal is read again and compared.
  *
- * Costs about 64 MiB, and as many lines as the minimum of a job.
+ * Costs about 100 MiB, and as many lines as the minimum of a job.
  */
 export const write = <E, R>(
   place: Place,
@@ -36,8 +36,8 @@ export const write = <E, R>(
     const known = firstRound(journal)
     const lineOf = Validate.make(settings, limits)
     let index = 0
-    // Few at a time: what is made of them is forgotten before it gets old.
-    const few = Stream.rechunk(records, 256)
+    // Few at a time: what is made of them is forgotten before it gets old, and long ones don't keep the event loop for long.
+    const few = Stream.rechunk(records, 32)
     const items = settings.strict
       ? Stream.mapEffect(few, (record) => strictly(lineOf(record, index++)))
       : Stream.map(few, (record): Item => lineOf(record, index++))

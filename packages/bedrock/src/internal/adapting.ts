@@ -1,8 +1,10 @@
 // What of a request is changed for the target that it goes to: what data says the target does not take, and nothing else.
 import type { BedrockClient } from "@caprock/client/BedrockClient"
+import * as ModelId from "@caprock/quota/ModelId"
 import type { Adapted } from "@caprock/router/Account"
 import type { BuiltTarget } from "@caprock/router/Target"
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 
 type ConverseInput = Parameters<BedrockClient["Service"]["converse"]>[0]
 
@@ -12,7 +14,7 @@ export interface Adaptation<I> {
   readonly adapted: ReadonlyArray<Adapted>
 }
 
-type Limits = Pick<BuiltTarget, "name" | "able" | "drop">
+type Limits = Pick<BuiltTarget, "name" | "able" | "drop"> & Partial<Pick<BuiltTarget, "model">>
 
 /** Without the fields that the target does not take. */
 export const adapt = <I extends object>(input: I, { drop = [], name }: Limits): Adaptation<I> => {
@@ -27,7 +29,11 @@ export const adapt = <I extends object>(input: I, { drop = [], name }: Limits): 
   return { input: left, adapted }
 }
 
-/** The same of a conversation, with no more output than the target gives, and no marks for a cache that it does not have. */
+/**
+ * The same of a conversation, with no more output than the target gives, no marks for a cache that it does not have, and no reasoning that can't be its own.
+ * Models of Anthropic sign what they think, drop what they can't read of another's, and refuse a conversation of their own of which some is left out: so they get
+ * all of it, in any Region.
+ */
 export const converse = <I extends ConverseInput>(input: I, target: Limits): Adaptation<I> => {
   const { able, name } = target
   const dropped = adapt(input, target)
@@ -50,8 +56,26 @@ export const converse = <I extends ConverseInput>(input: I, target: Limits): Ada
       adapted.push({ field: "cachePoint", from: "set", to: undefined, why: `target ${name} has no prompt cache` })
     }
   }
+  const model = modelOf(target.model)
+  if (model !== undefined && !model.startsWith("anthropic.")) {
+    const unsigned = withoutSigned(left)
+    if (unsigned !== left) {
+      left = unsigned
+      adapted.push({
+        field: "reasoningContent",
+        from: "signed",
+        to: undefined,
+        why: `target ${name} takes no reasoning of another model's`
+      })
+    }
+  }
   return { input: left, adapted }
 }
+
+const modelOf = (model: string | undefined): string | undefined =>
+  model === undefined
+    ? undefined
+    : Result.match(ModelId.parse(model), { onFailure: () => undefined, onSuccess: ModelId.modelOf })
 
 const at = (value: unknown, [head, ...rest]: ReadonlyArray<string>): unknown =>
   head === undefined ? value : Predicate.hasProperty(value, head) ? at(value[head], rest) : undefined
@@ -81,4 +105,25 @@ const withoutMarks = <I extends ConverseInput>(input: I): I => {
       ? {}
       : { messages: messages.map((message) => ({ ...message, content: keep(message.content ?? []) })) })
   }
+}
+
+type Message = NonNullable<ConverseInput["messages"]>[number]
+
+const isSigned = ({ reasoningContent: reasoning }: NonNullable<Message["content"]>[number]): boolean =>
+  reasoning !== undefined &&
+  (reasoning.redactedContent !== undefined || reasoning.reasoningText?.signature !== undefined)
+
+/** A message of which nothing is left goes, and those around it, which are of one side then, become one. */
+const withoutSigned = <I extends ConverseInput>(input: I): I => {
+  const { messages = [] } = input
+  if (!messages.some(({ content }) => content?.some(isSigned) === true)) return input
+  const left: Array<Message> = []
+  for (const message of messages) {
+    const content = (message.content ?? []).filter((block) => !isSigned(block))
+    const last = left.at(-1)
+    if (content.length === 0) continue
+    if (last === undefined || last.role !== message.role) left.push({ ...message, content })
+    else left[left.length - 1] = { ...last, content: [...last.content ?? [], ...content] }
+  }
+  return { ...input, messages: left }
 }

@@ -19,11 +19,13 @@ type Places = ReadonlyArray<string> | undefined
 
 /** `region`: where its requests are sent. `table`: of its routes, if it has any, whose targets say where they may be processed. @internal */
 export const over = (service: Service, region: string | undefined, table: RouteTable | undefined): Service => {
-  /** Where a model's id may be processed: as the id says, or the target that has it. */
+  /** Where a model's id may be processed: as the id says, or the target that has it; of several all that say it say the same. */
   const placesOf = (modelId: string): Places => {
     const id = ModelId.parse(modelId)
     return (Result.isSuccess(id) ? residencyOf(id.success, region) : undefined) ??
-      table?.targets.find((target) => target.model === modelId && (target.region ?? region) === region)?.residency
+      table?.targets.find((target) =>
+        target.model === modelId && (target.region ?? region) === region && target.residency !== undefined
+      )?.residency
   }
   /** What names no model is done where it is sent. */
   const here = region === undefined ? undefined : [region]

@@ -47,6 +47,7 @@ export const table = (
         message: `Target ${JSON.stringify(name)}: ${completed.failure}`
       })}
   }
+  problems.push(...contradictions(targets))
   const [first, ...others] = problems
   if (first !== undefined) return Result.fail(new Settings.OptionsError({ problems: [first, ...others] }))
   return Result.mapError(RouteTable.make({ ...file, targets }, functions), ({ problems: [first, ...others] }) => {
@@ -65,6 +66,33 @@ const advice = ({ model, region }: Target): string =>
   `AWS tells them: aws bedrock get-inference-profile --inference-profile-identifier ${model}${
     region === undefined ? "" : ` --region ${region}`
   }`
+
+/** Targets of one model in one Region are one place to send to: two of them can't be processed at different places, and a fence would hold for the one alone. */
+const contradictions = (targets: Readonly<Record<string, Target>>): ReadonlyArray<Problem> => {
+  const told = Object.entries(targets).flatMap(([name, { model, region, residency }]) =>
+    residency === undefined ? [] : [{ name, of: JSON.stringify([model, region]), residency }]
+  )
+  const firsts = new Map<string, typeof told[number]>()
+  const problems: Array<Problem> = []
+  for (const target of told) {
+    const first = firsts.get(target.of)
+    if (first === undefined) firsts.set(target.of, target)
+    else if (!hasSame(first.residency, target.residency)) {
+      problems.push({
+        name: `routes.targets.${target.name}`,
+        message: `Target ${JSON.stringify(target.name)}: its residency (${
+          target.residency.join(", ")
+        }) is not that of target ${JSON.stringify(first.name)} (${
+          first.residency.join(", ")
+        }), which is the same model in the same Region: say the same of both`
+      })
+    }
+  }
+  return problems
+}
+
+const hasSame = (one: ReadonlyArray<string>, other: ReadonlyArray<string>): boolean =>
+  one.every((place) => other.includes(place)) && other.every((place) => one.includes(place))
 
 const complete = (target: Target, { catalogue, region: own, resolve }: Known): Result.Result<Target, string> => {
   const parsed = ModelId.parse(target.model)

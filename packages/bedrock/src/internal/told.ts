@@ -21,7 +21,7 @@ interface PlainAccount {
     readonly attempt: number
     readonly waitedMillis: number
     readonly tookMillis: number
-    readonly outcome: "answered" | "rejected" | "lost" | { readonly failed: string; readonly message: string }
+    readonly outcome: "answered" | "rejected" | "lost" | "late" | { readonly failed: string; readonly message: string }
   }>
   readonly waitedMillis: number
   /** What its requests cost, as far as it is known. */

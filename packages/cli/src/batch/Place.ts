@@ -10,11 +10,14 @@ import * as Bedrock from "@caprock/bedrock/Bedrock"
 import type { OptionsError } from "@caprock/client/Settings"
 import type * as Quotas from "@caprock/quota/Quotas"
 import * as Flag from "effect/cli/Flag"
+import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Flags from "../commands/Flags.ts"
+import { CliFailure } from "../terminal/CliFailure.ts"
 
 /**
  * @category flags
@@ -23,13 +26,16 @@ import * as Flags from "../commands/Flags.ts"
 export const flags = {
   bucket: Flag.String("bucket").pipe(
     Flag.withMetavar("name"),
-    Flag.withDescription("The bucket that batches are in: their records, their answers and their journals")
+    Flag.withDescription(
+      "The bucket that batches are in: their records, their answers and their journals; else CAPROCK_BUCKET"
+    ),
+    Flag.withFallbackConfig(Config.String("CAPROCK_BUCKET"))
   ),
   prefix: Flag.String("prefix").pipe(
     Flag.withMetavar("text"),
     Flag.filter((text) => text.endsWith("/") && !text.startsWith("/"), () => "a text that ends in a slash"),
     Flag.withDescription("What all keys of batches begin with (caprock/)"),
-    Flag.withDefault("caprock/")
+    Flag.withDefault(BatchOffload.defaults.prefix)
   ),
   region: Flags.region(),
   endpoint: Flags.endpoint,
@@ -60,6 +66,20 @@ export const role = Flag.String("role").pipe(
 )
 
 /**
+ * @category flags
+ * @since 0.1.0
+ */
+export const roleArn = /^arn:[a-z-]+:iam::(\d{12}):role\/./
+
+/**
+ * What to say where it is none.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const notRole = "the ARN of a role, such as arn:aws:iam::111122223333:role/batch"
+
+/**
  * What the flags say.
  *
  * @category models
@@ -67,10 +87,26 @@ export const role = Flag.String("role").pipe(
  */
 export interface Place {
   readonly bucket: string
+  readonly prefix: string
   readonly region: Option.Option<string>
   readonly endpoint: Option.Option<string>
   readonly s3Endpoint: Option.Option<string>
 }
+
+/**
+ * How another command on a batch there is written.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const command = ({ bucket, endpoint, prefix, region, s3Endpoint }: Place) => (name: string): string =>
+  [
+    `caprock batch ${name} --bucket ${bucket}`,
+    ...(prefix === BatchOffload.defaults.prefix ? [] : [`--prefix ${prefix}`]),
+    ...Option.toArray(Option.map(region, (name) => `--region ${name}`)),
+    ...Option.toArray(Option.map(endpoint, (url) => `--endpoint ${url}`)),
+    ...Option.toArray(Option.map(s3Endpoint, (url) => `--s3-endpoint ${url}`))
+  ].join(" ")
 
 /**
  * The bucket, and Bedrock's side of jobs.
@@ -78,34 +114,49 @@ export interface Place {
  * @category layers
  * @since 0.1.0
  */
-export const layer = (place: Place): Layer.Layer<JobControl.JobControl | ObjectStore.ObjectStore> => {
+export const layer = (
+  place: Place
+): Layer.Layer<JobControl.JobControl | ObjectStore.ObjectStore, CliFailure> => {
   const region = Option.getOrUndefined(place.region)
-  return Layer.merge(
-    ObjectStore.layer({ bucket: place.bucket, region, endpoint: Option.getOrUndefined(place.s3Endpoint) }),
-    JobControl.layer({ region, endpoint: Option.getOrUndefined(place.endpoint) })
-  )
+  return explained(Layer.merge(
+    ObjectStore.layerConfig({ bucket: place.bucket, region, endpoint: Option.getOrUndefined(place.s3Endpoint) }),
+    JobControl.layerConfig({ region, endpoint: Option.getOrUndefined(place.endpoint) })
+  ))
 }
 
+const explained = <A, R>(layer: Layer.Layer<A, OptionsError, R>): Layer.Layer<A, CliFailure, R> =>
+  Layer.catchTag(layer, "OptionsError", ({ message }) =>
+    Layer.effectContext(
+      Effect.fail(
+        new CliFailure({
+          problem: message,
+          remedy: "Correct the flag of that name, or the variable that stands in for it."
+        })
+      )
+    ))
+
 /**
- * Batches in the bucket. `quotas` are those of calls on demand.
+ * Batches in the bucket. `quota` is that of calls on demand.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerOffload = (
-  place: Place & { readonly prefix: string; readonly poll: Option.Option<Duration.Duration> },
+  place: Place,
+  poll?: Duration.Duration,
   quota: Quotas.Quota = {}
-): Layer.Layer<BatchOffload.BatchOffload, OptionsError, FileSystem.FileSystem> =>
-  BatchOffload.layer({
-    prefix: place.prefix,
-    ...(Option.isNone(place.poll) ? {} : { poll: { min: place.poll.value } })
-  }).pipe(
-    Layer.provide([
-      layer(place),
-      Bedrock.layer({
+): Layer.Layer<
+  BatchOffload.BatchOffload | JobControl.JobControl | ObjectStore.ObjectStore,
+  CliFailure,
+  FileSystem.FileSystem
+> =>
+  BatchOffload.layer({ prefix: place.prefix, ...(poll === undefined ? {} : { poll: { min: poll } }) }).pipe(
+    Layer.provide(
+      explained(Bedrock.layer({
         region: Option.getOrUndefined(place.region),
         endpoint: Option.getOrUndefined(place.endpoint),
         ...(Object.keys(quota).length === 0 ? {} : { quotas: { default: quota } })
-      })
-    ])
+      }))
+    ),
+    Layer.provideMerge(layer(place))
   )

@@ -11,49 +11,84 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as lines from "../internal/lines.ts"
 import type * as Input from "../run/Input.ts"
-import * as PromptLine from "../run/PromptLine.ts"
-import { maxLineBytes } from "../run/Runner.ts"
+import { InputError } from "../run/InputError.ts"
+import * as InputLine from "../run/InputLine.ts"
+import type * as PromptLine from "../run/PromptLine.ts"
 import { CliFailure } from "../terminal/CliFailure.ts"
 
 /**
- * One record for each line. A line that can't be asked, or that names another model, ends it: what was uploaded by then is not uploaded again.
+ * How an input is read.
+ *
+ * - `strict`: a line that can't be asked ends it.
+ * - `onRead`: hears of each record, with the bytes of the input up to its end. `onBad`: what is wrong with one.
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly defaults: PromptLine.Defaults & { readonly model: string }
+  readonly strict: boolean
+  readonly onRead: (end: number, isBad: boolean) => void
+  readonly onBad: (error: InputError) => Effect.Effect<void>
+}
+
+/**
+ * One record for each line. One for a line that can't be asked, or that names another model, says what is wrong with it, and is not sent.
  *
  * @category reading
  * @since 0.1.0
  */
 export const read = (
   input: Input.Input,
-  defaults: PromptLine.Defaults & { readonly model: string }
+  { defaults, onBad, onRead, strict }: Options
 ): Stream.Stream<BatchRecord, CliFailure> =>
-  lines.split(input.bytes, { maxBytes: maxLineBytes }).pipe(
-    Stream.filterMap((raw) => {
-      const text = raw.bytes === undefined ? undefined : lines.decode(raw.bytes)
-      return text?.trim() === "" ? Result.fail(undefined) : Result.succeed({ number: raw.number, text })
+  lines.split(input.bytes, { maxBytes: InputLine.maxLineBytes }).pipe(
+    // As many at a time as there are: an effect for each record would cost more than the record.
+    Stream.mapArrayEffect((raws) => {
+      const records: Array<BatchRecord> = []
+      const bad: Array<InputError> = []
+      for (const raw of raws) {
+        const line = InputLine.read(raw, defaults)
+        if (line === undefined) continue
+        const record = Result.flatMap(line, (prompt) => recordOf(prompt, defaults.model))
+        onRead(raw.end, Result.isFailure(record))
+        if (Result.isFailure(record)) bad.push(record.failure)
+        records.push(Result.getOrElse(record, refused))
+      }
+      const [first] = bad
+      if (first === undefined) return Effect.succeed([records])
+      return strict
+        ? Effect.fail(ended(first))
+        : Effect.as(Effect.forEach(bad, onBad, { discard: true }), [records])
     }),
-    Stream.mapEffect(({ number, text }) => Effect.fromResult(recordOf(number, text, defaults)))
+    Stream.flattenIterable
   )
 
-const recordOf = (
-  number: number,
-  text: string | undefined,
-  defaults: PromptLine.Defaults & { readonly model: string }
-): Result.Result<BatchRecord, CliFailure> => {
-  if (text === undefined) return wrong(`line ${number} is no text, or longer than ${maxLineBytes} bytes`)
-  const parsed = PromptLine.parse(text, number, defaults)
-  if (Result.isFailure(parsed)) return wrong(parsed.failure.message)
-  const { id, input: { modelId: _, ...input }, model } = parsed.success
-  return model === defaults.model
-    ? Result.succeed({ id: String(id), input: toJson(input) })
-    : wrong(`line ${number} names the model ${model}, and a batch has one: ${defaults.model}`)
-}
-
-const wrong = (message: string): Result.Result<never, CliFailure> =>
-  Result.fail(
-    new CliFailure({
-      problem: `${message}.`,
-      remedy: "Mend it, and submit again: records that are in the bucket are not uploaded twice."
+const recordOf = (prompt: PromptLine.Prompt, own: string): Result.Result<BatchRecord, InputError> => {
+  const { id, input: { modelId: _, ...input }, line, model } = prompt
+  if (model === own) return Result.succeed({ id: String(id), input: toJson(input) })
+  return Result.fail(
+    new InputError({
+      line,
+      id,
+      kind: "other-model",
+      message: `line ${line} names the model ${model}, and a batch has one: ${own}. Submit its lines as another batch`
     })
   )
+}
+
+const refused = (error: InputError): BatchRecord => ({
+  id: String(InputLine.idOf(error)),
+  input: null,
+  refused: error.message
+})
+
+const ended = ({ message }: InputError): CliFailure =>
+  new CliFailure({
+    problem: `${message}.`,
+    remedy: "Mend it, and submit again: records that are in the bucket are not uploaded twice. " +
+      "Or leave --strict out, and each such line ends in an error."
+  })
 
 /** As a request stands in JSON: bytes are base64. */
 const toJson = (value: unknown): Schema.Json => {

@@ -3,14 +3,18 @@
  *
  * @since 0.1.0
  */
+import type { Status } from "@caprock/batch/BatchJournal"
 import * as BatchPlan from "@caprock/batch/BatchPlan"
 import type { BatchResult } from "@caprock/batch/BatchRecord"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as format from "../internal/format.ts"
 import { stableJson } from "../internal/stableJson.ts"
 import { digestOf } from "../run/IdTable.ts"
 import type { ResultLine } from "../run/ResultLine.ts"
+import { CliFailure } from "../terminal/CliFailure.ts"
+import * as Told from "./Told.ts"
 
 const Content = Schema.Array(Schema.Record(Schema.String, Schema.Unknown))
 const Answer = Schema.Struct({
@@ -46,7 +50,12 @@ export const lineOf = (result: BatchResult, model: string): ResultLine => {
     const { kind, message } = result.error
     return {
       ...common,
-      error: { reason: "BatchRecord", kind, message, retryable: kind !== "refused" && kind !== "rejected" },
+      error: {
+        reason: kind === "refused" ? "InputError" : "BatchRecord",
+        kind,
+        message,
+        retryable: kind !== "refused" && kind !== "rejected"
+      },
       ...effort
     }
   }
@@ -151,9 +160,57 @@ export const summary = (account: Account, prices: BatchPlan.Prices | undefined):
     const spent = BatchPlan.cost(tokens.batch, prices, "batch") +
       BatchPlan.cost(tokens["on-demand"], prices, "on-demand")
     const saved = BatchPlan.cost(all, prices, "on-demand") - spent
-    lines.push(`Spent ${money(spent)}, and saved ${money(saved)} of what it would have cost on demand.`)
+    lines.push(`Spent ${format.money(spent)}, and saved ${format.money(saved)} of what it would have cost on demand.`)
   }
   return lines
 }
 
-const money = (amount: number): string => amount < 1 ? amount.toPrecision(2) : amount.toFixed(2)
+/**
+ * Records of which nothing was known yet.
+ *
+ * @category accounting
+ * @since 0.1.0
+ */
+export const missing = ({ answered, failed }: Account, { records }: Status): number =>
+  Math.max(0, records - answered - failed)
+
+/**
+ * What is told where there are such records.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const incomplete = (missing: number, status: Status, command: Told.Command): ReadonlyArray<string> => [
+  `${format.count(missing)} of ${format.plural(status.records, "record")} ${
+    missing === 1 ? "has" : "have"
+  } no result yet. ` +
+  `${status.name}: ${Told.states[status.state]}.`,
+  `  ${Told.advice(status, command)}`
+]
+
+/**
+ * How far the reading of results is.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const progress = (account: Account, { name, records }: Status) => {
+  const row = Effect.sync(() =>
+    `${name}: ${format.count(account.answered + account.failed)} of ${format.plural(records, "result")} written`
+  )
+  return { panel: Effect.map(row, (row) => [row]), line: row }
+}
+
+/**
+ * Nothing is lost by a file that can't be written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const notLost = ({ problem, remedy }: CliFailure) =>
+  Effect.fail(
+    new CliFailure({
+      problem,
+      remedy: `${remedy} Nothing is lost: the results stay in the bucket, and can be asked again.`
+    })
+  )

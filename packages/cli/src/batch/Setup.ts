@@ -66,11 +66,11 @@ const print = Effect.fnUntraced(function*(given: {
   readonly region: Option.Option<string>
   readonly role: string
 }) {
-  const account = /^arn:[a-z-]+:iam::(\d{12}):role\//.exec(given.role)?.[1]
+  const account = Place.roleArn.exec(given.role)?.[1]
   if (account === undefined) {
     return yield* new CliFailure({
       problem: `${given.role} is not the ARN of a role.`,
-      remedy: "Give the ARN that the role has, or will have, such as arn:aws:iam::111122223333:role/batch."
+      remedy: `Give ${Place.notRole}: the one that it has, or will have.`
     })
   }
   if (Option.isNone(given.region)) {

@@ -75,6 +75,29 @@ export const endpoint = Flag.String("endpoint").pipe(
 )
 
 /**
+ * How far the wording may stray.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const temperature = Flag.Finite("temperature").pipe(
+  Flag.filter((n) => n >= 0, () => "a number of at least 0"),
+  Flag.withDescription("How far the wording may stray"),
+  Flag.optional
+)
+
+/**
+ * What becomes of the others, where a line can't be asked.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const strict = Flag.Boolean("strict").pipe(
+  Flag.withDescription("Stop at the first line that can't be asked, instead of writing an error for it and going on"),
+  Flag.withDefault(false)
+)
+
+/**
  * The quota of a pool, by what it counts. What it means to the command is said by its description.
  *
  * @category flags

@@ -138,11 +138,8 @@ export const emulate = Command.make(
 
       const first = yield* signals.takeFirst
       const show = Effect.map(emulator.stats, Panel.render)
-      const display = screen.live
-        ? Effect.forever(Effect.andThen(Effect.flatMap(show, screen.panel), Effect.sleep("250 millis")))
-        : Panel.everyChange(emulator.stats, screen.say)
+      const display = Screen.display(screen, { panel: show, line: Effect.map(emulator.stats, Panel.changes()) })
       yield* Effect.raceFirst(display, first)
-      yield* screen.panel([])
       yield* screen.say((yield* show).join("\n"))
     },
     Effect.scoped,

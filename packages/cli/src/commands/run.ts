@@ -25,6 +25,7 @@ import { cannotRead } from "../internal/platformErrors.ts"
 import * as BedrockTarget from "../run/BedrockTarget.ts"
 import * as Heap from "../run/Heap.ts"
 import * as Input from "../run/Input.ts"
+import * as InputLine from "../run/InputLine.ts"
 import { Journal } from "../run/Journal.ts"
 import { Progress } from "../run/Progress.ts"
 import type { Defaults } from "../run/PromptLine.ts"
@@ -68,11 +69,7 @@ const runFlags = {
     Flag.withDescription("Longest answer in tokens. Bedrock reserves this much of the quota for each request"),
     Flag.optional
   ),
-  temperature: Flag.Finite("temperature").pipe(
-    Flag.filter((n) => n >= 0, () => "a number of at least 0"),
-    Flag.withDescription("How far the wording may stray"),
-    Flag.optional
-  ),
+  temperature: Flags.temperature,
   ...Flags.quota({
     rpm: "Your quota of requests per minute; leave it out if the model has none",
     tpm: "Your quota of tokens per minute"
@@ -91,6 +88,7 @@ const runFlags = {
     ),
     Flag.optional
   ),
+  strict: Flags.strict,
   stream: Flag.Boolean("stream").pipe(
     Flag.withDescription("Stream answers, so that a dead connection is noticed early and a cut answer is kept in part"),
     Flag.withDefault(false)
@@ -138,13 +136,21 @@ export const run = Command.make(
       const region = Option.getOrUndefined(given.region)
       const routes = Option.isNone(given.routes) ? undefined : yield* RoutesFile.read(given.routes.value)
       const isRoute = (name: string) => routes !== undefined && Object.hasOwn(routes.routes, name)
+      /** What to say of a model that nobody knows, where a route may have been meant. */
+      const hint = (name: string) =>
+        routes === undefined || isRoute(name)
+          ? undefined
+          : RoutesFile.instead(name, Option.getOrElse(given.routes, () => ""), Object.keys(routes.routes))
       const id = Option.getOrElse(given.model, () => given.emulate ? emulatedModel : undefined)
-      const model = id === undefined || isRoute(id) ? undefined : yield* readModel(id, catalogue)
+      const model = id === undefined || isRoute(id) ? undefined : yield* Setup.readModel(id, catalogue, hint(id))
       const quotas = yield* readQuotas(given)
       const quota = Setup.quotaOf(quotas, id, region)
       const input = yield* Input.open(given.input)
 
       for (const warning of model?.warnings ?? []) yield* screen.say(warning)
+      // A name of the account's own may be one, or a slip.
+      const meant = id === undefined || id.startsWith("arn:") || model?.entry?.known === true ? undefined : hint(id)
+      if (meant !== undefined) yield* screen.say(`Warning: ${meant} It is asked as a model.`)
       // An emulator has the quota that is given: where there is none, there is nothing to exceed.
       if (!given.emulate && quota?.requestsPerMinute === undefined && quota?.tokensPerMinute === undefined) {
         yield* screen.say(Setup.unknownQuota(model, region))
@@ -164,6 +170,7 @@ export const run = Command.make(
           ? {}
           : { credentials: { accessKeyId: "emulated", secretAccessKey: "emulated" } }),
         ...(routes === undefined ? {} : { routes }),
+        hint,
         quotas,
         meters: { window: given.window, day: Duration.times(given.window, 1440) },
         maxConnections: given.maxConnections,
@@ -181,7 +188,7 @@ export const run = Command.make(
           ? undefined
           : Result.match(Setup.model(name, catalogue), {
             onSuccess: () => undefined,
-            onFailure: ({ message }) => message
+            onFailure: ({ message }) => [message, hint(name) ?? []].flat().join(" ")
           })
       yield* execute({ input, inputPath: given.input, output: given.out, defaults, checkModel, id, model, given }).pipe(
         Effect.provide(
@@ -278,16 +285,6 @@ const readEndpoint = Effect.fnUntraced(function*(given: {
   return endpoint
 })
 
-const readModel = (id: string, catalogue: Catalogue.Catalogue) =>
-  Effect.fromResult(Setup.model(id, catalogue)).pipe(
-    Effect.mapError((error) =>
-      new CliFailure({
-        problem: `--model: ${error.message}`,
-        remedy: "The Bedrock console lists the ids, under Model catalog."
-      })
-    )
-  )
-
 const none: Quotas.Quotas = { default: undefined, pools: new Map() }
 
 const readQuotas = Effect.fnUntraced(function*(given: {
@@ -350,7 +347,7 @@ const execute = Effect.fnUntraced(function*(options: {
   readonly checkModel: (name: string) => string | undefined
   readonly id: string | undefined
   readonly model: Setup.Model | undefined
-  readonly given: { readonly maxConnections: number }
+  readonly given: { readonly maxConnections: number; readonly strict: boolean }
 }) {
   const { given, input, output } = options
   const screen = yield* Screen.Screen
@@ -364,7 +361,8 @@ const execute = Effect.fnUntraced(function*(options: {
     defaults: options.defaults,
     checkModel: options.checkModel,
     limits: { maxWaiting, maxCalls: given.maxConnections, maxBytes },
-    maxLineBytes: Runner.maxLineBytes
+    maxLineBytes: InputLine.maxLineBytes,
+    strict: given.strict
   })
 
   const view = yield* progress.view

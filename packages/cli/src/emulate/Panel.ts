@@ -6,7 +6,6 @@
 import * as Options from "@caprock/emulator/Options"
 import type * as Stats from "@caprock/emulator/Stats"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import * as format from "../internal/format.ts"
 
 /**
@@ -104,22 +103,16 @@ const errors = (stats: Stats.Stats): string => {
 }
 
 /**
- * For a log: a line every ten seconds in which something was asked.
+ * For a log: a line, where something was asked since the one before.
  *
- * @category running
+ * @category rendering
  * @since 0.1.0
  */
-export const everyChange = (
-  stats: Effect.Effect<Stats.Stats>,
-  say: (text: string) => Effect.Effect<void>
-): Effect.Effect<never> =>
-  Effect.suspend(() => {
-    let before = 0
-    return Effect.forever(Effect.gen(function*() {
-      yield* Effect.sleep("10 seconds")
-      const now = yield* stats
-      if (now.requests === before) return
-      before = now.requests
-      yield* say(render(now)[0] ?? "")
-    }))
-  })
+export const changes = (): (stats: Stats.Stats) => string | undefined => {
+  let before = 0
+  return (stats) => {
+    if (stats.requests === before) return undefined
+    before = stats.requests
+    return render(stats)[0]
+  }
+}

@@ -33,3 +33,7 @@ export const bar = (share: number, width: number): string => {
   const full = Math.round(Math.min(1, Math.max(0, share)) * width)
   return "█".repeat(full) + "░".repeat(width - full)
 }
+
+/** In whatever currency the prices were. */
+export const money = (amount: number): string =>
+  amount === 0 ? "0" : amount < 1 ? amount.toPrecision(2) : amount.toFixed(2)

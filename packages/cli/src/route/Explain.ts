@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Routes from "@caprock/bedrock/Routes"
+import { nearestFirst } from "@caprock/client/Settings"
 import * as Decision from "@caprock/router/Decision"
 import * as Describe from "@caprock/router/Describe"
 import type * as Route from "@caprock/router/Route"
@@ -138,7 +139,9 @@ export const routeOf = (
       return yield* Result.fail(
         new CliFailure({
           problem: `${where} has no route "${name}".`,
-          remedy: known.length === 0 ? "It has no routes at all." : `It has ${known.join(", ")}.`
+          remedy: known.length === 0
+            ? "It has no routes at all."
+            : `It has ${nearestFirst(name, known).join(", ")}.`
         })
       )
     }

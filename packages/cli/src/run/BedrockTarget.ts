@@ -8,6 +8,8 @@ import * as Bedrock from "@caprock/bedrock/Bedrock"
 import * as CallAccount from "@caprock/bedrock/CallAccount"
 import { CallEvents } from "@caprock/bedrock/CallEvents"
 import type { OptionsError } from "@caprock/client/Settings"
+import { BedrockError } from "@caprock/errors/BedrockError"
+import { ValidationError } from "@caprock/errors/Reason"
 import * as LimiterStore from "@caprock/rate-limiter/LimiterStore"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -23,6 +25,8 @@ import { type Answer, type PoolSnapshot, Target } from "./Target.ts"
  * @since 0.1.0
  */
 export interface Options extends Bedrock.Options {
+  /** What to say besides where a model is unknown to Bedrock. */
+  readonly hint?: ((model: string) => string | undefined) | undefined
   /** Whether answers are streamed, so that what arrived of one that was cut is known. */
   readonly stream: boolean
   /** What all runs that share the quotas have in common: a file on this machine, or the URL of a Redis. */
@@ -44,17 +48,16 @@ export class ShareError extends Data.TaggedError("ShareError")<{ readonly messag
  * @since 0.1.0
  */
 export const layerNoDeps = (
-  options: { readonly stream: boolean; readonly routes?: Bedrock.Options["routes"] }
+  options: Pick<Options, "hint" | "routes" | "stream">
 ): Layer.Layer<Target, never, Bedrock.Bedrock> =>
   Layer.effect(
     Target,
     Effect.map(Bedrock.Bedrock, (bedrock) =>
       Target.of({
         ask: (input, onEvent) =>
-          Effect.provideService(
-            options.stream ? fold(bedrock.converseStream(input)) : Effect.map(bedrock.converse(input), answerOf),
-            CallEvents,
-            onEvent
+          (options.stream ? fold(bedrock.converseStream(input)) : Effect.map(bedrock.converse(input), answerOf)).pipe(
+            Effect.mapError((error) => hinted(error, options.hint?.(input.modelId ?? ""))),
+            Effect.provideService(CallEvents, onEvent)
           ),
         snapshot: (modelId) =>
           Object.hasOwn(options.routes?.routes ?? {}, modelId) ?
@@ -79,8 +82,8 @@ export const layerNoDeps = (
  * @category layers
  * @since 0.1.0
  */
-export const layer = ({ share, stream, ...options }: Options): Layer.Layer<Target, OptionsError | ShareError> =>
-  layerNoDeps({ stream, routes: options.routes }).pipe(
+export const layer = ({ hint, share, stream, ...options }: Options): Layer.Layer<Target, OptionsError | ShareError> =>
+  layerNoDeps({ hint, stream, routes: options.routes }).pipe(
     Layer.provide(
       share === undefined
         ? Bedrock.layer(options)
@@ -99,6 +102,17 @@ const storeOf = (place: string): Layer.Layer<LimiterStore.LimiterStore, ShareErr
     : Layer.catchTag(LimiterStore.layerLocal({ path: place }), "LimiterStoreError", ({ message }) => unusable(message))
 
 const unusable = (message: string) => Layer.effectContext(Effect.fail(new ShareError({ message })))
+
+/** Where the model is unknown, with what else was known of its name. */
+const hinted = (error: BedrockError, hint: string | undefined): BedrockError => {
+  const { reason } = error
+  if (hint === undefined || reason._tag !== "ValidationError" || reason.kind !== "unknown-model") return error
+  return new BedrockError({
+    ...error,
+    ...(error.cause === undefined ? {} : { cause: error.cause }),
+    reason: new ValidationError({ ...reason, message: `${reason.message} ${hint}` })
+  })
+}
 
 const nothing: PoolSnapshot = { waiting: 0, meters: [] }
 

@@ -22,7 +22,8 @@ export class InputError extends Schema.TaggedError<InputError>()("InputError", {
     "wrong-shape",
     "duplicate-id",
     "no-model",
-    "malformed-model"
+    "malformed-model",
+    "other-model"
   ]),
   /** Names the line, what is wrong with it, and what to write instead. */
   message: Schema.String

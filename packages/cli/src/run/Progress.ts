@@ -7,7 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Screen } from "../terminal/Screen.ts"
+import * as Screen from "../terminal/Screen.ts"
 import * as Panel from "./Panel.ts"
 import * as Tally from "./Tally.ts"
 import { Target } from "./Target.ts"
@@ -34,7 +34,7 @@ export class Progress extends Context.Service<Progress, {
    */
   static readonly layer = (options: {
     readonly maxConnections: number
-  }): Layer.Layer<Progress, never, Screen | Target> => Layer.effect(Progress, make(options))
+  }): Layer.Layer<Progress, never, Screen.Screen | Target> => Layer.effect(Progress, make(options))
 }
 
 /**
@@ -49,12 +49,8 @@ export interface News {
   readonly stopping?: boolean
 }
 
-/** Often enough to look alive, seldom enough to cost nothing. */
-const panelInterval = "250 millis"
-const logInterval = "10 seconds"
-
 const make = Effect.fnUntraced(function*(options: { readonly maxConnections: number }) {
-  const screen = yield* Screen
+  const screen = yield* Screen.Screen
   const target = yield* Target
   const clock = yield* Clock.Clock
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
@@ -78,10 +74,6 @@ const make = Effect.fnUntraced(function*(options: { readonly maxConnections: num
     return view
   })
 
-  const show = screen.live
-    ? Effect.flatMap(view, (view) => screen.panel(Panel.render(view)))
-    : Effect.flatMap(view, (view) => screen.say(Panel.renderLine(view)))
-
   return Progress.of({
     tally,
     now,
@@ -90,10 +82,9 @@ const make = Effect.fnUntraced(function*(options: { readonly maxConnections: num
     },
     view,
     note: screen.say,
-    display: Effect.forever(
-      screen.live
-        ? Effect.andThen(show, Effect.sleep(panelInterval))
-        : Effect.andThen(Effect.sleep(logInterval), show)
-    ).pipe(Effect.ensuring(screen.panel([])))
+    display: Screen.display(screen, {
+      panel: Effect.map(view, Panel.render),
+      line: Effect.map(view, Panel.renderLine)
+    })
   })
 })

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { nearestFirst } from "@caprock/client/Settings"
 import * as Route from "@caprock/router/Route"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -34,6 +35,17 @@ export const read = Effect.fnUntraced(function*(path: string) {
   const text = yield* Effect.mapError(fs.readFileString(path), (error) => cannotRead(`the route file ${path}`, error))
   return yield* Effect.fromResult(parse(text, path))
 })
+
+/**
+ * What to say of a name that is none of its routes.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const instead = (name: string, path: string, routes: ReadonlyArray<string>): string =>
+  routes.length === 0
+    ? `${path} has no routes at all.`
+    : `${name} is no route of ${path}, which has ${nearestFirst(name, routes).join(", ")}.`
 
 /**
  * What its routes mean makes no sense.

@@ -12,7 +12,6 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as format from "../internal/format.ts"
 import * as lines from "../internal/lines.ts"
 import type { Signal } from "../Signals.ts"
 import { Signals } from "../Signals.ts"
@@ -21,11 +20,12 @@ import * as Delivery from "./Delivery.ts"
 import * as Fatal from "./Fatal.ts"
 import * as Gate from "./Gate.ts"
 import { InputError } from "./InputError.ts"
+import * as InputLine from "./InputLine.ts"
 import { Journal } from "./Journal.ts"
 import { stoppingText } from "./Panel.ts"
 import * as Patience from "./Patience.ts"
 import { Progress } from "./Progress.ts"
-import * as PromptLine from "./PromptLine.ts"
+import type * as PromptLine from "./PromptLine.ts"
 import * as ResultLine from "./ResultLine.ts"
 import type { CallState } from "./Tally.ts"
 import { type Answer, Target } from "./Target.ts"
@@ -42,6 +42,8 @@ export interface Options {
   readonly limits: Gate.Limits
   /** Bytes of a line; longer ones end in an error. */
   readonly maxLineBytes: number
+  /** Whether a line that can't be asked stops it, instead of ending in an error of its own. */
+  readonly strict: boolean
 }
 
 /**
@@ -64,15 +66,6 @@ export interface Outcome {
   readonly changedLines: ReadonlyArray<number>
   readonly lost: Delivery.Delivered["lost"]
 }
-
-/**
- * Longest line by default. Bedrock takes at most 25 MB in one request (the `body` of InvokeModel, service model of
- * August 2026), and base64 makes that 34 MB.
- *
- * @category constants
- * @since 0.1.0
- */
-export const maxLineBytes = 34 * 1024 * 1024
 
 /** A stream that was cut after its first content is asked again from the start this often: nobody has seen the part. */
 const maxCuts = 2
@@ -249,16 +242,11 @@ export const run = (
     /** What is to be done about a line: nothing, an error to write, or a prompt to ask. */
     const read = (raw: lines.RawLine): PromptLine.Prompt | InputError | undefined => {
       const { ids } = journal
-      const text = raw.bytes === undefined ? undefined : lines.decode(raw.bytes)
-      if (text !== undefined && text.trim() === "") {
-        return undefined
-      }
+      const parsed = InputLine.read(raw, options.defaults, options.maxLineBytes)
+      if (parsed === undefined) return undefined
       tally.update((counts) => {
         counts.lines += 1
       })
-      const parsed = text === undefined
-        ? Result.fail(unreadable(raw, options.maxLineBytes))
-        : PromptLine.parse(text, raw.number, options.defaults)
       const checked = Result.flatMap(parsed, (prompt) => {
         const problem = prompt.model === options.defaults.model ? undefined : options.checkModel(prompt.model)
         return problem === undefined ? Result.succeed(prompt) : Result.fail(
@@ -270,7 +258,7 @@ export const run = (
           })
         )
       })
-      const id = Result.isSuccess(checked) ? checked.success.id : idOf(checked.failure)
+      const id = Result.isSuccess(checked) ? checked.success.id : InputLine.idOf(checked.failure)
       const before = ids.seen(String(id), raw.number)
       if (before !== undefined && before.line !== 0) {
         return new InputError({
@@ -312,8 +300,12 @@ export const run = (
             counts.bytesRead = raw.end
           })
           const next = read(raw)
+          if (next?._tag === "InputError" && options.strict) {
+            yield* flush
+            return requestStop({ _tag: "Failure", failure: strict(next) })
+          }
           if (next === undefined || next._tag === "InputError") {
-            if (next !== undefined) bad.push(ResultLine.fromInputError(idOf(next), next))
+            if (next !== undefined) bad.push(ResultLine.fromInputError(InputLine.idOf(next), next))
             tally.update((counts) => {
               counts.bytesDone += bytes
               if (next !== undefined) counts.badLines += 1
@@ -375,22 +367,11 @@ const asError = (defect: unknown, modelId: string) =>
     cause: defect
   })
 
+const strict = ({ message }: InputError) =>
+  new CliFailure({
+    problem: `Stopped: ${message}.`,
+    remedy: "Mend it, and run the same command again; or leave --strict out, and each such line ends in an error."
+  })
+
 const fatal = (line: number, error: BedrockError) =>
   new CliFailure({ problem: `Stopped at line ${line}: ${error.message}`, remedy: Fatal.remedyOf(error) })
-
-const idOf = (error: InputError): string | number => error.id ?? PromptLine.derivedId(error.line)
-
-const unreadable = (raw: lines.RawLine, maxBytes: number): InputError =>
-  raw.bytes === undefined
-    ? new InputError({
-      line: raw.number,
-      kind: "too-long",
-      message: `line ${raw.number} is ${format.bytes(raw.length)} long, and a request can't be larger than ${
-        format.bytes(maxBytes)
-      }. Split it, or put its media into S3 and refer to them with s3Location`
-    })
-    : new InputError({
-      line: raw.number,
-      kind: "not-text",
-      message: `line ${raw.number} is not UTF-8. Convert the file, with \`iconv -t UTF-8\` for instance`
-    })

@@ -7,8 +7,10 @@ import * as Catalogue from "@caprock/quota/Catalogue"
 import * as ModelId from "@caprock/quota/ModelId"
 import * as Pool from "@caprock/quota/Pool"
 import * as Quotas from "@caprock/quota/Quotas"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as format from "../internal/format.ts"
+import { CliFailure } from "../terminal/CliFailure.ts"
 import type { QuotaNames } from "./Advice.ts"
 
 /**
@@ -62,6 +64,21 @@ export const model = (id: string, catalogue: Catalogue.Catalogue): Result.Result
       ]
     }
   })
+
+/**
+ * The same of what `--model` says.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const readModel = (
+  id: string,
+  catalogue: Catalogue.Catalogue,
+  remedy = "The Bedrock console lists the ids, under Model catalog."
+): Effect.Effect<Model, CliFailure> =>
+  Effect.fromResult(
+    Result.mapError(model(id, catalogue), ({ message }) => new CliFailure({ problem: `--model: ${message}`, remedy }))
+  )
 
 /**
  * Whether an endpoint is one of AWS's, as it is where none is given. (DNS suffixes of the partitions: `partitions.json` of

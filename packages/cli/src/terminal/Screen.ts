@@ -73,6 +73,32 @@ export const make = (options: {
     })
   })
 
+/** Often enough to look alive, seldom enough to cost nothing. */
+const panelInterval = "250 millis"
+const logInterval = "10 seconds"
+
+/**
+ * Shows how something goes, again and again, until it is interrupted: the panel on a terminal, and anywhere else a line now and then, where there is one.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const display = (
+  screen: Screen["Service"],
+  view: {
+    readonly panel: Effect.Effect<ReadonlyArray<string>>
+    readonly line: Effect.Effect<string | undefined>
+  }
+): Effect.Effect<never> =>
+  Effect.forever(
+    screen.live
+      ? Effect.andThen(Effect.flatMap(view.panel, screen.panel), Effect.sleep(panelInterval))
+      : Effect.andThen(
+        Effect.sleep(logInterval),
+        Effect.flatMap(view.line, (line) => line === undefined ? Effect.void : screen.say(line))
+      )
+  ).pipe(Effect.ensuring(screen.panel([])))
+
 /**
  * Standard error of this process.
  *

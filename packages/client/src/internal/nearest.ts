@@ -36,3 +36,10 @@ export const nearest = (name: string, names: Iterable<string>): string | undefin
   }
   return best
 }
+
+/** All of the names, those first that take the fewest slips. */
+export const nearestFirst = (name: string, names: Iterable<string>): ReadonlyArray<string> =>
+  [...names]
+    .map((known) => ({ known, far: distance(name.toLowerCase(), known.toLowerCase()) }))
+    .toSorted((a, b) => a.far - b.far)
+    .map(({ known }) => known)

@@ -135,6 +135,9 @@ export const check = (
 /** Outputs have no order that can be relied on: each line may come as much later as this. */
 const window = 256
 
+/** So many records are answered in one turn of the event loop, at 0.03 to 0.3 ms each: calls that come meanwhile are as much late. */
+const atOnce = 8
+
 /** Gives lines back in another order, holding at most `window` of them. */
 const shuffler = (random: Random.Random) => {
   const held: Array<string> = []
@@ -210,6 +213,7 @@ export const answer = (options: {
               over = counts.processed >= most
               if (over) break
               written += lines.next(taken(text))
+              if (counts.processed % atOnce === 0) yield* Effect.yieldNow
             }
             yield* sink.write(written)
           })

@@ -54,6 +54,8 @@ export interface BatchJob extends Jobs.Job {
   records: number | undefined
   progress: { readonly startedAt: number; readonly span: number } | undefined
   counts: BatchFiles.Counts | undefined
+  /** Of the records that were answered so far. */
+  failed: number
 }
 
 export const hasEnded = ({ status }: BatchJob): boolean => ends.has(status)
@@ -80,8 +82,10 @@ export interface Surroundings {
 
 const purposes = { submitted: 0, validating: 1, scheduled: 2, inProgress: 3, stopping: 4, order: 5 } as const
 
-const inTime = "Not all of your records could be processed in time. View the output files"
-const notBegun = "The job was scheduled but didn't begin before the set timeout. Submit a new job"
+// What the API reference says of these states (2026-10).
+const inTime = "Not all of your records could be processed in time. View the output files in the output S3 location."
+const notBegun =
+  "This job timed out because it was scheduled but didn't begin before the set timeout duration. Submit a new job request."
 
 /** Stops a job that has not ended. It is in `Stopping` from now on. */
 export const stop = (job: BatchJob, now: number): void => {

@@ -42,6 +42,22 @@ const uri: Rules = {
 const name: Rules = { min: 1, max: 63, pattern: /^[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9+\-.]){0,63}$/ }
 const account: Rules = { pattern: /^[0-9]{12}$/ }
 
+const key: Rules = {
+  min: 1,
+  max: 2048,
+  pattern: /^arn:aws(-[^:]+)?:kms:[a-zA-Z0-9-]*:[0-9]{12}:((key\/[a-zA-Z0-9-]{36})|(alias\/[a-zA-Z0-9-_/]+))$/
+}
+
+/** What batch inference does not do (User Guide, "Batch inference", 2026-10), by the members of a request that ask for it. */
+const missing: ReadonlyArray<readonly [member: string, feature: string]> = [
+  ["toolConfig", "tools"],
+  ["tools", "tools"],
+  ["outputConfig", "structured output"],
+  ["output_config", "structured output"],
+  ["output_format", "structured output"],
+  ["response_format", "structured output"]
+]
+
 /** Checks what a request to create a job says. */
 const problemsOf = (body: Json.Json): string | undefined => {
   const constraints = new Constraints()
@@ -64,12 +80,27 @@ const problemsOf = (body: Json.Json): string | undefined => {
     given(`${path}.s3Uri`, s3["s3Uri"], uri)
     constraints.text(`${path}.s3BucketOwner`, s3["s3BucketOwner"], account)
     if (side === "input") constraints.text(`${path}.s3InputFormat`, s3["s3InputFormat"], { values: ["JSONL"] })
+    else constraints.text(`${path}.s3EncryptionKeyId`, s3["s3EncryptionKeyId"], key)
+  }
+  if (body["vpcConfig"] !== undefined && body["vpcConfig"] !== null) {
+    const vpc = Json.record(body["vpcConfig"])
+    for (const [name, max] of [["subnetIds", 16], ["securityGroupIds", 5]] as const) {
+      const path = `vpcConfig.${name}`
+      if (constraints.given(path, vpc[name])) constraints.list(path, vpc[name], { min: 1, max })
+    }
   }
   constraints.number("timeoutDurationInHours", body["timeoutDurationInHours"], 24, 168)
   constraints.text("modelInvocationType", body["modelInvocationType"], { values: ["InvokeModel", "Converse"] })
   constraints.tags(body["tags"], { pattern: /^[a-zA-Z0-9\s._:/=+@-]*$/ })
   return constraints.message
 }
+
+/** What has been processed is told by the clock, and what of that failed by what was answered: a moment later. */
+const countsOf = (processed: number, failed: number) => ({
+  processedRecordCount: processed,
+  successRecordCount: Math.max(0, processed - failed),
+  errorRecordCount: Math.min(processed, failed)
+})
 
 const s3Of = (body: Json.Json, side: "input" | "output"): Json.Json =>
   Json.record(
@@ -107,10 +138,7 @@ export const make = (
       ...(BatchJob.hasEnded(job) ? { endTime: Listing.iso(job.modifiedAt) } : {}),
       jobExpirationTime: Listing.iso(job.expiresAt),
       ...(job.records === undefined ? {} : { totalRecordCount: job.records }),
-      ...(processed === undefined ? {} : { processedRecordCount: processed }),
-      ...(job.counts === undefined
-        ? {}
-        : { successRecordCount: job.counts.succeeded, errorRecordCount: job.counts.failed })
+      ...(processed === undefined ? {} : countsOf(processed, job.failed))
     }
   }
 
@@ -181,7 +209,8 @@ export const make = (
       modifiedAt: submittedAt,
       records: undefined,
       progress: undefined,
-      counts: undefined
+      counts: undefined,
+      failed: 0
     }
     jobs.add(job)
     run(BatchJob.live(job, {
@@ -192,6 +221,7 @@ export const make = (
         const answered = answerTo(job, modelInput, text)
         records.processed++
         records[answered.failed ? "failed" : "succeeded"]++
+        if (answered.failed) job.failed++
         tokens.input += answered.input
         tokens.output += answered.output
         return answered
@@ -213,7 +243,9 @@ export const make = (
       output: 0
     })
     const invalid = (message: string): Answered => failed({ name: "ValidationException", message })
-    if ("toolConfig" in modelInput || "tools" in modelInput) return invalid("Batch inference does not support tools.")
+    for (const [member, feature] of missing) {
+      if (member in modelInput) return invalid(`Batch inference does not support ${feature}.`)
+    }
     const reading = Reading.read(job.type, job.ref, modelInput, false)
     if (typeof reading === "string") return invalid(reading)
     const tooMuch = models.tooMuch(reading)

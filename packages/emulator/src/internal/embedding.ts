@@ -75,9 +75,10 @@ const titanMultimodal: Format.Format = {
   sizes: [1024, 384, 256]
 }
 
+/** With as many digits as a single-precision number has, which is what these are. */
 const normalized = (vector: ReadonlyArray<number>): ReadonlyArray<number> => {
   const length = Math.hypot(...vector)
-  return vector.map((value) => value / length)
+  return vector.map((value) => Math.round(value / length * 1e8) / 1e8)
 }
 
 const cohereInputs = (body: Json.Json): ReadonlyArray<unknown> =>

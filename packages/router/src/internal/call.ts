@@ -196,15 +196,17 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
   }
 
   ended(leg: Leg<A, E, R>, exit: Exit.Exit<A, E | TargetClosed>): void {
-    const { attempt, candidate: { target, why }, lost, sentAt, waitedMillis } = leg
+    const { attempt, candidate: { target, why }, late, lost, sentAt, waitedMillis } = leg
     if (attempt === undefined) return
     const tookMillis = this.now() - sentAt
-    // Only what is known to be so long counts: a target whose slow answers were not counted would look the faster the more are given up.
-    if (lost || Exit.isSuccess(exit)) this.board.took(target, tookMillis)
+    // Only what is known to be so long counts: a target whose slow answers were not counted would look the faster the more are given up. What is
+    // late is no answer at all.
+    if (Exit.isSuccess(exit) || lost && late === undefined) this.board.took(target, tookMillis)
     const trial = { target: target.name, why, attempt, waitedMillis, tookMillis }
     const error = Exit.isSuccess(exit) ? undefined : exit.cause.reasons.find(Cause.isFailReason)?.error
     if (error === undefined || error instanceof TargetClosed) {
-      this.trials.push({ ...trial, outcome: Exit.isSuccess(exit) && !lost ? "answered" : "lost" })
+      const outcome = lost ? late === undefined ? "lost" : "late" : Exit.isSuccess(exit) ? "answered" : "lost"
+      this.trials.push({ ...trial, outcome })
       return
     }
     const failed = nameOf(error)

@@ -64,7 +64,11 @@ export class Circuit {
     switch (this.phase) {
       case "Closed": {
         const since = now - this.closedAt
-        return since >= comebackMillis ? whole : { _tag: "Closed", share: shareAfter(since, comebackMillis) }
+        return since >= comebackMillis ? whole : {
+          _tag: "Closed",
+          share: shareAfter(since, comebackMillis),
+          untilMillis: this.closedAt + comebackMillis
+        }
       }
       case "Open":
         return now < this.until

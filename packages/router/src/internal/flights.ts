@@ -2,6 +2,7 @@
 import type { Reservation } from "@caprock/rate-limiter/Reservation"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Candidate } from "../Decision.ts"
 import type { Offer } from "../Sending.ts"
@@ -20,6 +21,8 @@ export interface Leg<A, E, R> {
   sentAt: number
   /** Another one answered: what it took so far is the least that it would have taken. */
   lost: boolean
+  /** What it is under way in, where it takes so long that the call does something else meanwhile. */
+  late: Fiber.Fiber<unknown> | undefined
 }
 
 /** @internal */
@@ -43,7 +46,8 @@ export class Flight<A, E, R> {
       hedge,
       attempt: undefined,
       sentAt: 0,
-      lost: false
+      lost: false,
+      late: undefined
     }
     return this.leg
   }
@@ -53,7 +57,9 @@ export class Flight<A, E, R> {
     return Effect.suspend(() => {
       const { leg, scope, waiting } = this
       waiting?.end()
-      const closed = Scope.close(scope, exit)
+      const closed = leg?.late === undefined
+        ? Scope.close(scope, exit)
+        : Effect.andThen(Fiber.interrupt(leg.late), Scope.close(scope, exit))
       if (leg === undefined || leg.attempt !== undefined) return closed
       leg.offer.withdrawn?.()
       return Effect.andThen(leg.reservation.release, closed)

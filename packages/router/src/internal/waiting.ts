@@ -50,6 +50,9 @@ export interface Host<A, E, R> {
  */
 const firstLook = 1_000
 
+/** About when is never so soon that it would be asked again and again. */
+const soonest = 10
+
 /** What became of its admission, or that no target takes the call, as the decision says. */
 export type Outcome<L> = { readonly admitted: L } | { readonly nowhere: Decision }
 
@@ -240,11 +243,14 @@ export class Waiting<A, E, R, L> implements Waiter {
     return next
   }
 
-  /** Who is parked says for how long: nobody waits for that alone. */
+  /** Who is parked says for how long, and of who comes back it is known: nobody waits for that alone. */
   private nextOpen({ excluded }: Decision, now: number): number {
     let next = Infinity
     for (const { target, why } of excluded) {
       if (why._tag === "Refused") next = Math.min(next, now + (this.host.board.factsOf(target)?.waitMillis ?? Infinity))
+      if (why._tag === "Recovering" && why.forMillis !== undefined) {
+        next = Math.min(next, now + Math.max(soonest, why.forMillis))
+      }
     }
     return next
   }

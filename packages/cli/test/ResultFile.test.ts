@@ -1,0 +1,42 @@
+import * as ResultFile from "@caprock/cli/batch/ResultFile"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FileSystem, Stream } from "effect"
+import { outputPath, platform } from "./support.ts"
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+
+describe("a file of results", () => {
+  const written = (path: string, commit: boolean) =>
+    Effect.scoped(Effect.gen(function*() {
+      const file = yield* ResultFile.open(path)
+      yield* Stream.run(Stream.make(bytes("one\n"), bytes("two\n")), file.sink)
+      if (commit) yield* file.commit
+    }))
+
+  it.effect("is as it was, until all is written", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* outputPath
+      yield* written(path, false)
+      assert.isFalse(yield* fs.exists(path))
+      yield* fs.writeFileString(path, "before\n")
+      yield* written(path, false)
+      assert.strictEqual(yield* fs.readFileString(path), "before\n")
+      assert.isFalse(yield* fs.exists(`${path}.partial`))
+      yield* written(path, true)
+      assert.strictEqual(yield* fs.readFileString(path), "one\ntwo\n")
+    }).pipe(platform))
+
+  it.effect("stays what a link leads to, and is read by whom it was", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* outputPath
+      yield* fs.writeFileString(path, "before\n")
+      yield* fs.chmod(path, 0o600)
+      yield* fs.symlink(path, `${path}.link`)
+      yield* written(`${path}.link`, true)
+      assert.strictEqual(yield* fs.readFileString(path), "one\ntwo\n")
+      assert.strictEqual(yield* fs.realPath(`${path}.link`), yield* fs.realPath(path))
+      assert.strictEqual((yield* fs.stat(path)).mode & 0o777, 0o600)
+    }).pipe(platform))
+})
