@@ -45,8 +45,8 @@ export interface JobEvent {
  * Options of {@link fromQueue}. What is left out is found by the SDK as it always does.
  *
  * - `queueUrl`: of the queue. Each process that drives batches needs one of its own: what one has read, no other sees.
- * - `region`: of the queue.
- * - `endpoint`: of a server that speaks SQS.
+ * - `region`: of the queue, where its URL does not tell.
+ * - `endpoint`: of a server that speaks SQS, where it is not in the URL.
  * - `credentials`: for signing. They need `sqs:ReceiveMessage` and `sqs:DeleteMessage`.
  *
  * @category configuration

@@ -1,11 +1,10 @@
-import * as JobControl from "@caprock/batch/JobControl"
 import * as JobEvents from "@caprock/batch/JobEvents"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Logger, Stream } from "effect"
 import { make } from "./offloadLab.ts"
 import { passing } from "./passing.ts"
-import { event, start } from "./queueServer.ts"
-import { credentials, records, settings } from "./work.ts"
+import { event, rule, start } from "./queueServer.ts"
+import { records, settings } from "./work.ts"
 
 const arn = "arn:aws:bedrock:us-east-1:111122223333:model-invocation-job/abcdefghwxyz"
 
@@ -93,6 +92,22 @@ describe("events of jobs", () => {
       ])
     }))
 
+  it.live("are asked for as of the Region that the queue's URL tells", () =>
+    Effect.gen(function*() {
+      const queue = yield* start()
+      for (
+        const [queueUrl, region] of [
+          ["https://sqs.eu-west-1.amazonaws.com/111122223333/other", "eu-west-1"],
+          [`${queue.options.queueUrl}-other`, "us-east-1"]
+        ] as const
+      ) {
+        yield* Stream.runDrain(JobEvents.fromQueue({ ...queue.options, queueUrl }))
+        assert.include(queue.authorization(), `/${region}/sqs/`)
+      }
+      // The SDK can't ask for a queue that has no URL.
+      assert.deepEqual(yield* Stream.runCollect(JobEvents.fromQueue({ queueUrl: "other" })), [])
+    }))
+
   it.live("are waited for by a request that ends with whoever waits", () =>
     Effect.gen(function*() {
       const queue = yield* start()
@@ -109,21 +124,7 @@ describe("events of jobs", () => {
         poll: { min: "1 hour", max: "1 hour" },
         wake: JobEvents.fromQueue(queue.options)
       })
-      // EventBridge: each job's new state goes into the queue.
-      const told = new Map<string, string>()
-      yield* JobControl.watch("caprock-", { min: "20 millis", max: "20 millis" }).pipe(
-        Stream.runForEach((jobs) =>
-          Effect.forEach(
-            jobs.filter(({ arn, status }) => told.get(arn) !== status),
-            ({ arn, name, status }) => {
-              told.set(arn, status)
-              return queue.send(event(arn, status, name))
-            }
-          )
-        ),
-        Effect.provide(JobControl.layer({ endpoint: emulator.url, region: "us-east-1", credentials })),
-        Effect.forkScoped
-      )
+      yield* rule(queue, emulator)
       const results = yield* Stream.runCollect(run("nightly", settings, records(500)))
       assert.lengthOf(results, 500)
     }))

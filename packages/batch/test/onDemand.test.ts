@@ -217,6 +217,26 @@ describe("on demand", () => {
       assert.deepStrictEqual(answers.map((answer) => answer?.index), [0])
     }))
 
+  it.effect("writes full groups, and the last one that is not, before it ends with what concerns every record", () =>
+    Effect.gen(function*() {
+      const others = yield* Deferred.make<void>()
+      let answered = 0
+      const last = (text: string): Said =>
+        text === "Document 249."
+          ? Effect.andThen(Deferred.await(others), Effect.fail(denied))
+          : Effect.sync(() => `Yes, ${answered++}.`)
+      const asking = yield* Effect.forkChild(run(asked(250)).pipe(Effect.provide(answering(last))))
+      yield* Effect.repeat(Effect.yieldNow, { until: () => answered === 249 })
+      yield* Effect.repeat(Effect.yieldNow, { times: 100 })
+      yield* Deferred.succeed(others, undefined)
+      const { answers, end, writes } = yield* Fiber.join(asking)
+      assert.instanceOf(end, ServiceFailed)
+      assert.deepStrictEqual(writes.map(({ length }) => length), [100, 100, 49])
+      assert.isTrue(answers.every((answer) => answer?.error === undefined && answer?.index !== 249))
+      const exactly = yield* run(asked(200)).pipe(Effect.provide(answering(() => Effect.succeed("Yes."))))
+      assert.deepStrictEqual(exactly.writes.map(({ length }) => length), [100, 100])
+    }))
+
   it.effect("ends at once with what concerns every record, and writes what was answered before", () =>
     Effect.gen(function*() {
       const { answers, end } = yield* run(Stream.concat(asked(5), Stream.never)).pipe(

@@ -1,9 +1,9 @@
 /** SQS for tests, in this process: fauxqs behind a door that can say that it is busy. */
 import { CreateQueueCommand, GetQueueAttributesCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs"
-import { Effect } from "effect"
+import * as JobControl from "@caprock/batch/JobControl"
+import { Effect, Stream } from "effect"
 import { buildApp } from "fauxqs"
-
-const credentials = { accessKeyId: "AKIDEXAMPLE", secretAccessKey: "secret" }
+import { credentials } from "./work.ts"
 
 /** `again`: after how many seconds what was read, and not removed, is given again. */
 export const start = Effect.fnUntraced(function*({ again = 30 }: { readonly again?: number } = {}) {
@@ -13,9 +13,11 @@ export const start = Effect.fnUntraced(function*({ again = 30 }: { readonly agai
   )
   let busy = 0
   let asked = 0
+  let authorization = ""
   app.addHook("onRequest", async (request, reply) => {
     if (!String(request.headers["x-amz-target"]).endsWith("ReceiveMessage")) return
     asked++
+    authorization = request.headers.authorization ?? ""
     if (busy-- > 0) return reply.code(503).send()
   })
   const endpoint = yield* Effect.promise(() => app.listen({ port: 0, host: "127.0.0.1" }))
@@ -28,6 +30,8 @@ export const start = Effect.fnUntraced(function*({ again = 30 }: { readonly agai
     client.send(new CreateQueueCommand({ QueueName, Attributes: { VisibilityTimeout: String(again) } }))
   )
   return {
+    /** As the SDK finds it by itself. */
+    url: new URL(new URL(QueueUrl).pathname, endpoint).href,
     /** Of a reader. */
     options: { queueUrl: QueueUrl, endpoint, region: "us-east-1", credentials },
     send: (MessageBody: string) => Effect.promise(() => client.send(new SendMessageCommand({ QueueUrl, MessageBody }))),
@@ -43,7 +47,9 @@ export const start = Effect.fnUntraced(function*({ again = 30 }: { readonly agai
     refuse: (times: number) => {
       busy = times
     },
-    asked: () => asked
+    asked: () => asked,
+    /** What the last request for messages was signed with. */
+    authorization: () => authorization
   }
 })
 
@@ -60,3 +66,25 @@ export const event = (arn: string, status: string, name = "caprock-0") =>
     resources: [arn],
     detail: { version: "0.0", accountId: "111122223333", batchJobName: name, batchJobArn: arn, status }
   })
+
+/** EventBridge of an account: each new state of its jobs in an emulator goes into the queue, until the scope closes. */
+export const rule = (
+  queue: { readonly send: (body: string) => Effect.Effect<unknown> },
+  emulator: { readonly url: string },
+  account = credentials
+) => {
+  const told = new Map<string, string>()
+  return JobControl.watch("caprock-", { min: "20 millis", max: "20 millis" }).pipe(
+    Stream.runForEach((jobs) =>
+      Effect.forEach(
+        jobs.filter(({ arn, status }) => told.get(arn) !== status),
+        ({ arn, name, status }) => {
+          told.set(arn, status)
+          return queue.send(event(arn, status, name))
+        }
+      )
+    ),
+    Effect.provide(JobControl.layer({ endpoint: emulator.url, region: "us-east-1", credentials: account })),
+    Effect.forkScoped
+  )
+}

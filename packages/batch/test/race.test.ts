@@ -30,7 +30,7 @@ describe.runIf(cephServer.installed)("a batch that ten processes want to drive",
             name: "nightly",
             count,
             from: 0,
-            leaseMillis: 3_000,
+            leaseMillis: 8_000,
             patient: isPatient(i)
           }),
         { concurrency: "unbounded" }

@@ -6,6 +6,7 @@ import * as LatencyModel from "@caprock/emulator/LatencyModel"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, FileSystem, Result, Schedule } from "effect"
+import * as queueServer from "../../batch/test/queueServer.ts"
 import * as s3Server from "../../batch/test/s3Server.ts"
 import { caprock } from "./command.ts"
 import * as program from "./process.ts"
@@ -31,6 +32,13 @@ describe("caprock batch setup", () => {
       assert.notInclude(stdout, "kms:")
       const encrypted = yield* setup("--print", "--role", role, "--region", "eu-west-1", "--kms-key", "arn:aws:kms:a")
       assert.include(encrypted.stdout, "kms:Decrypt")
+      const url = "https://sqs.eu-west-1.amazonaws.com/111122223333/batch-jobs"
+      const told = yield* setup("--print", "--role", role, "--region", "eu-west-1", "--events", url)
+      assert.hasAllKeys(JSON.parse(told.stdout), ["trust", "role", "caller", "queue", "rule"])
+      assert.include(told.stdout, "arn:aws:sqs:eu-west-1:111122223333:batch-jobs")
+      const name = yield* setup("--print", "--role", role, "--region", "eu-west-1", "--events", "batch-jobs")
+      assert.strictEqual(name.code, 2)
+      assert.include(name.stderr, "the URL of a queue")
     }))
 
   it.effect("says what it needs to know", () =>
@@ -184,6 +192,17 @@ describe("caprock batch", () => {
         const other = yield* submit(yield* write("other.jsonl", prompts(149)), "nightly")
         assert.strictEqual(other.code, 2)
         assert.match(other.stderr, /s3:\/\/caprock-batch\/caprock\/nightly\//)
+      }))
+
+    it.effect("hears of its jobs by a queue, long before it would look", () =>
+      Effect.gen(function*() {
+        const { batch, emulator, submit, write } = yield* house(100)
+        const queue = yield* queueServer.start()
+        yield* queueServer.rule(queue, emulator, { accessKeyId: "test", secretAccessKey: "test" })
+        yield* submit(yield* write("prompts.jsonl", prompts(120)), "nightly")
+        const ended = yield* batch("resume", "nightly", "--poll", "1h", "--events", queue.url)
+        assert.strictEqual(ended.code, 0, ended.stderr)
+        assert.include(ended.stderr, "nightly: done · 120 records")
       }))
 
     it.effect("ends what is cancelled, and says of each record that it was", () =>
@@ -377,7 +396,7 @@ describe("caprock batch", () => {
     it.effect("says what to mend where a job fails by its role, and goes on when it is mended", () =>
       Effect.gen(function*() {
         const { batch, emulator, submit, write } = yield* house(50)
-        const message = "The provided role does not have permission to read the S3 bucket."
+        const message = "Access denied: the role may not read the S3 bucket."
         yield* emulator.inject(Fault.job("Failed", { message }))
         const failed = yield* submit(yield* write("a.jsonl", prompts(120)), "a", "--wait", "--poll", "50ms")
         assert.strictEqual(failed.code, 2, failed.stderr)

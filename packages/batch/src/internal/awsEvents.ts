@@ -27,8 +27,9 @@ export const events = (options: Options): Stream.Stream<JobEvent> =>
     Effect.acquireRelease(
       Effect.sync(() =>
         new SQSClient({
-          ...(options.region === undefined ? {} : { region: options.region }),
-          ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint, useQueueUrlAsEndpoint: false }),
+          ...whereOf(options),
+          // Else it says on the console what it takes for the endpoint.
+          useQueueUrlAsEndpoint: false,
           ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
           maxAttempts: 1,
           requestHandler: { connectionTimeout: connectMillis, socketTimeout: silentMillis }
@@ -38,6 +39,17 @@ export const events = (options: Options): Stream.Stream<JobEvent> =>
     ),
     (client) => read(client, options.queueUrl)
   ))
+
+/** A queue's URL says where it is: a request that is signed for another Region is refused. */
+const whereOf = ({ endpoint, queueUrl, region }: Options) => {
+  const url = URL.canParse(queueUrl) ? new URL(queueUrl) : undefined
+  const signed = /^sqs\.([a-z0-9-]+)\.amazonaws\./.exec(url?.hostname ?? "")?.[1] ?? region
+  const asked = endpoint ?? url?.origin
+  return {
+    ...(signed === undefined ? {} : { region: signed }),
+    ...(asked === undefined ? {} : { endpoint: asked })
+  }
+}
 
 const read = (client: SQSClient, QueueUrl: string): Stream.Stream<JobEvent> => {
   const sent = <A>(operation: string, send: (abortSignal: AbortSignal) => Promise<A>) =>

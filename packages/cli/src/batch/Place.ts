@@ -5,6 +5,7 @@
  */
 import * as BatchOffload from "@caprock/batch/BatchOffload"
 import * as JobControl from "@caprock/batch/JobControl"
+import * as JobEvents from "@caprock/batch/JobEvents"
 import * as ObjectStore from "@caprock/batch/ObjectStore"
 import * as Bedrock from "@caprock/bedrock/Bedrock"
 import type { OptionsError } from "@caprock/client/Settings"
@@ -65,11 +66,41 @@ export const role = Flag.String("role").pipe(
   Flag.withDescription("The role that Bedrock reads and writes the bucket as")
 )
 
+/** Of a queue of SQS: its account and its name end it. */
+const queueUrl = /^https?:\/\/[^/]+\/(\d{12})\/([\w.-]+)$/
+
+/**
+ * The queue of events.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const events = Flag.String("events").pipe(
+  Flag.withMetavar("queue-url"),
+  Flag.filter(
+    (url) => queueUrl.test(url),
+    () => "the URL of a queue, such as https://sqs.us-east-1.amazonaws.com/111122223333/batch-jobs"
+  ),
+  Flag.withDescription("A queue of SQS that EventBridge puts the jobs' changes into: they are heard of within seconds"),
+  Flag.optional
+)
+
+/**
+ * What policies call the queue.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const queueArn = (url: string, partition: string, region: string): string => {
+  const [, account, name] = queueUrl.exec(url) ?? []
+  return `arn:${partition}:sqs:${region}:${account}:${name}`
+}
+
 /**
  * @category flags
  * @since 0.1.0
  */
-export const roleArn = /^arn:[a-z-]+:iam::(\d{12}):role\/./
+export const roleArn = /^arn:([a-z-]+):iam::(\d{12}):role\/./
 
 /**
  * What to say where it is none.
@@ -136,21 +167,40 @@ const explained = <A, R>(layer: Layer.Layer<A, OptionsError, R>): Layer.Layer<A,
     ))
 
 /**
- * Batches in the bucket. `quota` is that of calls on demand.
+ * - `every`: how often jobs are looked at.
+ * - `events`: the URL of a queue that tells when to look now.
+ * - `quota`: of calls on demand.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Driving {
+  readonly every?: Duration.Duration | undefined
+  readonly events?: string | undefined
+  readonly quota?: Quotas.Quota | undefined
+}
+
+/**
+ * Batches in the bucket.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerOffload = (
   place: Place,
-  poll?: Duration.Duration,
-  quota: Quotas.Quota = {}
+  { events, every, quota = {} }: Driving = {}
 ): Layer.Layer<
   BatchOffload.BatchOffload | JobControl.JobControl | ObjectStore.ObjectStore,
   CliFailure,
   FileSystem.FileSystem
 > =>
-  BatchOffload.layer({ prefix: place.prefix, ...(poll === undefined ? {} : { poll: { min: poll } }) }).pipe(
+  BatchOffload.layer({
+    prefix: place.prefix,
+    ...(every === undefined ? {} : { poll: { min: every } }),
+    ...(events === undefined
+      ? {}
+      : { wake: JobEvents.fromQueue({ queueUrl: events, region: Option.getOrUndefined(place.region) }) })
+  }).pipe(
     Layer.provide(
       explained(Bedrock.layer({
         region: Option.getOrUndefined(place.region),

@@ -8,9 +8,7 @@ import type { Status } from "@caprock/batch/BatchJournal"
 import * as BatchOffload from "@caprock/batch/BatchOffload"
 import type * as BatchPlan from "@caprock/batch/BatchPlan"
 import * as CallEvents from "@caprock/bedrock/CallEvents"
-import type * as Quotas from "@caprock/quota/Quotas"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
@@ -26,17 +24,13 @@ import * as Progress from "./Progress.ts"
 import * as Told from "./Told.ts"
 
 /**
- * - `every`: how often jobs are looked at.
- * - `quota`: of calls on demand.
  * - `level`: from which on it is told what is logged. What stops a command is told in any case, and so each failed try of it need not be.
  *
  * @category configuration
  * @since 0.1.0
  */
-export interface Access {
+export interface Access extends Place.Driving {
   readonly place: Place.Place
-  readonly every?: Duration.Duration | undefined
-  readonly quota?: Quotas.Quota | undefined
   readonly level?: "Error" | "Warn"
 }
 
@@ -50,9 +44,9 @@ type Use<A, R> = (
  * @category running
  * @since 0.1.0
  */
-export const offloaded = <A, R>({ every, level = "Error", place, quota }: Access, use: Use<A, R>) =>
+export const offloaded = <A, R>({ level = "Error", place, ...driving }: Access, use: Use<A, R>) =>
   Effect.flatMap(BatchOffload.BatchOffload, use).pipe(
-    Effect.provide(Place.layerOffload(place, every, quota)),
+    Effect.provide(Place.layerOffload(place, driving)),
     Effect.catchTag("BatchError", (error: BatchError) => Effect.fail(Failure.of(error, place))),
     Effect.provideServiceEffect(
       References.MinimumLogLevel,

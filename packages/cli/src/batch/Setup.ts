@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as BatchAccess from "@caprock/batch/BatchAccess"
+import * as JobEvents from "@caprock/batch/JobEvents"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -23,6 +24,7 @@ const setupFlags = {
     Flag.withDescription("The key that the bucket is encrypted with, if it is one of your own"),
     Flag.optional
   ),
+  events: Place.events,
   print: Flag.Boolean("print").pipe(
     Flag.withDescription("Print the policies that are needed, as JSON"),
     Flag.withDefault(false)
@@ -60,14 +62,15 @@ export const setup = Command.make(
 
 const print = Effect.fnUntraced(function*(given: {
   readonly bucket: string
+  readonly events: Option.Option<string>
   readonly kmsKey: Option.Option<string>
   readonly model: string
   readonly prefix: string
   readonly region: Option.Option<string>
   readonly role: string
 }) {
-  const account = Place.roleArn.exec(given.role)?.[1]
-  if (account === undefined) {
+  const [, partition, account] = Place.roleArn.exec(given.role) ?? []
+  if (partition === undefined || account === undefined) {
     return yield* new CliFailure({
       problem: `${given.role} is not the ARN of a role.`,
       remedy: `Give ${Place.notRole}: the one that it has, or will have.`
@@ -79,16 +82,19 @@ const print = Effect.fnUntraced(function*(given: {
       remedy: "Add --region, or set AWS_REGION."
     })
   }
+  const region = given.region.value
   const policies = BatchAccess.policies({
     account,
-    region: given.region.value,
+    region,
     bucket: given.bucket,
     role: given.role,
     model: given.model,
     prefix: given.prefix,
-    kmsKeyArn: Option.getOrUndefined(given.kmsKey)
+    kmsKeyArn: Option.getOrUndefined(given.kmsKey),
+    queueArn: Option.getOrUndefined(Option.map(given.events, (url) => Place.queueArn(url, partition, region)))
   })
-  yield* Console.log(JSON.stringify(policies, undefined, 2))
+  const rule = Option.isSome(given.events) ? { rule: JobEvents.rule() } : {}
+  yield* Console.log(JSON.stringify({ ...policies, ...rule }, undefined, 2))
 })
 
 const check = Effect.fnUntraced(function*(

@@ -101,6 +101,7 @@ const submit = Command.make(
       Flag.withDefault(false)
     ),
     poll,
+    events: Place.events,
     ...onDemand,
     ...prices
   },
@@ -114,6 +115,7 @@ const submit = Command.make(
         prices: pricesOf(given),
         input,
         every: Option.getOrUndefined(given.poll),
+        events: Option.getOrUndefined(given.events),
         quota: quotaOf(given),
         stopped:
           "What was uploaded stays, and jobs that were created go on. Run the same command again: it goes on where it stopped."
@@ -161,7 +163,7 @@ const submit = Command.make(
 
 const resume = Command.make(
   "resume",
-  { name, ...Place.flags, poll, ...onDemand, ...prices },
+  { name, ...Place.flags, poll, events: Place.events, ...onDemand, ...prices },
   Effect.fnUntraced(function*(given) {
     yield* Session.shown(
       {
@@ -169,6 +171,7 @@ const resume = Command.make(
         place: given,
         prices: pricesOf(given),
         every: Option.getOrUndefined(given.poll),
+        events: Option.getOrUndefined(given.events),
         quota: quotaOf(given),
         stopped:
           "Its jobs go on by themselves. Run the same command again, here or anywhere: it goes on where it stopped."
