@@ -182,7 +182,8 @@ const nightly = async (together: boolean): Promise<void> => {
           ["", "everything else", `${(100 * others(loads)).toFixed(0)} %`, "", ""]
         ])
       ))
-      console.log(`\n${cpus().length} processors.`)
+      const low = together ? "S3 lets" : "S3 and the batch let"
+      console.log(`\n${cpus().length} processors; ${low} the others go first (nice 19).`)
     }
   )
 }
