@@ -510,6 +510,71 @@ describe("ids of calls", () => {
     )
   })
 
+  it("that come again after a call without a result: a result has that of its own call", () => {
+    const sent = messages([user("a"), call("call_0"), user("b"), call("call_0"), result("call_0", "found")])
+    assert.deepStrictEqual(
+      sent.map(({ content }) => content?.map(({ toolResult, toolUse }) => (toolUse ?? toolResult)?.toolUseId)),
+      [[undefined], ["call_0"], ["call_0", undefined], ["call_1"], ["call_1"]]
+    )
+  })
+
+  // Of each turn: the ids of its calls, how many of them have a result, and where: "own" is what Bedrock ran itself.
+  const turns = [["call_0"], ["call_0", "call_0"], ["a b"], ["call_1", "call_0"]].flatMap((ids) =>
+    [...ids.keys(), ids.length].flatMap((answered) =>
+      (["next", "late", "own"] as const).map((where) => ({ answered, ids, where }))
+    )
+  )
+
+  it.each(turns.map((turn) => [`${turn.ids.join("+")}, ${turn.answered} answered ${turn.where}`, turn] as const))(
+    "that come again have their own results in the turn after them, whichever have none: %s, and any other two",
+    (_, first) => {
+      for (const second of turns) {
+        for (const third of turns) {
+          const given = [first, second, third].flatMap(({ answered, ids, where }, at): Array<Prompt.MessageEncoded> => {
+            const own = { providerExecuted: where === "own" }
+            const calls = ids.map((id, n) =>
+              ({ type: "tool-call", id, name: "look", params: { of: `${at}.${n}` }, ...own }) as const
+            )
+            const results = ids.slice(0, answered).map((id, n) =>
+              ({ type: "tool-result", id, name: "look", isFailure: false, result: `${at}.${n}`, ...own }) as const
+            )
+            return where === "own"
+              ? [user("a"), { role: "assistant", content: [...calls, ...results] }]
+              : [
+                user("a"),
+                { role: "assistant", content: calls },
+                ...(where === "late" ? [assistant("wait")] : []),
+                { role: "tool", content: results }
+              ]
+          })
+          const sent = messages(given)
+          const names = sent.flatMap(({ content = [] }) => content.flatMap(({ toolUse }) => toolUse?.toolUseId ?? []))
+          assert.strictEqual(new Set(names).size, names.length)
+          for (const [at, { content = [], role }] of sent.entries()) {
+            const before = sent[role === "user" ? at - 1 : at]?.content ?? []
+            for (const { toolResult } of content) {
+              if (toolResult === undefined) continue
+              const of = before.find(({ toolUse }) => toolUse?.toolUseId === toolResult.toolUseId)?.toolUse
+              if (of === undefined) assert.fail(`No call of ${toolResult.toolUseId}: ${JSON.stringify(sent)}`)
+              if (toolResult.status !== "error") {
+                assert.deepStrictEqual(of.input, { of: toolResult.content?.[0]?.text ?? "" })
+              }
+            }
+            if (role === "assistant") {
+              const after = [...content, ...sent[at + 1]?.content ?? []]
+              for (const { toolUse } of content) {
+                if (toolUse === undefined) continue
+                const results = after.filter(({ toolResult }) => toolResult?.toolUseId === toolUse.toolUseId)
+                assert.isAtMost(results.length, 1)
+                if (toolUse.type === undefined) assert.lengthOf(results, 1)
+              }
+            }
+          }
+        }
+      }
+    }
+  )
+
   it("that are not are numbered, and never meet another", () => {
     assert.deepStrictEqual(ids("a.b", "call_2", "ü", "a.b"), [
       "call_1",

@@ -236,6 +236,14 @@ describe("a request is adapted to its target", () => {
       { role: "user", content: [text("d")] }
     ])
     assert.deepStrictEqual(adapted.map(({ field }) => field), ["reasoningContent"])
+    const marked = {
+      ...input,
+      messages: input.messages.map((message, at) =>
+        at === 1 ? { ...message, content: [signed, { cachePoint: { type: "default" as const } }] } : message
+      )
+    }
+    const unmarked = adapting.converse(marked, { name: "nova", model: nova }).input.messages
+    assert.deepStrictEqual(unmarked, left.messages, "a cache point of nothing goes with it")
     const plain = { ...input, messages: [input.messages[0]].flatMap((message) => message ?? []) }
     assert.strictEqual(adapting.converse(plain, { name: "nova", model: nova }).input, plain)
   })

@@ -42,17 +42,20 @@ const idsOf = (content: ReadonlyArray<Prompt.Message>): ReadonlyArray<string> =>
     message.role === "assistant" ? message.content.flatMap((part) => part.type === "tool-call" ? [part.id] : []) : []
   )
 
-/** Where the results of calls are that do not come before the model speaks again. */
+/** Which result is of which call, and where those are that do not come before the model speaks again. */
 interface Results {
+  /** By their calls: an id may come again, of another call. */
+  readonly of: ReadonlyMap<Prompt.Part, Prompt.ToolResultPart>
   /** Those that come later, by the message of their calls: an approved call's comes after what the model said of it. */
   readonly late: ReadonlyMap<Prompt.Message, ReadonlyArray<Prompt.ToolResultPart>>
   /** The same. */
   readonly moved: ReadonlySet<Prompt.Part>
-  /** Calls that have none. */
+  /** Calls that have none, and should. */
   readonly unanswered: ReadonlySet<Prompt.Part>
 }
 
 const resultsOf = (content: ReadonlyArray<Prompt.Message>): Results => {
+  const of = new Map<Prompt.Part, Prompt.ToolResultPart>()
   const late = new Map<Prompt.Message, Array<Prompt.ToolResultPart>>()
   const moved = new Set<Prompt.Part>()
   const unanswered = new Set<Prompt.Part>()
@@ -61,9 +64,14 @@ const resultsOf = (content: ReadonlyArray<Prompt.Message>): Results => {
   for (const [at, message] of content.entries()) {
     if (message.role !== "assistant") continue
     for (const part of message.content) {
-      if (part.type !== "tool-call" || part.providerExecuted) continue
-      const found = resultOf(part.id, content, at, taken)
-      if (found !== undefined) taken.add(found.result)
+      if (part.type !== "tool-call") continue
+      const found = resultOf(part, content, at, taken)
+      if (found !== undefined) {
+        taken.add(found.result)
+        of.set(part, found.result)
+      }
+      // What Bedrock ran itself stands where Bedrock told it.
+      if (part.providerExecuted) continue
       if (found === undefined) unanswered.add(part)
       else if (found.late) {
         late.set(message, [...late.get(message) ?? [], found.result])
@@ -71,18 +79,19 @@ const resultsOf = (content: ReadonlyArray<Prompt.Message>): Results => {
       }
     }
   }
-  return { late, moved, unanswered }
+  return { of, late, moved, unanswered }
 }
 
-/** The result of a call in the message at `at`. An id may come again, of another call. */
+/** The result of a call in the message at `at`. An id may come again, of another call. What Bedrock ran, the model answers. */
 const resultOf = (
-  id: string,
+  { id, providerExecuted }: Prompt.ToolCallPart,
   content: ReadonlyArray<Prompt.Message>,
   at: number,
   taken: ReadonlySet<Prompt.Part>
 ) => {
   for (const [n, message] of content.entries()) {
     if (n < at || message.role === "system" || message.role === "user") continue
+    if (providerExecuted && message.role !== "assistant") continue
     for (const part of message.content) {
       if (part.type === "tool-result" && part.id === id && !taken.has(part)) {
         const late = content.slice(at + 1, n + 1).some(({ role }) => role === "assistant")
@@ -110,6 +119,8 @@ class Reading {
   private readonly names: files.Names = new Set()
   private readonly ids: toolIds.ToolIds
   private readonly results: Results
+  /** What the calls of results are called, by these. */
+  private readonly callOf = new Map<Prompt.Part, string>()
   /** The calls of the last turn that have no result. */
   private unanswered: Array<string> = []
   /** Files of the last answer. */
@@ -257,6 +268,8 @@ class Reading {
         this.called.add(name)
         const toolUseId = this.ids.call(part.id)
         if (this.results.unanswered.has(part)) this.unanswered.push(toolUseId)
+        const result = this.results.of.get(part)
+        if (result !== undefined) this.callOf.set(result, toolUseId)
         const input = Option.getOrElse(
           jsonOf(part.params ?? {}),
           () => refuse("prompt", `The parameters of the call ${part.id} of ${part.name} are no JSON`)
@@ -296,7 +309,7 @@ class Reading {
           : [{ text: output.text }]
       )
     return {
-      toolUseId: this.ids.result(part.id),
+      toolUseId: this.callOf.get(part) ?? this.ids.stray(part.id),
       // "The content field at messages.2.content.0.toolResult cannot be empty when status value is error"
       // (aws-samples/sample-multi-agent-orchestration-chat-on-agentcore#15).
       content: part.isFailure && content.every(({ text }) => text !== undefined && isBlank(text))

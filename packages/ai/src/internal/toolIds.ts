@@ -7,8 +7,8 @@ const allowed = /^[a-zA-Z0-9_-]{1,64}$/
 export interface ToolIds {
   /** Of a call. */
   readonly call: (id: string) => string
-  /** Of a result: as the first call of that id that has none yet, else the last one. */
-  readonly result: (id: string) => string
+  /** Of a result that is of no call, as far as is known: as the last call of that id. */
+  readonly stray: (id: string) => string
 }
 
 /**
@@ -18,8 +18,8 @@ export interface ToolIds {
 export const make = (known: Iterable<string>): ToolIds => {
   const taken = new Set([...known].filter((id) => allowed.test(id)))
   const used = new Set<string>()
-  /** By their ids: what they are called, and how many of them have a result. */
-  const calls = new Map<string, { readonly names: Array<string>; answered: number }>()
+  /** What the last call of an id is called. */
+  const last = new Map<string, string>()
   let numbered = 0
   const number = (): string => {
     do numbered++
@@ -29,18 +29,12 @@ export const make = (known: Iterable<string>): ToolIds => {
   const call = (id: string): string => {
     const name = allowed.test(id) && !used.has(id) ? id : number()
     used.add(name)
-    const same = calls.get(id)
-    if (same === undefined) calls.set(id, { names: [name], answered: 0 })
-    else same.names.push(name)
+    last.set(id, name)
     return name
   }
   return {
     call,
-    result: (id) => {
-      const same = calls.get(id)
-      // The result of a call that nobody made is what it is: Bedrock says so.
-      if (same === undefined) return allowed.test(id) ? id : call(id)
-      return same.names[same.answered++] ?? same.names.at(-1) ?? id
-    }
+    // The result of a call that nobody made is what it is: Bedrock says so.
+    stray: (id) => last.get(id) ?? (allowed.test(id) ? id : call(id))
   }
 }

@@ -113,7 +113,7 @@ const isSigned = ({ reasoningContent: reasoning }: NonNullable<Message["content"
   reasoning !== undefined &&
   (reasoning.redactedContent !== undefined || reasoning.reasoningText?.signature !== undefined)
 
-/** A message of which nothing is left goes, and those around it, which are of one side then, become one. */
+/** A message of which nothing is left, or a cache point of nothing, goes, and those around it, which are of one side then, become one. */
 const withoutSigned = <I extends ConverseInput>(input: I): I => {
   const { messages = [] } = input
   if (!messages.some(({ content }) => content?.some(isSigned) === true)) return input
@@ -121,7 +121,7 @@ const withoutSigned = <I extends ConverseInput>(input: I): I => {
   for (const message of messages) {
     const content = (message.content ?? []).filter((block) => !isSigned(block))
     const last = left.at(-1)
-    if (content.length === 0) continue
+    if (content.every(isMark)) continue
     if (last === undefined || last.role !== message.role) left.push({ ...message, content })
     else left[left.length - 1] = { ...last, content: [...last.content ?? [], ...content] }
   }
