@@ -95,6 +95,17 @@ describe("a target that hangs", () => {
       assert.deepStrictEqual(yield* leftovers(all, ["a", "b"]), [])
     }).pipe(Effect.provide(rig(two)), Random.withSeed("hang")))
 
+  it.effect("and others too: what was staked in vain meanwhile loses no call afterwards", () =>
+    Effect.gen(function*() {
+      yield* known()
+      const back = 15 * 60_000
+      const all = world((target, at) => ({ took: target === "a" || at < back ? never : 100 }))
+      const calls = yield* load(all, 40, 60_000, 40 * 60_000, 10_000)
+      const later = calls.filter(({ from }) => from >= back)
+      assert.isAbove(later.length, 20)
+      assert.strictEqual(later.filter(({ isLost }) => isLost).length, 0)
+    }).pipe(Effect.provide(rig(two)), Random.withSeed("both")))
+
   it.effect("while there are few calls: each goes on by itself, and says so", () =>
     Effect.gen(function*() {
       yield* known()
@@ -319,6 +330,46 @@ describe("a late request", () => {
       assert.deepStrictEqual(opened, [])
     }).pipe(Effect.provide(rig(two)), Random.withSeed("slow")))
 
+  for (const everyMillis of [100, 1_000, 10_000]) {
+    it.effect(`of a target that has become slower alone does not keep it out for good: a call each ${everyMillis} ms`, () =>
+      Effect.gen(function*() {
+        yield* known(100)
+        const all = world((target) => ({ took: target === "a" ? 5_000 : 1_000 }))
+        const calls = yield* load(all, 600, everyMillis, 600 * everyMillis + 60_000, never)
+        assert.isAbove(calls.slice(-200).filter(({ account }) => account?.target === "a").length, 100)
+      }).pipe(Effect.provide(rig(two)), Random.withSeed("slower")))
+  }
+
+  it.effect("is no failure of a target that answers others meanwhile: few are sent twice, and its circuit stays closed", () =>
+    Effect.gen(function*() {
+      yield* known(100)
+      const all = world((target, _, call) => ({ took: call % 10 > 0 ? 100 : target === "a" ? 8_000 : 2_000 }))
+      const calls = yield* load(all, 2_000, 100, 260_000, never)
+      assert.isBelow(all.sent.length - calls.length, 40)
+      assert.isAbove(calls.slice(-200).filter(({ account }) => account?.target === "a").length, 180)
+    }).pipe(Effect.provide(rig(two)), Random.withSeed("mixed")))
+
+  it.effect("has no second one beside it that was meant for a slow one", () =>
+    Effect.gen(function*() {
+      const answer = (calls: number, took: number) =>
+        Effect.gen(function*() {
+          const fibers = yield* Effect.replicateEffect(start(world(() => ({ took })), -1), calls)
+          yield* TestClock.adjust(took)
+          yield* Effect.forEach(fibers, Fiber.join)
+        })
+      yield* answer(1, 10_000)
+      yield* answer(220, 100)
+      const all = world(() => ({ took: 40_000 }))
+      const fiber = yield* start(all, 0)
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(all.sent.map(({ target }) => target), ["a", "b"])
+    }).pipe(Effect.provide(rig({
+      ...three,
+      routes: { chat: { policy: { ordered: ["a", "b", "c"] }, hedge: { percentile: 0.999, share: 0.5 } } },
+      backoff: { attempts: 2 }
+    }))))
+
   it.effect("goes on nowhere while nobody else could take it, and does when somebody can", () =>
     Effect.gen(function*() {
       yield* known()
@@ -354,10 +405,10 @@ describe("a late request", () => {
 })
 
 describe("when a request is late", () => {
-  const after = (usual: number | undefined, leftMillis: number, count = 20) => {
+  const after = (usual: number | undefined, leftMillis: number, count = 20, writingMillis = 5_000) => {
     const latencies = new Latencies()
     if (usual !== undefined) { for (let i = 0; i < count; i++) latencies.add(usual) }
-    return lateAfter(latencies, 5_000, leftMillis)
+    return lateAfter(latencies, writingMillis, leftMillis)
   }
 
   it("it has taken three times what 99 of 100 did, and a second; or all that is slow while that is not known", () => {
@@ -366,6 +417,13 @@ describe("when a request is late", () => {
     assert.strictEqual(after(2_000, Infinity, 19), 35_000)
     assert.strictEqual(after(undefined, Infinity), 35_000)
     assert.strictEqual(lateAfter(undefined, 0, Infinity), 30_000)
+  })
+
+  it("but not before a quick model could have written so long an answer, nor after all that is slow", () => {
+    assert.strictEqual(after(100, Infinity, 20, 200_000), 40_000)
+    assert.strictEqual(after(20_000, Infinity), 35_000)
+    assert.strictEqual(after(100, 0), 100)
+    assert.strictEqual(after(undefined, 0), 10)
   })
 
   it("or half of what its call had left, though not before the usual", () => {

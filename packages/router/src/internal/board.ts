@@ -30,6 +30,8 @@ interface Place {
   /** All that calls were charged to there. */
   readonly pools: Set<string>
   readonly latencies: Latencies
+  /** When the latest request was sent that it answered. */
+  answeredUpTo: number
   readonly facts: Mutable<Facts>
 }
 
@@ -60,6 +62,7 @@ export class Board {
         usual,
         pools: new Set([usual.name]),
         latencies: new Latencies(),
+        answeredUpTo: -Infinity,
         facts: {
           waitMillis: 0,
           free: 1,
@@ -118,6 +121,19 @@ export class Board {
     if (place === undefined) return
     place.latencies.add(millis)
     place.facts.latencyMillis = place.latencies.percentile(0.5)
+  }
+
+  answered(target: BuiltTarget, sentAt: number): void {
+    const place = this.places[target.index]
+    if (place !== undefined) place.answeredUpTo = Math.max(place.answeredUpTo, sentAt)
+  }
+
+  answeredUpTo(target: BuiltTarget): number {
+    return this.places[target.index]?.answeredUpTo ?? -Infinity
+  }
+
+  isClosed({ name }: BuiltTarget): boolean {
+    return this.health.standingUnsafe(name)._tag === "Closed"
   }
 
   latencies(target: BuiltTarget): Latencies | undefined {

@@ -195,13 +195,20 @@ export class Call<A, E extends Retryable, R> implements Host<A, E, R> {
     return attempt
   }
 
+  /** Whether what is late is more likely no answer at all than a slow one: nothing that was sent there after it was answered. */
+  isSilent({ candidate: { target }, late, sentAt }: Leg<A, E, R>): boolean {
+    return late !== undefined && this.board.answeredUpTo(target) < sentAt
+  }
+
   ended(leg: Leg<A, E, R>, exit: Exit.Exit<A, E | TargetClosed>): void {
     const { attempt, candidate: { target, why }, late, lost, sentAt, waitedMillis } = leg
     if (attempt === undefined) return
     const tookMillis = this.now() - sentAt
-    // Only what is known to be so long counts: a target whose slow answers were not counted would look the faster the more are given up. What is
-    // late is no answer at all.
-    if (Exit.isSuccess(exit) || lost && late === undefined) this.board.took(target, tookMillis)
+    // Only what is known to be so long counts: a target whose slow answers were not counted would look the faster the more are given up.
+    // What is late is no answer at all; but while the circuit is not closed only probes can find that the target has become slower.
+    const isLong = lost && (!this.isSilent(leg) || !this.board.isClosed(target))
+    if (Exit.isSuccess(exit) || isLong) this.board.took(target, tookMillis)
+    if (Exit.isSuccess(exit)) this.board.answered(target, sentAt)
     const trial = { target: target.name, why, attempt, waitedMillis, tookMillis }
     const error = Exit.isSuccess(exit) ? undefined : exit.cause.reasons.find(Cause.isFailReason)?.error
     if (error === undefined || error instanceof TargetClosed) {

@@ -10,6 +10,12 @@ const farTimes = 3
 /** ...and no less than this, which a busy machine takes by itself. */
 const leastMillis = 1_000
 
+/** Of the time that the slowest models take to write, 20 tokens a second: quick ones write 100. */
+const quickPart = 0.2
+
+/** Where next to nothing is left of its call, it is not asked all the time whether somebody else could take it. */
+const soonestMillis = 10
+
 /** So many answers say what is usual. */
 const fewestUsual = 20
 
@@ -19,8 +25,12 @@ const fewestUsual = 20
  */
 export const lateAfter = (latencies: Latencies | undefined, writingMillis: number, leftMillis: number): number => {
   const usual = latencies === undefined || latencies.count < fewestUsual ? undefined : latencies.percentile(0.99)
-  const far = usual === undefined ? slowMillis + writingMillis : Math.max(leastMillis, farTimes * usual)
-  return Math.min(far, Math.max(usual ?? 0, leftMillis / 2))
+  const slow = slowMillis + writingMillis
+  // A long answer is not late before a quick model could have written it, whatever those before it took.
+  const far = usual === undefined
+    ? slow
+    : Math.min(slow, Math.max(leastMillis, farTimes * usual, quickPart * writingMillis))
+  return Math.max(soonestMillis, Math.min(far, Math.max(usual ?? 0, leftMillis / 2)))
 }
 
 /** A route begins with so many requests that it may send beside late ones for nothing, and never has more: as many failures in a row open a circuit. */

@@ -95,7 +95,7 @@ export class Requests<A, E extends Backoff.Retryable, R> {
         retryAfter: retryAfterOf,
         writingMillis: this.writingMillis,
         leftMillis: call.deadline - call.now(),
-        interrupted: () => leg.late !== undefined && leg.lost ? "sick" : "ignore"
+        interrupted: () => leg.lost && call.isSilent(leg) ? "sick" : "ignore"
       }),
       Effect.onExit((exit) => {
         call.ended(leg, exit)
@@ -144,6 +144,8 @@ export class Requests<A, E extends Backoff.Retryable, R> {
   private second(first: Leg<A, E, R>): Effect.Effect<Leg<A, E, R> | undefined> {
     const { call, desk, fund: { purse } } = this
     if (purse === undefined || !purse.hasOne) return Effect.undefined
+    // Something else is under way for the call already, or was: it may have no request left.
+    if (first.late !== undefined || call.attempts + 1 > desk.attempts) return Effect.undefined
     const candidate = call.decide().candidates.find(({ target }) => {
       const facts = call.board.factsOf(target)
       return call.at(target.index) === undefined && target !== first.candidate.target &&

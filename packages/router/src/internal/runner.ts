@@ -190,9 +190,11 @@ export class Runner<A, E extends Backoff.Retryable, R> {
       late.add(leg)
     }
     this.restore = Effect.interruptible
-    const won = () => {
-      if (staked) stakes.giveBack()
-    }
+    // Whatever becomes of the call: only where the late request is what ends it was the other one for nothing.
+    let isVain = false
+    const settled = Effect.sync(() => {
+      if (staked && !isVain) stakes.giveBack()
+    })
     const isGivenUp = () => way.legs.every((leg) => !late.has(leg))
     const gone = () => {
       for (const leg of way.legs) late.delete(leg)
@@ -203,27 +205,32 @@ export class Runner<A, E extends Backoff.Retryable, R> {
           gone()
           const last = first.ends.at(-1)
           if (last !== undefined && (Exit.isSuccess(last.exit) || this.requests.isCallers(last.leg, last.exit))) {
+            isVain = true
             return Effect.flatMap(Fiber.interrupt(rest), () => {
               // Nobody waited for what it waited.
               call.waitedMillis = waitedMillis
+              this.spent = false
               return this.alone(restore, () => this.landed(first.ends))
             })
           }
-          won()
           this.note(first.ends)
           return Effect.flatMap(
             restore(Fiber.await(rest)),
             (exit) => this.alone(restore, () => this.isSpent() ? this.conclude("exhausted") : exit)
           )
         }
-        if (Exit.isSuccess(first.exit)) won()
         if (!this.isSpent()) return this.alone(restore, () => first.exit)
         // Nothing else is left that may answer.
         return Effect.flatMap(restore(Fiber.join(way.fiber)), (ends) => {
           gone()
+          isVain = ends.some(({ exit }) => Exit.isSuccess(exit))
           return this.alone(restore, () => this.landed(ends))
         })
-      }).pipe(Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Fiber.interruptAll([rest, way.fiber])))
+      }).pipe(
+        Effect.onExit((exit) =>
+          Exit.isSuccess(exit) ? settled : Effect.andThen(settled, Fiber.interruptAll([rest, way.fiber]))
+        )
+      )
     return Effect.flatMap(
       Effect.forkChild(Effect.suspend(() => this.again()), { startImmediately: true, uninterruptible: true }),
       both
@@ -248,8 +255,6 @@ export class Runner<A, E extends Backoff.Retryable, R> {
 
   private answered(leg: Leg<A, E, R>, value: A): Rest<A, E, R> {
     const { call, restore } = this
-    for (const late of this.late) late.lost = true
-    this.late.clear()
     for (const late of this.late) late.lost = true
     this.late.clear()
     const { check } = call.sending
