@@ -68,6 +68,30 @@ describe("events of jobs", () => {
       assert.strictEqual(queue.asked(), 1)
     }))
 
+  for (
+    const [what, code, body, warnings] of [
+      ["may not", 403, { __type: "com.amazonaws.sqs#AccessDenied", message: "not authorized" }, 1],
+      ["can't", 200, { Failed: [{ Id: "0", SenderFault: true, Code: "ReceiptHandleIsInvalid" }] }, 1],
+      ["could not yet", 503, {}, 0]
+    ] as const
+  ) {
+    it.live(`come again where they ${what} be removed: ${warnings === 0 ? "no warning" : "one warning"} says so`, () =>
+      Effect.gen(function*() {
+        const queue = yield* start({ again: 0 })
+        queue.keep(code, body)
+        yield* queue.send(event(arn, "Completed"))
+        const { layer, lines } = yield* logged
+        const events = yield* Stream.runCollect(Stream.take(JobEvents.fromQueue(queue.options), 3)).pipe(
+          Effect.provide(layer)
+        )
+        assert.lengthOf(events, 3)
+        assert.deepEqual(
+          lines,
+          Array(warnings).fill("Job events can't be removed from their queue: they come again and again")
+        )
+      }))
+  }
+
   it.effect("are asked for again where the queue is busy", () =>
     Effect.gen(function*() {
       const queue = yield* start()

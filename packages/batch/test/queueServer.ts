@@ -13,9 +13,14 @@ export const start = Effect.fnUntraced(function*({ again = 30 }: { readonly agai
   )
   let busy = 0
   let asked = 0
+  let kept: { readonly code: number; readonly body: unknown } | undefined
   let authorization = ""
   app.addHook("onRequest", async (request, reply) => {
-    if (!String(request.headers["x-amz-target"]).endsWith("ReceiveMessage")) return
+    const operation = String(request.headers["x-amz-target"])
+    if (kept !== undefined && operation.endsWith("DeleteMessageBatch")) {
+      return reply.code(kept.code).type("application/x-amz-json-1.0").send(JSON.stringify(kept.body))
+    }
+    if (!operation.endsWith("ReceiveMessage")) return
     asked++
     authorization = request.headers.authorization ?? ""
     if (busy-- > 0) return reply.code(503).send()
@@ -46,6 +51,10 @@ export const start = Effect.fnUntraced(function*({ again = 30 }: { readonly agai
     /** Refuses so many requests for messages. */
     refuse: (times: number) => {
       busy = times
+    },
+    /** Removes nothing, and answers so instead. */
+    keep: (code: number, body: unknown) => {
+      kept = { code, body }
     },
     asked: () => asked,
     /** What the last request for messages was signed with. */

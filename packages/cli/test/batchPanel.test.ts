@@ -4,6 +4,7 @@ import * as JobControl from "@caprock/batch/JobControl"
 import * as Panel from "@caprock/cli/batch/Panel"
 import * as Progress from "@caprock/cli/batch/Progress"
 import * as Screen from "@caprock/cli/terminal/Screen"
+import * as Classification from "@caprock/errors/Classification"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -176,7 +177,7 @@ describe("the time left of a job", () => {
 describe("the progress of a batch", () => {
   const job: JobDetail = { arn: "", name: "", status: "InProgress", submittedAt: 0, input: "", output: "" }
 
-  const watched = (live: boolean) =>
+  const watched = (live: boolean, gone = false) =>
     Effect.gen(function*() {
       const asked: Array<string> = []
       const written: Array<string> = []
@@ -185,9 +186,17 @@ describe("the progress of a batch", () => {
         Layer.succeed(JobControl.JobControl, {
           create: () => Effect.succeed(""),
           get: (arn) =>
-            Effect.sync(() => {
+            Effect.suspend(() => {
               asked.push(arn)
-              return { ...job, arn, counts: { total: 1000, processed: processed += 100, succeeded: 0, failed: 0 } }
+              if (gone) {
+                const error = { name: "ResourceNotFoundException", message: "gone" }
+                return Effect.fail(Classification.fromUnknown(error, { operation: "GetModelInvocationJob" }))
+              }
+              return Effect.succeed({
+                ...job,
+                arn,
+                counts: { total: 1000, processed: processed += 100, succeeded: 0, failed: 0 }
+              })
             }),
           list: () => Stream.empty,
           stop: () => Effect.void
@@ -225,6 +234,15 @@ describe("the progress of a batch", () => {
       // 100 of 1,000 at first, and 800 more in 30 seconds.
       assert.deepInclude(first, { first: { at: 0, processed: 100 } })
       if (first !== undefined) assert.isBelow(Panel.timeLeft(first, now) ?? Infinity, 10_000)
+    }))
+
+  it.effect("asks no oftener for jobs that can't be seen", () =>
+    Effect.gen(function*() {
+      const { asked } = yield* watched(true, true)
+      yield* TestClock.adjust("29 seconds")
+      assert.lengthOf(asked, Panel.maxJobs)
+      yield* TestClock.adjust("30 seconds")
+      assert.lengthOf(asked, 2 * Panel.maxJobs)
     }))
 
   it.effect("asks for nothing where nobody sees it, and says a line where it says something new", () =>

@@ -64,16 +64,22 @@ const read = (client: SQSClient, QueueUrl: string): Stream.Stream<JobEvent> => {
     patience
   )
 
-  // What stays is seen again, which does no harm.
-  const removed = (messages: Handed) =>
-    messages.length === 0 ? Effect.void : Effect.ignore(sent("DeleteMessageBatch", (abortSignal) =>
-      client.send(
-        new DeleteMessageBatchCommand({
-          QueueUrl,
-          Entries: messages.map(({ ReceiptHandle }, i) => ({ Id: String(i), ReceiptHandle }))
-        }),
-        { abortSignal }
-      )))
+  /** Why not all of them were, where it is for good. What else stays is seen again, which does no harm. */
+  const removed = (messages: Handed): Effect.Effect<string | undefined> =>
+    messages.length === 0 ? Effect.undefined : Effect.match(
+      sent("DeleteMessageBatch", (abortSignal) =>
+        client.send(
+          new DeleteMessageBatchCommand({
+            QueueUrl,
+            Entries: messages.map(({ ReceiptHandle }, i) => ({ Id: String(i), ReceiptHandle }))
+          }),
+          { abortSignal }
+        )),
+      {
+        onFailure: (error) => error.retryable ? undefined : error.message,
+        onSuccess: ({ Failed = [] }) => Failed.map(({ Code, Message }) => Message ?? Code ?? "Failed")[0]
+      }
+    )
 
   return Stream.suspend(() => {
     let isTold = false
@@ -84,9 +90,21 @@ const read = (client: SQSClient, QueueUrl: string): Stream.Stream<JobEvent> => {
       return Effect.logWarning("A queue of job events has other messages, which are left in it", { queue: QueueUrl })
     })
 
+    let isStuck = false
+    const stuck = (error: string) =>
+      Effect.suspend(() => {
+        if (isStuck) return Effect.void
+        isStuck = true
+        return Effect.logWarning(
+          "Job events can't be removed from their queue: they come again and again",
+          { queue: QueueUrl, error, needed: "sqs:DeleteMessage" }
+        )
+      })
+
     return Stream.unfold<Handed, ReadonlyArray<JobEvent>, BedrockError, never>([], (handed) =>
       Effect.gen(function*() {
-        yield* removed(handed)
+        const left = yield* removed(handed)
+        if (left !== undefined) yield* stuck(left)
         const { Messages = [] } = yield* received
         const read = Messages.map((message) => ({ message, event: eventOf(message.Body ?? "") }))
         const known = read.flatMap(({ event, message }) =>

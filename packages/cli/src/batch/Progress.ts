@@ -68,6 +68,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const startedAt = now()
   const every = Duration.toMillis(options.every)
   const jobs = new Map<string, Panel.Job>()
+  /** When each was last asked for, answered or not. */
+  const askedAt = new Map<string, number>()
   const calls = { answered: 0, failed: 0 }
   const read = { records: 0, bad: 0, bytes: 0, at: startedAt }
   let status: Status | undefined
@@ -92,22 +94,25 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }))
 
   const lookAt = (arn: string) =>
-    Effect.map(control.get(arn), ({ counts, expiresAt, submittedAt }) => {
-      const seenAt = now()
-      const before = jobs.get(arn)?.first
-      jobs.set(arn, {
-        submittedAt,
-        expiresAt,
-        counts,
-        seenAt,
-        first: before ?? (counts === undefined ? undefined : { at: seenAt, processed: counts.processed })
+    Effect.suspend(() => {
+      askedAt.set(arn, now())
+      return Effect.map(control.get(arn), ({ counts, expiresAt, submittedAt }) => {
+        const seenAt = now()
+        const before = jobs.get(arn)?.first
+        jobs.set(arn, {
+          submittedAt,
+          expiresAt,
+          counts,
+          seenAt,
+          first: before ?? (counts === undefined ? undefined : { at: seenAt, processed: counts.processed })
+        })
       })
     })
 
   const look = Effect.suspend(() =>
     Effect.forEach(
       (status === undefined ? [] : Panel.shown(status)).flatMap(({ arn }) =>
-        arn === undefined || now() - (jobs.get(arn)?.seenAt ?? -Infinity) < every ? [] : [arn]
+        arn === undefined || now() - (askedAt.get(arn) ?? -Infinity) < every ? [] : [arn]
       ),
       // What is wrong is told by whoever drives it, or looks at all of it.
       (arn) => Effect.ignore(lookAt(arn)),

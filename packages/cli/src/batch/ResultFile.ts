@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
+import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import * as Stdio from "effect/Stdio"
@@ -49,13 +50,15 @@ export const open = Effect.fnUntraced(function*(
   if (before !== undefined && before.type !== "File") return { name: out, sink: fs.sink(out), commit: Effect.void }
   // Not the link, but what it leads to.
   const target = before === undefined ? out : yield* written(fs.realPath(out))
-  const beside = `${target}.partial`
+  // Nobody else's: neither a user's own file, nor that of another process that writes the same results.
+  const words = yield* Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32 - 1), 2)
+  const beside = `${target}.${words.map((word) => word.toString(16).padStart(8, "0")).join("")}.partial`
   // Whoever may not read the old one may not read the new one.
   const mode = before === undefined ? {} : { mode: before.mode & 0o777 }
   yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(beside)))
   return {
     name: out,
-    sink: fs.sink(beside, mode),
+    sink: fs.sink(beside, { flag: "wx", ...mode }),
     commit: written(fs.rename(beside, target))
   }
 })
