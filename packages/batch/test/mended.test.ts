@@ -153,6 +153,18 @@ describe("a batch that is cancelled", () => {
       for (const { status } of yield* test.jobs) assert.strictEqual(status, "Stopped")
     }))
 
+  it.effect("ends, though its input gives nothing more and does not end", () =>
+    Effect.gen(function*() {
+      const { batches } = yield* make()
+      const running = yield* Effect.forkChild(
+        Stream.runCollect(batches.run("nightly", settings, Stream.concat(records(250), Stream.never)))
+      )
+      yield* TestClock.adjust("5 minutes")
+      yield* batches.cancel("nightly")
+      yield* ending(Fiber.join(running))
+      assert.strictEqual((yield* batches.status("nightly")).state, "cancelled")
+    }))
+
   it.effect("ends, though Bedrock has forgotten one of its jobs", () =>
     Effect.gen(function*() {
       const { batches, test } = yield* make()

@@ -317,10 +317,11 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         const journals = yield* Queue.sliding<BatchJournal, Failure | Cause.Done>(1)
         const driven = yield* held(place, initial, (journal) => Queue.offerUnsafe(journals, journal))
         // What is uploaded is driven at once: an input without an end has results, too.
-        const both = Effect.all([uploaded(place, driven, records, driven.wake), ended(driven.drive)], {
-          concurrency: 2,
-          discard: true
-        })
+        // It ends once all is uploaded, or nothing more is wanted: then nobody waits for the input.
+        const both = Effect.raceFirst(
+          Effect.andThen(uploaded(place, driven, records, driven.wake), Effect.never),
+          ended(driven.drive)
+        )
         yield* Effect.forkScoped(
           driven.hold(
             agreed(place, driven, initial).pipe(
