@@ -12,13 +12,20 @@ import { Data, Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { records, settings } from "./offloadLab.ts"
 
-const make = (options: BatchOffload.Options = {}) =>
+const make = (
+  options: BatchOffload.Options = {},
+  { bedrock = Bedrock.layer({ region: "us-east-1" }), wrap = (store) => store }: {
+    readonly bedrock?: Layer.Layer<Bedrock.Bedrock>
+    /** Of the bucket that batches have; the test has the other. */
+    readonly wrap?: (store: ObjectStore.ObjectStore["Service"]) => ObjectStore.ObjectStore["Service"]
+  } = {}
+) =>
   Effect.gen(function*() {
     const store = ObjectStore.makeMemory("bucket")
     const services = yield* Layer.build(Layer.mergeAll(
-      Layer.succeed(ObjectStore.ObjectStore, store),
+      Layer.succeed(ObjectStore.ObjectStore, wrap(store)),
       JobControl.layerTest(),
-      Bedrock.layer({ region: "us-east-1" }),
+      bedrock,
       NodeFileSystem.layer
     ))
     const batches = yield* BatchOffload.make({ limits: { minimumRecords: 10, recordsPerJob: 100 }, ...options }).pipe(
@@ -47,6 +54,14 @@ const unheard = new BedrockError({
   attempts: 1,
   reason: new Reason.ServerError({ kind: "internal", message: "no answer" })
 })
+
+const answer = {
+  $metadata: {},
+  output: { message: { role: "assistant" as const, content: [{ text: "Yes." }] } },
+  stopReason: "end_turn" as const,
+  usage: { inputTokens: 1, outputTokens: 1, totalTokens: 2 },
+  metrics: { latencyMs: 1 }
+}
 
 class Own extends Data.TaggedError("Own")<{}> {}
 
@@ -163,6 +178,27 @@ describe("a batch that is cancelled", () => {
       yield* batches.cancel("nightly")
       yield* ending(Fiber.join(running))
       assert.strictEqual((yield* batches.status("nightly")).state, "cancelled")
+    }))
+
+  it.effect("asks no more on demand, and keeps what was answered", () =>
+    Effect.gen(function*() {
+      let calls = 0
+      const bedrock = Layer.mock(Bedrock.Bedrock, {
+        converse: () =>
+          Effect.sync(() => {
+            calls++
+          }).pipe(Effect.andThen(Effect.sleep("10 minutes")), Effect.as(answer))
+      })
+      const { batches } = yield* make({ limits: { minimumRecords: 2000, recordsPerJob: 4000 } }, { bedrock })
+      yield* ending(batches.submit("nightly", settings, records(1500)))
+      const driving = yield* Effect.forkChild(batches.resume("nightly"))
+      yield* TestClock.adjust("25 minutes")
+      yield* batches.cancel("nightly")
+      assert.strictEqual((yield* ending(Fiber.join(driving))).state, "cancelled")
+      assert.strictEqual(calls, 3 * 64)
+      const results = yield* Stream.runCollect(batches.results("nightly"))
+      assert.lengthOf(results, 1500)
+      assert.lengthOf(results.filter(({ _tag }) => _tag === "Success"), 2 * 64)
     }))
 
   it.effect("ends, though Bedrock has forgotten one of its jobs", () =>

@@ -77,6 +77,20 @@ export const drive = <E>(
       return Effect.logWarning(what, { job: job?.arn, error: error.message })
     }
 
+    const isCancelled = Effect.map(place.store.read(cancelKey(place)), (found) => found !== undefined)
+
+    /** Ends when somebody cancels the batch. */
+    const unwanted = isCancelled.pipe(
+      // What is being asked is not given up for it.
+      Effect.catchTag("StoreFailed", ({ message }) =>
+        Effect.as(Effect.logWarning("Whether the batch is cancelled could not be read", { message }), false)),
+      Effect.delay(polling.min),
+      Effect.repeat({
+        until: (isSo) =>
+          isSo
+      })
+    )
+
     /** `isFirst`: nobody asked for this job before. */
     const submit = Effect.fnUntraced(function*(part: Part, isFirst: boolean) {
       const request = requestOf(place, yield* journal.current, part)
@@ -85,7 +99,9 @@ export const drive = <E>(
       // It may have been given up meanwhile by who follows: then nobody would read what it does.
       yield* sure
       yield* jobs.create(request).pipe(
-        Effect.flatMap((arn) => settle({ _tag: "created", of: part, arn })),
+        Effect.flatMap((arn) =>
+          settle({ _tag: "created", of: part, arn })
+        ),
         Effect.catchTag("BedrockError", (error) => {
           const { message, reason, retryable } = error
           if (reason._tag === "ConflictError") {
@@ -130,8 +146,12 @@ export const drive = <E>(
           })
         case "late": {
           yield* settle({ _tag: "late", late: command.late })
-          yield* data.late(yield* journal.current, command.late)
-          return yield* settle({ _tag: "answered" })
+          return yield* settle(
+            yield* Effect.raceFirst(
+              Effect.as(data.late(yield* journal.current, command.late), { _tag: "answered" } as const),
+              Effect.as(unwanted, { _tag: "cancelled" } as const)
+            )
+          )
         }
         case "settle":
           return yield* settle(command.event)
@@ -154,7 +174,7 @@ export const drive = <E>(
     const asked = Effect.gen(function*() {
       const { createdAt, settings, state } = yield* journal.current
       if (state === "open" || state === "running") {
-        if ((yield* place.store.read(cancelKey(place))) !== undefined) yield* settle({ _tag: "cancelled" })
+        if (yield* isCancelled) yield* settle({ _tag: "cancelled" })
       }
       const { deadline } = settings
       if (deadline === undefined) return
