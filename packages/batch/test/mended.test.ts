@@ -15,7 +15,7 @@ import { records, settings } from "./offloadLab.ts"
 const make = (
   options: BatchOffload.Options = {},
   { bedrock = Bedrock.layer({ region: "us-east-1" }), wrap = (store) => store }: {
-    readonly bedrock?: Layer.Layer<Bedrock.Bedrock>
+    readonly bedrock?: ReturnType<typeof Bedrock.layer>
     /** Of the bucket that batches have; the test has the other. */
     readonly wrap?: (store: ObjectStore.ObjectStore["Service"]) => ObjectStore.ObjectStore["Service"]
   } = {}
@@ -78,6 +78,28 @@ describe("a batch that Bedrock refuses", () => {
       const submitted = yield* ending(batches.submit("nightly", settings, records(1000)))
       assert.isUndefined(submitted.problem)
       assert.lengthOf(yield* test.created, 10)
+    }))
+})
+
+describe("a batch whose jobs can't be listed", () => {
+  it.effect("is uploaded all the same", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* test.fail("create", [unheard])
+      yield* test.fail("list", Array.from({ length: 50 }, () => unheard))
+      const { parts, sealed } = yield* ending(batches.submit("nightly", settings, records(1000)))
+      assert.isTrue(sealed)
+      assert.lengthOf(parts, 10)
+      assert.isBelow((yield* test.requests).list, 20)
+    }))
+
+  it.effect("fails, where it won't pass", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* test.fail("create", [unheard])
+      yield* test.fail("list", [denied])
+      const { reason } = yield* Effect.flip(ending(batches.submit("nightly", settings, records(1000))))
+      assert.strictEqual(reason._tag, "ServiceFailed")
     }))
 })
 

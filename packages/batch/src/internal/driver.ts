@@ -69,7 +69,13 @@ export const drive = <E>(
       Stream.runCollect(jobs.list(prefix)),
       (found) => found.filter(({ name }) => name.startsWith(prefix))
     )
-    const listing = looks(listed, polling, polling.wake)
+    const listing = until === "ended" ? looks(listed, polling, polling.wake) : Effect.catchIf(
+      listed,
+      ({ retryable }) => retryable,
+      // Whoever uploads does not wait for it: the next part looks again, and so does who resumes.
+      ({ message }) =>
+        Effect.as(Effect.logWarning("The batch's jobs could not be listed", { error: message }), undefined)
+    )
     /** Who waits for days outlasts an hour without an answer: what may pass waits for the next look. */
     const later = (what: string, { job }: Part) => (error: BedrockError) => {
       if (!error.retryable) return Effect.fail(new ServiceFailed({ error }))
@@ -99,9 +105,7 @@ export const drive = <E>(
       // It may have been given up meanwhile by who follows: then nobody would read what it does.
       yield* sure
       yield* jobs.create(request).pipe(
-        Effect.flatMap((arn) =>
-          settle({ _tag: "created", of: part, arn })
-        ),
+        Effect.flatMap((arn) => settle({ _tag: "created", of: part, arn })),
         Effect.catchTag("BedrockError", (error) => {
           const { message, reason, retryable } = error
           if (reason._tag === "ConflictError") {
@@ -205,7 +209,8 @@ export const drive = <E>(
     /** One look at all jobs. */
     const look = Effect.gen(function*() {
       const all = yield* Effect.mapError(listing, (error) => new ServiceFailed({ error }))
-      isHeldUp = false
+      isHeldUp = all === undefined
+      if (all === undefined) return
       yield* asked
       const byArn = new Map(all.map((job) => [job.arn, job]))
       for (const part of (yield* journal.current).parts) {
