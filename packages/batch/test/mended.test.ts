@@ -49,6 +49,11 @@ const denied = new BedrockError({
   attempts: 1,
   reason: new Reason.AccessError({ kind: "denied", message: "may not pass the role" })
 })
+const crowded = new BedrockError({
+  operation: "CreateModelInvocationJob",
+  attempts: 1,
+  reason: new Reason.ResourceQuotaError({ message: "too many jobs" })
+})
 const unheard = new BedrockError({
   operation: "CreateModelInvocationJob",
   attempts: 1,
@@ -78,6 +83,20 @@ describe("a batch that Bedrock refuses", () => {
       const submitted = yield* ending(batches.submit("nightly", settings, records(1000)))
       assert.isUndefined(submitted.problem)
       assert.lengthOf(yield* test.created, 10)
+    }))
+})
+
+describe("a batch of which Bedrock refuses one job", () => {
+  it.effect("asks for no other", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* test.fail("create", Array.from({ length: 4 }, () => crowded))
+      yield* ending(batches.submit("nightly", settings, records(300)))
+      assert.isEmpty(yield* test.jobs)
+      yield* test.fail("create", [denied])
+      const { reason } = yield* Effect.flip(ending(batches.resume("nightly")))
+      assert.deepInclude(reason, { _tag: "JobFailed", status: "refused" })
+      assert.isEmpty(yield* test.jobs)
     }))
 })
 

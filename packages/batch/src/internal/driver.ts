@@ -128,6 +128,8 @@ export const drive = <E>(
       if (isHeldUp && ofJobs.has(command._tag)) return
       switch (command._tag) {
         case "submit":
+          // One before it may have been refused.
+          if (!machine.isAsking(yield* journal.current)) return
           return yield* submit(command.part, true)
         case "stop":
           return yield* jobs.stop(command.part.job?.arn ?? "").pipe(
