@@ -360,6 +360,35 @@ describe("a batch's bucket", () => {
       assert.strictEqual((yield* Effect.flip(ours.write(new Uint8Array(1)))).kind, "missing")
     }))
 
+  it.effect("is not swept by who has lost the lease", () =>
+    Effect.gen(function*() {
+      const swept: Array<string> = []
+      let isTaken = false
+      const { batches } = yield* make({}, {
+        wrap: (store) => {
+          const other = { generation: 2, owner: "other", beat: 0, released: false }
+          const takenOver = Effect.suspend(() => {
+            if (isTaken) return Effect.void
+            isTaken = true
+            return Effect.andThen(
+              store.put("caprock/nightly/lease.json", Buffer.from(JSON.stringify(other))),
+              Effect.sleep("2 minutes")
+            )
+          })
+          return {
+            ...store,
+            put: (key, bytes, when) =>
+              Effect.tap(store.put(key, bytes, when), key.endsWith("/journal.json") ? takenOver : Effect.void),
+            sweep: (prefix) => Effect.sync(() => swept.push(prefix))
+          }
+        }
+      })
+      const { reason } = yield* Effect.flip(ending(batches.submit("nightly", settings, records(100))))
+      assert.strictEqual(reason._tag, "LeaseLost")
+      assert.isTrue(isTaken)
+      assert.isEmpty(swept)
+    }))
+
   it.effect("is cleared of parts that no journal names, and of nobody else's", () =>
     Effect.gen(function*() {
       const { batches, store } = yield* make()

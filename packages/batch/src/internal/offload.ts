@@ -173,9 +173,13 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     const journal = yield* journalStore.open(place, hold, initial, tell)
     // What was in the batch's way is tried again by whoever comes next.
     yield* journal.update((now) => machine.step(now, { _tag: "resumed" }))
-    // What somebody began to upload, and won't end. Nothing else: below the prefix Bedrock uploads, too.
-    for (const uploads of uploadsOf(place)) yield* store.sweep(uploads)
-    yield* Orphans.remove(place, yield* journal.current, hold.generation - 1)
+    // Whoever follows uploads, too.
+    yield* hold.hold(Effect.gen(function*() {
+      yield* hold.sure
+      // What somebody began to upload, and won't end. Nothing else: below the prefix Bedrock uploads, too.
+      for (const uploads of uploadsOf(place)) yield* store.sweep(uploads)
+      yield* Orphans.remove(place, yield* journal.current, hold.generation - 1)
+    }))
     const woken = yield* alarm(options.wake ?? Stream.empty)
     const drive: Driver["drive"] = (until) =>
       driver.drive<Corrupt | InputChanged | ServiceFailed | StoreFailed>({
