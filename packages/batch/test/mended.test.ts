@@ -1,4 +1,5 @@
 // What somebody has to mend, cancel or clean up: batches over a bucket in memory and scripted jobs, in virtual time.
+import { StoreFailed } from "@caprock/batch/BatchError"
 import * as BatchOffload from "@caprock/batch/BatchOffload"
 import * as JobControl from "@caprock/batch/JobControl"
 import { JobControlTest } from "@caprock/batch/JobControlTest"
@@ -358,6 +359,25 @@ describe("a batch's bucket", () => {
       yield* theirs.write(new Uint8Array(1))
       yield* theirs.commit
       assert.strictEqual((yield* Effect.flip(ours.write(new Uint8Array(1)))).kind, "missing")
+    }))
+
+  it.effect("may keep what nobody reads: no batch fails by it", () =>
+    Effect.gen(function*() {
+      let listings = 0
+      const broken = new StoreFailed({ operation: "list", key: "", kind: "unavailable", problem: "503" })
+      const { batches } = yield* make({}, {
+        wrap: (store) => ({
+          ...store,
+          list: (prefix) =>
+            prefix === "caprock/nightly/in/"
+              ? Stream.suspend(() => (listings++, Stream.fail(broken)))
+              : store.list(prefix)
+        })
+      })
+      yield* ending(batches.submit("nightly", settings, records(250)))
+      yield* batches.cancel("nightly")
+      assert.strictEqual((yield* ending(batches.resume("nightly"))).state, "cancelled")
+      assert.strictEqual(listings, 3)
     }))
 
   it.effect("is not swept by who has lost the lease", () =>
