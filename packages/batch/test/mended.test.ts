@@ -262,6 +262,16 @@ describe("a batch that is cancelled", () => {
       assert.deepEqual((yield* test.jobs).map(({ status }) => status), ["Stopping"])
     }))
 
+  it.effect("stops all its jobs that can be stopped, and says so of the other", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* ending(batches.submit("nightly", settings, records(250)))
+      yield* test.fail("stop", [denied])
+      const { reason } = yield* Effect.flip(batches.cancel("nightly"))
+      assert.strictEqual(reason._tag, "ServiceFailed")
+      assert.lengthOf((yield* test.jobs).filter(({ status }) => status === "Stopping"), 2)
+    }))
+
   it.effect("is cancelled, though there was a problem before", () =>
     Effect.gen(function*() {
       const { batches, test } = yield* make()

@@ -367,9 +367,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         yield* store.put(cancelKey(place), new TextEncoder().encode("{}\n"))
         // All that there are, those too that no journal has yet.
         const live = (yield* listed(place)).filter(({ status }) => !isLast(status))
-        yield* Effect.forEach(live, ({ arn }) => jobs.stop(arn), { discard: true }).pipe(
-          Effect.mapError((error) => new ServiceFailed({ error }))
-        )
+        const stops = yield* Effect.forEach(live, ({ arn }) => Effect.result(jobs.stop(arn)))
+        const refused = stops.find(Result.isFailure)
+        if (refused !== undefined) return yield* new ServiceFailed({ error: refused.failure })
       }).pipe(Effect.mapError(errorOf(name))),
 
     list: Stream.suspend(() => {
