@@ -1,4 +1,5 @@
 // What somebody has to mend, cancel or clean up: batches over a bucket in memory and scripted jobs, in virtual time.
+import { StoreFailed } from "@caprock/batch/BatchError"
 import * as BatchOffload from "@caprock/batch/BatchOffload"
 import * as JobControl from "@caprock/batch/JobControl"
 import { JobControlTest } from "@caprock/batch/JobControlTest"
@@ -12,13 +13,20 @@ import { Data, Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { records, settings } from "./offloadLab.ts"
 
-const make = (options: BatchOffload.Options = {}) =>
+const make = (
+  options: BatchOffload.Options = {},
+  { bedrock = Bedrock.layer({ region: "us-east-1" }), wrap = (store) => store }: {
+    readonly bedrock?: ReturnType<typeof Bedrock.layer>
+    /** Of the bucket that batches have; the test has the other. */
+    readonly wrap?: (store: ObjectStore.ObjectStore["Service"]) => ObjectStore.ObjectStore["Service"]
+  } = {}
+) =>
   Effect.gen(function*() {
     const store = ObjectStore.makeMemory("bucket")
     const services = yield* Layer.build(Layer.mergeAll(
-      Layer.succeed(ObjectStore.ObjectStore, store),
+      Layer.succeed(ObjectStore.ObjectStore, wrap(store)),
       JobControl.layerTest(),
-      Bedrock.layer({ region: "us-east-1" }),
+      bedrock,
       NodeFileSystem.layer
     ))
     const batches = yield* BatchOffload.make({ limits: { minimumRecords: 10, recordsPerJob: 100 }, ...options }).pipe(
@@ -42,11 +50,24 @@ const denied = new BedrockError({
   attempts: 1,
   reason: new Reason.AccessError({ kind: "denied", message: "may not pass the role" })
 })
+const crowded = new BedrockError({
+  operation: "CreateModelInvocationJob",
+  attempts: 1,
+  reason: new Reason.ResourceQuotaError({ message: "too many jobs" })
+})
 const unheard = new BedrockError({
   operation: "CreateModelInvocationJob",
   attempts: 1,
   reason: new Reason.ServerError({ kind: "internal", message: "no answer" })
 })
+
+const answer = {
+  $metadata: {},
+  output: { message: { role: "assistant" as const, content: [{ text: "Yes." }] } },
+  stopReason: "end_turn" as const,
+  usage: { inputTokens: 1, outputTokens: 1, totalTokens: 2 },
+  metrics: { latencyMs: 1 }
+}
 
 class Own extends Data.TaggedError("Own")<{}> {}
 
@@ -63,6 +84,42 @@ describe("a batch that Bedrock refuses", () => {
       const submitted = yield* ending(batches.submit("nightly", settings, records(1000)))
       assert.isUndefined(submitted.problem)
       assert.lengthOf(yield* test.created, 10)
+    }))
+})
+
+describe("a batch of which Bedrock refuses one job", () => {
+  it.effect("asks for no other", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* test.fail("create", Array.from({ length: 4 }, () => crowded))
+      yield* ending(batches.submit("nightly", settings, records(300)))
+      assert.isEmpty(yield* test.jobs)
+      yield* test.fail("create", [denied])
+      const { reason } = yield* Effect.flip(ending(batches.resume("nightly")))
+      assert.deepInclude(reason, { _tag: "JobFailed", status: "refused" })
+      assert.isEmpty(yield* test.jobs)
+    }))
+})
+
+describe("a batch whose jobs can't be listed", () => {
+  it.effect("is uploaded all the same", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* test.fail("create", [unheard])
+      yield* test.fail("list", Array.from({ length: 50 }, () => unheard))
+      const { parts, sealed } = yield* ending(batches.submit("nightly", settings, records(1000)))
+      assert.isTrue(sealed)
+      assert.lengthOf(parts, 10)
+      assert.isBelow((yield* test.requests).list, 20)
+    }))
+
+  it.effect("fails, where it won't pass", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* test.fail("create", [unheard])
+      yield* test.fail("list", [denied])
+      const { reason } = yield* Effect.flip(ending(batches.submit("nightly", settings, records(1000))))
+      assert.strictEqual(reason._tag, "ServiceFailed")
     }))
 })
 
@@ -153,6 +210,39 @@ describe("a batch that is cancelled", () => {
       for (const { status } of yield* test.jobs) assert.strictEqual(status, "Stopped")
     }))
 
+  it.effect("ends, though its input gives nothing more and does not end", () =>
+    Effect.gen(function*() {
+      const { batches } = yield* make()
+      const running = yield* Effect.forkChild(
+        Stream.runCollect(batches.run("nightly", settings, Stream.concat(records(250), Stream.never)))
+      )
+      yield* TestClock.adjust("5 minutes")
+      yield* batches.cancel("nightly")
+      yield* ending(Fiber.join(running))
+      assert.strictEqual((yield* batches.status("nightly")).state, "cancelled")
+    }))
+
+  it.effect("asks no more on demand, and keeps what was answered", () =>
+    Effect.gen(function*() {
+      let calls = 0
+      const bedrock = Layer.mock(Bedrock.Bedrock, {
+        converse: () =>
+          Effect.sync(() => {
+            calls++
+          }).pipe(Effect.andThen(Effect.sleep("10 minutes")), Effect.as(answer))
+      })
+      const { batches } = yield* make({ limits: { minimumRecords: 2000, recordsPerJob: 4000 } }, { bedrock })
+      yield* ending(batches.submit("nightly", settings, records(1500)))
+      const driving = yield* Effect.forkChild(batches.resume("nightly"))
+      yield* TestClock.adjust("25 minutes")
+      yield* batches.cancel("nightly")
+      assert.strictEqual((yield* ending(Fiber.join(driving))).state, "cancelled")
+      assert.strictEqual(calls, 3 * 64)
+      const results = yield* Stream.runCollect(batches.results("nightly"))
+      assert.lengthOf(results, 1500)
+      assert.lengthOf(results.filter(({ _tag }) => _tag === "Success"), 2 * 64)
+    }))
+
   it.effect("ends, though Bedrock has forgotten one of its jobs", () =>
     Effect.gen(function*() {
       const { batches, test } = yield* make()
@@ -170,6 +260,16 @@ describe("a batch that is cancelled", () => {
       yield* ending(batches.submit("nightly", settings, records(100)))
       yield* batches.cancel("nightly")
       assert.deepEqual((yield* test.jobs).map(({ status }) => status), ["Stopping"])
+    }))
+
+  it.effect("stops all its jobs that can be stopped, and says so of the other", () =>
+    Effect.gen(function*() {
+      const { batches, test } = yield* make()
+      yield* ending(batches.submit("nightly", settings, records(250)))
+      yield* test.fail("stop", [denied])
+      const { reason } = yield* Effect.flip(batches.cancel("nightly"))
+      assert.strictEqual(reason._tag, "ServiceFailed")
+      assert.lengthOf((yield* test.jobs).filter(({ status }) => status === "Stopping"), 2)
     }))
 
   it.effect("is cancelled, though there was a problem before", () =>
@@ -269,6 +369,54 @@ describe("a batch's bucket", () => {
       yield* theirs.write(new Uint8Array(1))
       yield* theirs.commit
       assert.strictEqual((yield* Effect.flip(ours.write(new Uint8Array(1)))).kind, "missing")
+    }))
+
+  it.effect("may keep what nobody reads: no batch fails by it", () =>
+    Effect.gen(function*() {
+      let listings = 0
+      const broken = new StoreFailed({ operation: "list", key: "", kind: "unavailable", problem: "503" })
+      const { batches } = yield* make({}, {
+        wrap: (store) => ({
+          ...store,
+          list: (prefix) =>
+            prefix === "caprock/nightly/in/"
+              ? Stream.suspend(() => (listings++, Stream.fail(broken)))
+              : store.list(prefix)
+        })
+      })
+      yield* ending(batches.submit("nightly", settings, records(250)))
+      yield* batches.cancel("nightly")
+      assert.strictEqual((yield* ending(batches.resume("nightly"))).state, "cancelled")
+      assert.strictEqual(listings, 3)
+    }))
+
+  it.effect("is not swept by who has lost the lease", () =>
+    Effect.gen(function*() {
+      const swept: Array<string> = []
+      let isTaken = false
+      const { batches } = yield* make({}, {
+        wrap: (store) => {
+          const other = { generation: 2, owner: "other", beat: 0, released: false }
+          const takenOver = Effect.suspend(() => {
+            if (isTaken) return Effect.void
+            isTaken = true
+            return Effect.andThen(
+              store.put("caprock/nightly/lease.json", Buffer.from(JSON.stringify(other))),
+              Effect.sleep("2 minutes")
+            )
+          })
+          return {
+            ...store,
+            put: (key, bytes, when) =>
+              Effect.tap(store.put(key, bytes, when), key.endsWith("/journal.json") ? takenOver : Effect.void),
+            sweep: (prefix) => Effect.sync(() => swept.push(prefix))
+          }
+        }
+      })
+      const { reason } = yield* Effect.flip(ending(batches.submit("nightly", settings, records(100))))
+      assert.strictEqual(reason._tag, "LeaseLost")
+      assert.isTrue(isTaken)
+      assert.isEmpty(swept)
     }))
 
   it.effect("is cleared of parts that no journal names, and of nobody else's", () =>

@@ -69,13 +69,33 @@ export const drive = <E>(
       Stream.runCollect(jobs.list(prefix)),
       (found) => found.filter(({ name }) => name.startsWith(prefix))
     )
-    const listing = looks(listed, polling, polling.wake)
+    const listing = until === "ended" ? looks(listed, polling, polling.wake) : Effect.catchIf(
+      listed,
+      ({ retryable }) => retryable,
+      // Whoever uploads does not wait for it: the next part looks again, and so does who resumes.
+      ({ message }) =>
+        Effect.as(Effect.logWarning("The batch's jobs could not be listed", { error: message }), undefined)
+    )
     /** Who waits for days outlasts an hour without an answer: what may pass waits for the next look. */
     const later = (what: string, { job }: Part) => (error: BedrockError) => {
       if (!error.retryable) return Effect.fail(new ServiceFailed({ error }))
       isHeldUp = true
       return Effect.logWarning(what, { job: job?.arn, error: error.message })
     }
+
+    const isCancelled = Effect.map(place.store.read(cancelKey(place)), (found) => found !== undefined)
+
+    /** Ends when somebody cancels the batch. */
+    const unwanted = isCancelled.pipe(
+      // What is being asked is not given up for it.
+      Effect.catchTag("StoreFailed", ({ message }) =>
+        Effect.as(Effect.logWarning("Whether the batch is cancelled could not be read", { message }), false)),
+      Effect.delay(polling.min),
+      Effect.repeat({
+        until: (isSo) =>
+          isSo
+      })
+    )
 
     /** `isFirst`: nobody asked for this job before. */
     const submit = Effect.fnUntraced(function*(part: Part, isFirst: boolean) {
@@ -108,6 +128,8 @@ export const drive = <E>(
       if (isHeldUp && ofJobs.has(command._tag)) return
       switch (command._tag) {
         case "submit":
+          // One before it may have been refused.
+          if (!machine.isAsking(yield* journal.current)) return
           return yield* submit(command.part, true)
         case "stop":
           return yield* jobs.stop(command.part.job?.arn ?? "").pipe(
@@ -130,8 +152,12 @@ export const drive = <E>(
           })
         case "late": {
           yield* settle({ _tag: "late", late: command.late })
-          yield* data.late(yield* journal.current, command.late)
-          return yield* settle({ _tag: "answered" })
+          return yield* settle(
+            yield* Effect.raceFirst(
+              Effect.as(data.late(yield* journal.current, command.late), { _tag: "answered" } as const),
+              Effect.as(unwanted, { _tag: "cancelled" } as const)
+            )
+          )
         }
         case "settle":
           return yield* settle(command.event)
@@ -154,7 +180,7 @@ export const drive = <E>(
     const asked = Effect.gen(function*() {
       const { createdAt, settings, state } = yield* journal.current
       if (state === "open" || state === "running") {
-        if ((yield* place.store.read(cancelKey(place))) !== undefined) yield* settle({ _tag: "cancelled" })
+        if (yield* isCancelled) yield* settle({ _tag: "cancelled" })
       }
       const { deadline } = settings
       if (deadline === undefined) return
@@ -185,7 +211,8 @@ export const drive = <E>(
     /** One look at all jobs. */
     const look = Effect.gen(function*() {
       const all = yield* Effect.mapError(listing, (error) => new ServiceFailed({ error }))
-      isHeldUp = false
+      isHeldUp = all === undefined
+      if (all === undefined) return
       yield* asked
       const byArn = new Map(all.map((job) => [job.arn, job]))
       for (const part of (yield* journal.current).parts) {

@@ -173,9 +173,13 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     const journal = yield* journalStore.open(place, hold, initial, tell)
     // What was in the batch's way is tried again by whoever comes next.
     yield* journal.update((now) => machine.step(now, { _tag: "resumed" }))
-    // What somebody began to upload, and won't end. Nothing else: below the prefix Bedrock uploads, too.
-    for (const uploads of uploadsOf(place)) yield* store.sweep(uploads)
-    yield* Orphans.remove(place, yield* journal.current, hold.generation - 1)
+    // Whoever follows uploads, too.
+    yield* hold.hold(Effect.gen(function*() {
+      yield* hold.sure
+      // What somebody began to upload, and won't end. Nothing else: below the prefix Bedrock uploads, too.
+      for (const uploads of uploadsOf(place)) yield* store.sweep(uploads)
+      yield* Orphans.remove(place, yield* journal.current, hold.generation - 1)
+    }))
     const woken = yield* alarm(options.wake ?? Stream.empty)
     const drive: Driver["drive"] = (until) =>
       driver.drive<Corrupt | InputChanged | ServiceFailed | StoreFailed>({
@@ -317,10 +321,11 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         const journals = yield* Queue.sliding<BatchJournal, Failure | Cause.Done>(1)
         const driven = yield* held(place, initial, (journal) => Queue.offerUnsafe(journals, journal))
         // What is uploaded is driven at once: an input without an end has results, too.
-        const both = Effect.all([uploaded(place, driven, records, driven.wake), ended(driven.drive)], {
-          concurrency: 2,
-          discard: true
-        })
+        // It ends once all is uploaded, or nothing more is wanted: then nobody waits for the input.
+        const both = Effect.raceFirst(
+          Effect.andThen(uploaded(place, driven, records, driven.wake), Effect.never),
+          ended(driven.drive)
+        )
         yield* Effect.forkScoped(
           driven.hold(
             agreed(place, driven, initial).pipe(
@@ -362,9 +367,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         yield* store.put(cancelKey(place), new TextEncoder().encode("{}\n"))
         // All that there are, those too that no journal has yet.
         const live = (yield* listed(place)).filter(({ status }) => !isLast(status))
-        yield* Effect.forEach(live, ({ arn }) => jobs.stop(arn), { discard: true }).pipe(
-          Effect.mapError((error) => new ServiceFailed({ error }))
-        )
+        const stops = yield* Effect.forEach(live, ({ arn }) => Effect.result(jobs.stop(arn)))
+        const refused = stops.find(Result.isFailure)
+        if (refused !== undefined) return yield* new ServiceFailed({ error: refused.failure })
       }).pipe(Effect.mapError(errorOf(name))),
 
     list: Stream.suspend(() => {
