@@ -2,6 +2,7 @@
 import { Bedrock } from "@caprock/bedrock/Bedrock"
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -321,10 +322,14 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         const journals = yield* Queue.sliding<BatchJournal, Failure | Cause.Done>(1)
         const driven = yield* held(place, initial, (journal) => Queue.offerUnsafe(journals, journal))
         // What is uploaded is driven at once: an input without an end has results, too.
-        // It ends once all is uploaded, or nothing more is wanted: then nobody waits for the input.
+        // Of a batch that was done before all of it is compared all the same; where nothing more is wanted nobody waits for the input.
+        const read = yield* Deferred.make<void>()
         const both = Effect.raceFirst(
-          Effect.andThen(uploaded(place, driven, records, driven.wake), Effect.never),
-          ended(driven.drive)
+          uploaded(place, driven, records, driven.wake).pipe(
+            Effect.andThen(Deferred.succeed(read, undefined)),
+            Effect.andThen(Effect.never)
+          ),
+          Effect.flatMap(ended(driven.drive), (journal) => isOff(journal) ? Effect.void : Deferred.await(read))
         )
         yield* Effect.forkScoped(
           driven.hold(
