@@ -51,12 +51,9 @@ export const take = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Lease, LeaseHeld | StoreFailed | Corrupt, Scope.Scope> {
   const key = leaseKey(place)
   const owner = yield* unique
-  /** Both clocks: the one stands still while a machine sleeps, and the other may be set. */
-  const times = Effect.all([
-    Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6),
-    Clock.currentTimeMillis
-  ])
   const monotonic = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+  /** Both clocks: the one stands still while a machine sleeps, and the other may be set. */
+  const times = Effect.all([monotonic, Clock.currentTimeMillis])
   const pause = Effect.sleep(Duration.millis(millis / beats))
   const lost = yield* Deferred.make<never, LeaseLost>()
 

@@ -1,14 +1,11 @@
 // Files of parts that no journal names: whoever uploaded them lost the lease, or died, before they were written down.
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { BatchJournal, Upload } from "../BatchJournal.ts"
-import { partOf, type Place, uploadsOf } from "./place.ts"
+import type { BatchJournal } from "../BatchJournal.ts"
+import { nameOf, partOf, type Place, uploadsOf } from "./place.ts"
 
 /** Of one request. */
 const atOnce = 1000
-
-const nameOf = ({ generation, part, round }: Pick<Upload, "generation" | "part" | "round">): string =>
-  `${round}-${part}-${generation}`
 
 /**
  * Removes what was uploaded under the generation `last` or one before, and is not in the journal. Who holds the lease now has a later one, and who held it then

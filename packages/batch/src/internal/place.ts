@@ -15,7 +15,8 @@ export const journalKey = ({ prefix }: Place): string => `${prefix}journal.json`
 /** Where there is something, somebody wants the batch to end. */
 export const cancelKey = ({ prefix }: Place): string => `${prefix}cancel.json`
 
-const nameOf = ({ generation, part, round }: Named): string => `${round}-${part}-${generation}`
+/** A part, as its keys have it: no other upload has the same. */
+export const nameOf = ({ generation, part, round }: Named): string => `${round}-${part}-${generation}`
 
 /** What we upload: what is begun below these and not ended, was begun by us. Bedrock writes elsewhere. */
 export const uploadsOf = ({ prefix }: Place): ReadonlyArray<string> => [`${prefix}in/`, `${prefix}ids/`]
